@@ -1,0 +1,168 @@
+-- Portable DDL: the same text runs on SQLite and PostgreSQL.
+-- Ids are UUIDv7 text made in code, times are milliseconds since the Unix epoch.
+
+-- Facts of the whole installation: the owner, the open claim code's hash.
+CREATE TABLE meta (
+    key TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+);
+
+CREATE TABLE chats (
+    id BIGINT PRIMARY KEY,
+    kind TEXT NOT NULL,
+    title TEXT NOT NULL,
+    -- Language of the person who wrote last.
+    language TEXT,
+    -- False after 403: nothing is sent until somebody writes again.
+    reachable BOOLEAN NOT NULL,
+    -- When a stranger was last told that this is a private bot.
+    refused_at BIGINT NOT NULL,
+    created_at BIGINT NOT NULL
+);
+
+CREATE TABLE servers (
+    id TEXT PRIMARY KEY,
+    chat_id BIGINT NOT NULL,
+    name TEXT NOT NULL,
+    agent_key TEXT NOT NULL,
+    -- Thumbprint of agent_key: the keyid of its signatures.
+    key_id TEXT NOT NULL UNIQUE,
+    -- App-specific hash of the machine id.
+    machine TEXT NOT NULL,
+    -- Highest seq of a command; taken by UPDATE, so that commit order is seq order.
+    last_seq BIGINT NOT NULL,
+    suspended BOOLEAN NOT NULL,
+    paired_at BIGINT NOT NULL
+);
+CREATE INDEX servers_chat ON servers (chat_id, name);
+
+-- Keys of removed servers, so that their agents learn that they were removed.
+CREATE TABLE removed_keys (
+    key_id TEXT PRIMARY KEY,
+    removed_at BIGINT NOT NULL
+);
+
+-- The newest report of each server.
+CREATE TABLE server_states (
+    server_id TEXT PRIMARY KEY REFERENCES servers (id) ON DELETE CASCADE,
+    at BIGINT NOT NULL,
+    received_at BIGINT NOT NULL,
+    address TEXT NOT NULL,
+    agent_version TEXT NOT NULL,
+    boot TEXT NOT NULL,
+    previous_boot TEXT NOT NULL,
+    report TEXT NOT NULL
+);
+
+-- Figures over time, raw.
+CREATE TABLE reports (
+    server_id TEXT NOT NULL REFERENCES servers (id) ON DELETE CASCADE,
+    at BIGINT NOT NULL,
+    received_at BIGINT NOT NULL,
+    cpu DOUBLE PRECISION,
+    memory DOUBLE PRECISION,
+    swap DOUBLE PRECISION,
+    load DOUBLE PRECISION,
+    -- The fullest filesystem.
+    disk DOUBLE PRECISION,
+    PRIMARY KEY (server_id, at)
+);
+CREATE INDEX reports_at ON reports (at);
+
+CREATE TABLE pairings (
+    id TEXT PRIMARY KEY,
+    chat_id BIGINT NOT NULL,
+    user_id BIGINT NOT NULL,
+    name TEXT NOT NULL,
+    -- SHA-256 of the token; the token itself is derived again from the id when the message is rendered.
+    token_hash TEXT NOT NULL UNIQUE,
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL,
+    used_by_key TEXT,
+    server_id TEXT,
+    -- The message that carries the token, and whether it still does.
+    message_id TEXT NOT NULL,
+    message_open BOOLEAN NOT NULL
+);
+CREATE INDEX pairings_open ON pairings (message_open, expires_at);
+
+CREATE TABLE commands (
+    id TEXT PRIMARY KEY,
+    server_id TEXT NOT NULL REFERENCES servers (id) ON DELETE CASCADE,
+    chat_id BIGINT NOT NULL,
+    seq BIGINT NOT NULL,
+    action TEXT NOT NULL,
+    state TEXT NOT NULL,
+    reason TEXT,
+    detail TEXT NOT NULL,
+    requested_by TEXT NOT NULL,
+    user_id BIGINT NOT NULL,
+    envelope TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL,
+    finished_at BIGINT,
+    -- The message that shows its course.
+    message_id TEXT NOT NULL,
+    UNIQUE (server_id, seq)
+);
+CREATE INDEX commands_state ON commands (state, expires_at);
+
+CREATE TABLE confirmations (
+    id TEXT PRIMARY KEY,
+    chat_id BIGINT NOT NULL,
+    user_id BIGINT NOT NULL,
+    actor_name TEXT NOT NULL,
+    server_id TEXT NOT NULL REFERENCES servers (id) ON DELETE CASCADE,
+    asks TEXT NOT NULL,
+    expires_at BIGINT NOT NULL,
+    -- open, confirmed, declined, expired
+    state TEXT NOT NULL,
+    message_id TEXT NOT NULL
+);
+CREATE INDEX confirmations_open ON confirmations (state, expires_at);
+
+-- The inbox: parsed updates; the request is erased once handled, the row is kept 48 h against duplicates.
+CREATE TABLE updates (
+    update_id BIGINT PRIMARY KEY,
+    chat_id BIGINT NOT NULL,
+    request TEXT,
+    -- open, done, set-aside
+    state TEXT NOT NULL,
+    attempts BIGINT NOT NULL,
+    claimed_until BIGINT NOT NULL,
+    received_at BIGINT NOT NULL
+);
+CREATE INDEX updates_open ON updates (state, chat_id, update_id);
+
+-- Messages of ours in chats; telegram_id once Telegram has said it.
+CREATE TABLE messages (
+    id TEXT PRIMARY KEY,
+    chat_id BIGINT NOT NULL,
+    telegram_id BIGINT,
+    created_at BIGINT NOT NULL
+);
+CREATE INDEX messages_telegram ON messages (chat_id, telegram_id);
+CREATE INDEX messages_created ON messages (created_at);
+
+-- The outbox: what a message is to show. A row stands for a message, not for a call: later notices replace earlier ones,
+-- and `version` tells the sender that the row changed while it was sending.
+CREATE TABLE outbox (
+    id TEXT PRIMARY KEY,
+    chat_id BIGINT NOT NULL,
+    message_id TEXT UNIQUE,
+    -- For answers to taps, which belong to no message.
+    callback_id TEXT,
+    content TEXT NOT NULL,
+    urgency SMALLINT NOT NULL,
+    version BIGINT NOT NULL,
+    attempts BIGINT NOT NULL,
+    created_at BIGINT NOT NULL
+);
+CREATE INDEX outbox_due ON outbox (urgency, id);
+
+-- Roles that only one instance may hold: sending, polling, housekeeping.
+CREATE TABLE leases (
+    role TEXT PRIMARY KEY,
+    holder TEXT NOT NULL,
+    expires_at BIGINT NOT NULL
+);

@@ -1,0 +1,81 @@
+//! Who may use the bot, and what a role may do.
+
+use crate::domain::intent::Intent;
+
+/// What configuration says about who may use the bot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Allowed {
+    /// The owner by claim link, and these.
+    Listed(Vec<i64>),
+    /// `*`: a public service; every chat sees only its own servers.
+    Everyone,
+}
+
+impl Allowed {
+    pub fn admits(&self, user_id: i64, owner: Option<i64>) -> bool {
+        match self {
+            Self::Everyone => true,
+            Self::Listed(users) => owner == Some(user_id) || users.contains(&user_id),
+        }
+    }
+
+    /// Whether the backend offers a claim link: nobody is named, and there is no owner yet.
+    pub fn needs_owner(&self, owner: Option<i64>) -> bool {
+        owner.is_none() && *self == Self::Listed(Vec::new())
+    }
+}
+
+/// What a person may do in a chat; each role includes those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// Look.
+    Viewer,
+    /// Act on servers: restart services.
+    Operator,
+    /// Add and remove servers.
+    Manager,
+}
+
+/// The role that an intent asks for.
+pub fn required(intent: &Intent) -> Role {
+    match intent {
+        Intent::AddServer { .. } | Intent::PairingSteps { .. } | Intent::RemoveServer { .. } | Intent::AskRemove { .. } => {
+            Role::Manager
+        }
+        Intent::AskRestart { .. } | Intent::Services { .. } => Role::Operator,
+        // A confirmation names what it confirms; the use case looks the role up again for that.
+        Intent::Confirm { .. } | Intent::Decline { .. } => Role::Operator,
+        Intent::Start { .. }
+        | Intent::Help
+        | Intent::Servers { .. }
+        | Intent::Status { .. }
+        | Intent::ShowServer { .. }
+        | Intent::Refresh { .. }
+        | Intent::StaleButton
+        | Intent::UnknownCommand
+        | Intent::Reachable { .. }
+        | Intent::Migrated { .. } => Role::Viewer,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_but_owner_and_listed_users_is_admitted() {
+        let listed = Allowed::Listed(vec![2]);
+        assert!(listed.admits(1, Some(1)));
+        assert!(listed.admits(2, None));
+        assert!(!listed.admits(3, Some(1)));
+        assert!(Allowed::Everyone.admits(3, None));
+    }
+
+    #[test]
+    fn a_claim_link_is_offered_only_where_nobody_is_named() {
+        assert!(Allowed::Listed(Vec::new()).needs_owner(None));
+        assert!(!Allowed::Listed(Vec::new()).needs_owner(Some(1)));
+        assert!(!Allowed::Listed(vec![2]).needs_owner(None));
+        assert!(!Allowed::Everyone.needs_owner(None));
+    }
+}

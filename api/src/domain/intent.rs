@@ -1,0 +1,100 @@
+//! What a person asked for, parsed. This is all that is stored of what people write to the bot, and only until it is handled.
+
+use serde::{Deserialize, Serialize};
+
+/// One update, understood.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    pub chat: Chat,
+    pub actor: Actor,
+    pub intent: Intent,
+    /// Set when a button was tapped.
+    pub tap: Option<Tap>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chat {
+    pub id: i64,
+    pub kind: ChatKind,
+    /// The group's title, or the person's name.
+    pub title: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ChatKind {
+    Private,
+    /// Groups and supergroups.
+    Group,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Actor {
+    pub id: i64,
+    /// First name, and @username where there is one.
+    pub name: String,
+    /// IETF language tag of the person's client.
+    pub language: Option<String>,
+}
+
+impl Actor {
+    /// The id under which anonymous group administrators write (@GroupAnonymousBot).
+    pub const ANONYMOUS_ADMIN: i64 = 1_087_968_824;
+}
+
+/// A tapped button: the query to answer, and the message it stands under.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tap {
+    pub callback_id: String,
+    /// Telegram's id of the message; absent when it is too old for Telegram to say.
+    pub message_id: Option<i32>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum Intent {
+    /// `/start`, with the claim code of `t.me/BOT?start=CODE` where there is one.
+    Start { code: Option<String> },
+    Help,
+    /// `/add_server [name]`, or the button.
+    AddServer { name: Option<String> },
+    /// The buttons of the pairing message: show the steps for one family of distributions.
+    PairingSteps { pairing_id: String, family: Family },
+    Servers { page: u32 },
+    /// `/status [name]`, `/server_status [name]`.
+    Status { name: Option<String> },
+    /// A server's button in a list: its card as a new message.
+    ShowServer { server_id: String },
+    /// A card's own buttons: show it again in place.
+    Refresh { server_id: String, page: u32 },
+    /// The services of a server, to pick one to restart, in place.
+    Services { server_id: String, page: u32 },
+    /// Restart a unit: asks to confirm. `unit` is [`crate::domain::server::unit_tag`] of its name, since a button holds 64 bytes.
+    AskRestart { server_id: String, unit: String },
+    /// `/remove_server [name]`.
+    RemoveServer { name: Option<String> },
+    /// A server's button in the list of `/remove_server`: asks to confirm.
+    AskRemove { server_id: String },
+    Confirm { confirmation_id: String },
+    Decline { confirmation_id: String },
+    /// A button of an older version, or one that was tampered with.
+    StaleButton,
+    /// A command that the bot does not know.
+    UnknownCommand,
+    /// The bot was blocked or removed from the chat (`false`), or may write again (`true`).
+    Reachable { reachable: bool },
+    /// The group became a supergroup with another id.
+    Migrated { to: i64 },
+}
+
+/// Which steps the pairing message shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Family {
+    /// The pairing line alone, for a host that has the agent.
+    Short,
+    /// Debian, Ubuntu.
+    Apt,
+    /// Fedora, RHEL, Alma, Rocky.
+    Dnf,
+}

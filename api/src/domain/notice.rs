@@ -1,0 +1,103 @@
+//! What is to be told, as keys. The outbox stores these; fresh data is loaded and put in words when a message is sent,
+//! so that what waited is never stale and edits of one message collapse into the last.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::intent::Family;
+
+/// The content of one message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum Notice {
+    /// The answer to `/start`; `claimed`: this person just became the owner.
+    Welcome { claimed: bool },
+    /// To those who may not use the bot.
+    PrivateBot,
+    Help,
+    /// The message that carries a pairing token while that is open.
+    Pairing { pairing_id: String, family: Family },
+    /// In a group: the pairing message went to the asker's private chat.
+    PairingSentPrivately { name: String },
+    /// In a group: the asker has never written to the bot, which therefore cannot write to him.
+    PairingNeedsPrivateChat,
+    /// A server was paired.
+    Paired { server_id: String },
+    /// Reports come from two hosts in turn: one is a clone. Commands are suspended.
+    Cloned { server_id: String },
+    /// The agent was unpaired on the host.
+    Unpaired { name: String },
+    Servers { page: u32 },
+    /// A server's card.
+    Status { server_id: String, page: u32 },
+    /// The units that can be restarted.
+    Services { server_id: String, page: u32 },
+    /// A name is missing or matches several servers: buttons to choose from.
+    Choose { purpose: Purpose },
+    NoSuchServer { name: String },
+    /// "Really?", with the two buttons.
+    Confirmation { confirmation_id: String },
+    /// A command's course, from queued to its result.
+    Command { command_id: String },
+    Removed { name: String },
+    /// The person's role does not allow it.
+    NotAllowed,
+    /// A limit of this backend; says which.
+    LimitReached { limit: Limit },
+    UnknownCommand,
+    /// An update that crashed the backend three times was set aside.
+    SetAside { update_id: i64 },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Purpose {
+    Status,
+    Remove,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Limit {
+    /// Servers in one chat.
+    Servers,
+    /// Open pairing tokens of one chat.
+    PairingTokens,
+    /// Commands waiting for one server.
+    Commands,
+}
+
+/// The short answer that pops up where a button was tapped (`answerCallbackQuery`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Toast {
+    /// Nothing to say: ends the button's spinner.
+    Done,
+    Refreshed,
+    /// The button belongs to something that is no longer so.
+    Stale,
+    NotAllowed,
+    /// Only the person who asked can confirm.
+    NotYours,
+    /// The 60 seconds are over.
+    ConfirmationExpired,
+    /// It was confirmed or declined before.
+    AlreadyAnswered,
+    Declined,
+    /// The unit is not, or no longer, restartable.
+    NotRestartable,
+    LimitReached,
+    /// Commands for this server are suspended.
+    Suspended,
+}
+
+/// Which goes first when the budget is short: the lower.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(i16)]
+pub enum Urgency {
+    /// A person waits with a spinning button.
+    Tap = 0,
+    /// The answer to what a person wrote, or the course of what he asked for.
+    Answer = 1,
+    /// Nobody waits.
+    Background = 2,
+}

@@ -1,0 +1,85 @@
+//! A server as its chat knows it.
+
+use osm_protocol::messages::{Disk, Memory, Report, Service};
+
+use crate::domain::Millis;
+
+/// Servers a chat may have.
+pub const PER_CHAT: i64 = 200;
+/// A report this many intervals late makes a server stale.
+const MISSED_INTERVALS: i64 = 3;
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Server {
+    pub id: String,
+    pub name: String,
+    pub paired_at: Millis,
+    /// Fingerprint of the agent's key, for a person to compare.
+    pub fingerprint: String,
+    /// Commands are suspended since two hosts report as this one.
+    pub suspended: bool,
+    /// Absent until the first report.
+    pub latest: Option<Latest>,
+}
+
+/// The newest report of a server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Latest {
+    pub report: Report,
+    pub received_at: Millis,
+    /// The address it came from.
+    pub address: String,
+    pub agent_version: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// Paired, and nothing heard yet.
+    Waiting,
+    Online,
+    /// Nothing heard for more than three intervals.
+    Stale { since: Millis },
+}
+
+impl Server {
+    pub fn presence(&self, now: Millis) -> Presence {
+        let Some(latest) = &self.latest else { return Presence::Waiting };
+        let grace = MISSED_INTERVALS * i64::from(latest.report.interval_s) * 1000;
+        if now - latest.received_at > grace { Presence::Stale { since: latest.received_at } } else { Presence::Online }
+    }
+
+    /// The unit behind a button's tag, if it may be restarted.
+    pub fn restartable(&self, tag: &str) -> Option<&Service> {
+        let services = &self.latest.as_ref()?.report.services;
+        services.iter().find(|service| service.restartable && unit_tag(&service.unit) == tag)
+    }
+}
+
+/// A short name for a unit that fits in a button: FNV-1a, 64 bits, hexadecimal. It only finds the unit again in the
+/// server's own list; the agent judges the full name.
+pub fn unit_tag(unit: &str) -> String {
+    let hash = unit.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    format!("{hash:016x}")
+}
+
+/// Percent used of what users may use, as df(1) counts it.
+pub fn disk_percent(disk: &Disk) -> f64 {
+    percent(disk.used, disk.used + disk.available)
+}
+
+pub fn inode_percent(disk: &Disk) -> Option<f64> {
+    (disk.inodes_total > 0).then(|| percent(disk.inodes_total - disk.inodes_free, disk.inodes_total))
+}
+
+pub fn memory_percent(memory: &Memory) -> f64 {
+    percent(memory.total - memory.available, memory.total)
+}
+
+pub fn swap_percent(memory: &Memory) -> Option<f64> {
+    (memory.swap_total > 0).then(|| percent(memory.swap_total - memory.swap_free, memory.swap_total))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a percentage for people")]
+fn percent(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 * 100.0 }
+}

@@ -1,0 +1,49 @@
+//! Which address a request comes from, when proxies stand in between.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use poem::Request;
+
+/// The peer itself; behind a trusted proxy, the rightmost address of `X-Forwarded-For` that is no trusted proxy: what stands
+/// further left was written by the caller.
+pub fn of(request: &Request, trusted: &[IpNet]) -> Option<IpAddr> {
+    let peer = request.remote_addr().as_socket_addr()?.ip().to_canonical();
+    let forwarded = request.headers().get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
+    let chain: Vec<&str> = forwarded.flat_map(|value| value.split(',')).map(str::trim).collect();
+    Some(real(peer, &chain, trusted))
+}
+
+fn real(peer: IpAddr, chain: &[&str], trusted: &[IpNet]) -> IpAddr {
+    let is_trusted = |address: IpAddr| trusted.iter().any(|net| net.contains(&address));
+    let mut address = peer;
+    for hop in chain.iter().rev() {
+        if !is_trusted(address) {
+            break;
+        }
+        match hop.parse::<IpAddr>() {
+            Ok(hop) => address = hop.to_canonical(),
+            Err(_) => break,
+        }
+    }
+    address
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(peer: &str, chain: &[&str]) -> String {
+        let trusted = ["127.0.0.1/32".parse().unwrap(), "10.0.0.0/8".parse().unwrap()];
+        real(peer.parse().unwrap(), chain, &trusted).to_string()
+    }
+
+    #[test]
+    fn only_trusted_proxies_are_believed() {
+        assert_eq!(seen("203.0.113.9", &["198.51.100.1"]), "203.0.113.9");
+        assert_eq!(seen("127.0.0.1", &["198.51.100.1"]), "198.51.100.1");
+        assert_eq!(seen("127.0.0.1", &["6.6.6.6", "198.51.100.1", "10.1.2.3"]), "198.51.100.1");
+        assert_eq!(seen("127.0.0.1", &["6.6.6.6", "not an address"]), "127.0.0.1");
+        assert_eq!(seen("127.0.0.1", &[]), "127.0.0.1");
+    }
+}

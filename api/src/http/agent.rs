@@ -1,0 +1,164 @@
+//! What agents call.
+
+use std::{sync::Arc, time::Duration};
+
+use osm_protocol::{
+    action::Outcome,
+    envelope::Envelope,
+    messages::{Commands, PairResponse, Problem, Receipt, ReportBatch},
+};
+use poem::web::Data;
+use poem_openapi::{
+    ApiResponse, OpenApi, Tags,
+    param::{Path, Query},
+    payload::{Json, Payload},
+    registry::{MetaMediaType, MetaResponse, MetaResponses, Registry},
+    types::Type,
+};
+use tokio::time::{Instant, sleep_until};
+
+use crate::{
+    error::{Error, Refusal, Result},
+    http::{
+        Http,
+        signed::{SelfSigned, Signed, SignedJson},
+    },
+    usecase::{command, pair, report::Submission, server},
+};
+
+/// The longest a poll may wait, seconds: below the idle time-outs that proxies have by default (60 s).
+const WAIT_MAX: u64 = 50;
+
+pub struct AgentApi;
+
+#[derive(Tags)]
+enum Tag {
+    /// Calls of the agent on a monitored server.
+    Agent,
+}
+
+#[OpenApi(prefix_path = "/agent/v1", tag = "Tag::Agent")]
+impl AgentApi {
+    /// Pair this host
+    ///
+    /// Uses up a one-time token from the chat. The request is signed with the new key that it brings. The same token from the same
+    /// key gets the same answer again; wrong, used and expired tokens get one and the same refusal.
+    #[oai(path = "/pair", method = "post", operation_id = "pair")]
+    async fn pair(&self, http: Data<&Arc<Http>>, request: SelfSigned) -> Result<Json<PairResponse>> {
+        pair::complete(&http.core, &request.body, &request.key).await.map(Json)
+    }
+
+    /// Report
+    ///
+    /// The live report first, then backlog, newest first. Answered when it is durable; a report that was stored before changes nothing.
+    #[oai(path = "/reports", method = "post", operation_id = "report")]
+    async fn reports(&self, http: Data<&Arc<Http>>, request: SignedJson<ReportBatch>) -> Result<Json<Receipt>> {
+        let core = &http.core;
+        let SignedJson { caller, body: batch } = request;
+        http.batches.take(caller.server_id.clone()).map_err(|retry_after_s| Refusal::TooMany { retry_after_s })?;
+        let now = core.clock.now();
+        batch.validate(now).map_err(|invalid| Refusal::Invalid(invalid.to_string()))?;
+        http
+            .reports
+            .submit(Submission { server_id: caller.server_id, batch, address: caller.address, received_at: now })
+            .await?;
+        Ok(Json(Receipt { now: core.clock.now(), key_set_version: core.keys.trusted.version }))
+    }
+
+    /// Wait for commands
+    ///
+    /// Signed command envelopes (DSSE) with a seq above `after`, in order; empty when `wait` seconds (0 to 50) passed without one.
+    #[oai(path = "/commands", method = "get", operation_id = "commands")]
+    async fn commands(&self, http: Data<&Arc<Http>>, request: Signed, wait: Query<Option<u64>>, after: Query<Option<i64>>) -> Result<Json<Commands>> {
+        let server_id = request.0.server_id;
+        let deadline = Instant::now() + Duration::from_secs(wait.0.unwrap_or(0).min(WAIT_MAX));
+        let poll = http.core.store.hub.poll(&server_id);
+        loop {
+            // Listening before looking: what is committed in between is not missed.
+            let woken = poll.notified();
+            tokio::pin!(woken);
+            woken.as_mut().enable();
+            let commands = command::hand_out(&http.core, &server_id, after.0.unwrap_or(0)).await?;
+            let over = async {
+                tokio::select! {
+                    () = woken => false,
+                    () = sleep_until(deadline) => true,
+                    () = http.core.store.hub.stopped() => true,
+                }
+            };
+            if !commands.is_empty() || over.await {
+                return Ok(Json(Commands { commands }));
+            }
+        }
+    }
+
+    /// Say how a command ended
+    ///
+    /// Saying it again changes nothing. An outcome overrides what the backend had assumed.
+    #[oai(path = "/commands/:id/outcome", method = "post", operation_id = "outcome")]
+    async fn outcome(&self, http: Data<&Arc<Http>>, request: SignedJson<Outcome>, id: Path<String>) -> Result<NoContent> {
+        command::finish(&http.core, &request.caller.server_id, &id.0, &request.body).await.map(|()| NoContent)
+    }
+
+    /// The key set
+    ///
+    /// Which keys sign commands: a DSSE envelope signed by the root key that the pairing token pinned.
+    #[oai(path = "/keys", method = "get", operation_id = "keys")]
+    async fn keys(&self, http: Data<&Arc<Http>>, _request: Signed) -> Result<Json<Envelope>> {
+        Ok(Json(http.core.keys.key_set.clone()))
+    }
+
+    /// Unpair this host
+    ///
+    /// Deletes the server with all that is stored of it, and tells the chat.
+    #[oai(path = "/unpair", method = "post", operation_id = "unpair")]
+    async fn unpair(&self, http: Data<&Arc<Http>>, request: Signed) -> Result<NoContent> {
+        server::unpair(&http.core, &request.0.server_id).await.map(|()| NoContent)
+    }
+}
+
+/// 204.
+struct NoContent;
+
+impl poem::IntoResponse for NoContent {
+    fn into_response(self) -> poem::Response {
+        poem::http::StatusCode::NO_CONTENT.into_response()
+    }
+}
+
+impl ApiResponse for NoContent {
+    fn meta() -> MetaResponses {
+        MetaResponses { responses: vec![response(204, "Done.", Vec::new())] }
+    }
+
+    fn register(_registry: &mut Registry) {}
+}
+
+impl ApiResponse for Error {
+    fn meta() -> MetaResponses {
+        let problem = || vec![MetaMediaType { content_type: "application/problem+json", schema: Problem::schema_ref() }];
+        let responses = [
+            (400, "The body is not JSON of the expected shape."),
+            (401, "The signature is missing, not of this profile, does not hold, or its time is off (type clock-skew, with `now`)."),
+            (403, "The pairing token is wrong, used or expired."),
+            (404, "No such command for this server."),
+            (408, "The body did not arrive within 15 s."),
+            (410, "The server was removed: stop, and pair again."),
+            (413, "The body is larger than 1 MiB."),
+            (422, "A field is out of its range; the detail names it."),
+            (429, "Too many requests; see Retry-After."),
+            (503, "Busy, or the database is away; see Retry-After. Keep what was not accepted."),
+        ];
+        MetaResponses {
+            responses: responses.into_iter().map(|(status, description)| response(status, description, problem())).collect(),
+        }
+    }
+
+    fn register(registry: &mut Registry) {
+        <Json<Problem> as Payload>::register(registry);
+    }
+}
+
+fn response(status: u16, description: &'static str, content: Vec<MetaMediaType>) -> MetaResponse {
+    MetaResponse { description, status: Some(status), status_range: None, content, headers: Vec::new() }
+}

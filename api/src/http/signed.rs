@@ -1,0 +1,253 @@
+//! The one way in for agents' bodies: bytes with a limit, digest and signature over those bytes, then one parse.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use osm_protocol::{
+    key::PublicKey,
+    messages::PairRequest,
+    request_signature::{Received, SignatureError, Target},
+};
+use poem::{Request, RequestBody};
+use poem_openapi::{
+    ApiExtractor, ApiExtractorType, ExtractParamOptions,
+    registry::{MetaMediaType, MetaRequest, MetaSecurityScheme, Registry},
+    types::Type,
+};
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+
+use crate::{
+    body::read_limited,
+    error::{Error, Refusal, Result},
+    http::{Http, address},
+    store::servers,
+};
+
+const SCHEME: &str = "agent-signature";
+
+/// Who sent a request, proven.
+pub struct Caller {
+    pub server_id: String,
+    pub address: String,
+}
+
+/// A signed request with a JSON body.
+pub struct SignedJson<T> {
+    pub caller: Caller,
+    pub body: T,
+}
+
+/// A signed request without a body.
+pub struct Signed(pub Caller);
+
+/// A pairing request, signed with the key that it brings.
+pub struct SelfSigned {
+    pub body: PairRequest,
+    pub key: PublicKey,
+}
+
+impl<T: DeserializeOwned> SignedJson<T> {
+    async fn read(request: &Request, body: &mut RequestBody) -> Result<Self> {
+        let http = http(request)?;
+        let bytes = read_body(body).await?;
+        let caller = authenticate(http, request, &bytes).await?;
+        Ok(Self { caller, body: parse(&bytes)? })
+    }
+}
+
+impl Signed {
+    async fn read(request: &Request, body: &mut RequestBody) -> Result<Self> {
+        let bytes = read_body(body).await?;
+        authenticate(http(request)?, request, &bytes).await.map(Self)
+    }
+}
+
+impl SelfSigned {
+    async fn read(request: &Request, body: &mut RequestBody) -> Result<Self> {
+        let http = http(request)?;
+        if let Some(address) = address::of(request, &http.core.config.trusted_proxies) {
+            http.pairings.take(address).map_err(|retry_after_s| Refusal::TooMany { retry_after_s })?;
+        }
+        let bytes = read_body(body).await?;
+        let body: PairRequest = parse(&bytes)?;
+        let key = PublicKey::parse(&body.agent_key).map_err(|error| Refusal::Invalid(format!("agent_key: {error}")))?;
+        let received = received(request)?;
+        if received.keyid != key.id() {
+            return Err(Refusal::Signature("a pairing is signed with the key in agent_key".to_owned()).into());
+        }
+        verify(http, request, &received, &bytes, &key)?;
+        Ok(Self { body, key })
+    }
+}
+
+/// Keys of servers seen lately. Whether a server still exists is asked again in every transaction: this only spares a look-up.
+#[derive(Default)]
+pub struct KeyCache(Mutex<HashMap<String, Cached>>);
+
+struct Cached {
+    server_id: String,
+    key: PublicKey,
+    until: Instant,
+}
+
+impl KeyCache {
+    const KEPT: usize = 50_000;
+    const FOR: Duration = Duration::from_secs(5);
+
+    fn get(&self, key_id: &str) -> Option<(String, PublicKey)> {
+        let cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        cache.get(key_id).filter(|cached| cached.until > Instant::now()).map(|cached| (cached.server_id.clone(), cached.key))
+    }
+
+    fn put(&self, key_id: &str, server_id: &str, key: PublicKey) {
+        let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if cache.len() >= Self::KEPT {
+            let now = Instant::now();
+            cache.retain(|_, cached| cached.until > now);
+        }
+        if cache.len() < Self::KEPT {
+            let cached = Cached { server_id: server_id.to_owned(), key, until: Instant::now() + Self::FOR };
+            cache.insert(key_id.to_owned(), cached);
+        }
+    }
+}
+
+async fn authenticate(http: &Http, request: &Request, body: &[u8]) -> Result<Caller> {
+    let received = received(request)?;
+    let (server_id, key) = match http.keys.get(&received.keyid) {
+        Some(known) => known,
+        None => look_up(http, &received.keyid).await?,
+    };
+    verify(http, request, &received, body, &key)?;
+    http.keys.put(&received.keyid, &server_id, key);
+    let address = address::of(request, &http.core.config.trusted_proxies).map(|address: IpAddr| address.to_string());
+    Ok(Caller { server_id, address: address.unwrap_or_default() })
+}
+
+async fn look_up(http: &Http, key_id: &str) -> Result<(String, PublicKey)> {
+    let mut tx = http.core.store.read().await?;
+    match servers::by_key_id(&mut tx, key_id).await? {
+        Some(agent) => Ok((agent.id, PublicKey::parse(&agent.agent_key).map_err(Error::internal)?)),
+        None if servers::was_removed(&mut tx, key_id).await? => Err(Refusal::Removed.into()),
+        None => Err(Refusal::Signature("no server is paired with this key".to_owned()).into()),
+    }
+}
+
+fn received(request: &Request) -> Result<Received> {
+    let input = only_header(request, "Signature-Input")?;
+    let signature = only_header(request, "Signature")?;
+    Ok(Received::parse(input, signature).map_err(|error| Refusal::Signature(error.to_string()))?)
+}
+
+fn verify(http: &Http, request: &Request, received: &Received, body: &[u8], key: &PublicKey) -> Result<()> {
+    let digest = only_header(request, "Content-Digest")?;
+    let authority = http.core.config.public_url.authority.as_str();
+    let uri = request.original_uri();
+    let target = Target { method: request.method().as_str(), authority, path: uri.path(), query: uri.query() };
+    let now = http.core.clock.now();
+    received.verify(target, digest, body, key, now / 1000).map_err(|error| {
+        match error {
+            SignatureError::Stale { created, now: seconds } => Refusal::ClockSkew { skew_s: created - seconds, now },
+            SignatureError::Signature => Refusal::Signature(format!(
+                "{error}; it must be made for the authority {authority} (OSM_PUBLIC_URL), the method, path, query and body that arrived here"
+            )),
+            other => Refusal::Signature(other.to_string()),
+        }
+        .into()
+    })
+}
+
+fn only_header<'a>(request: &'a Request, name: &'static str) -> Result<&'a str> {
+    let mut values = request.headers().get_all(name).iter();
+    match (values.next().and_then(|value| value.to_str().ok()), values.next()) {
+        (Some(value), None) => Ok(value),
+        _ => Err(Refusal::Signature(SignatureError::Header(name).to_string()).into()),
+    }
+}
+
+async fn read_body(body: &mut RequestBody) -> Result<Vec<u8>> {
+    match body.take() {
+        Ok(body) => read_limited(body).await,
+        Err(_) => Ok(Vec::new()),
+    }
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    Ok(serde_json::from_slice(bytes).map_err(|error| Refusal::Malformed(format!("the body is not what is expected here: {error}")))?)
+}
+
+fn http(request: &Request) -> Result<&Http> {
+    request.data::<Arc<Http>>().map(AsRef::as_ref).ok_or_else(|| Error::internal("no shared state"))
+}
+
+fn register_scheme(registry: &mut Registry) {
+    registry.create_security_scheme(SCHEME, MetaSecurityScheme {
+        ty: "apiKey",
+        description: Some(
+            "HTTP Message Signature (RFC 9421) by the agent's Ed25519 key, in the profile described above; comes with the headers \
+             Signature-Input and Content-Digest.",
+        ),
+        name: Some("Signature"),
+        key_in: Some("header"),
+        scheme: None,
+        bearer_format: None,
+        flows: None,
+        openid_connect_url: None,
+    });
+}
+
+fn json_body<T: Type>() -> MetaRequest {
+    MetaRequest {
+        description: None,
+        content: vec![MetaMediaType { content_type: "application/json", schema: T::schema_ref() }],
+        required: true,
+    }
+}
+
+/// How the extractors appear in the OpenAPI document, and how poem-openapi calls them.
+macro_rules! describe {
+    ([$($generics:tt)*] $extractor:ty, body: $body:ty) => {
+        describe!(@ [$($generics)*] $extractor, &[ApiExtractorType::RequestObject, ApiExtractorType::SecurityScheme],
+            |registry: &mut Registry| <$body>::register(registry), Some(json_body::<$body>()));
+    };
+    ([$($generics:tt)*] $extractor:ty) => {
+        describe!(@ [$($generics)*] $extractor, &[ApiExtractorType::SecurityScheme], |_: &mut Registry| (), None);
+    };
+    (@ [$($generics:tt)*] $extractor:ty, $types:expr, $register:expr, $meta:expr) => {
+        impl<'a, $($generics)*> ApiExtractor<'a> for $extractor {
+            const TYPES: &'static [ApiExtractorType] = $types;
+            type ParamType = ();
+            type ParamRawType = ();
+
+            fn register(registry: &mut Registry) {
+                register_scheme(registry);
+                $register(registry);
+            }
+
+            fn security_schemes() -> Vec<&'static str> {
+                vec![SCHEME]
+            }
+
+            fn request_meta() -> Option<MetaRequest> {
+                $meta
+            }
+
+            async fn from_request(
+                request: &'a Request,
+                body: &mut RequestBody,
+                _options: ExtractParamOptions<()>,
+            ) -> poem::Result<Self> {
+                Ok(Self::read(request, body).await?)
+            }
+        }
+    };
+}
+
+describe!([T: DeserializeOwned + Type + Send] SignedJson<T>, body: T);
+describe!([] SelfSigned, body: PairRequest);
+describe!([] Signed);

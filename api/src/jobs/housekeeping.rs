@@ -1,0 +1,75 @@
+//! Ends what is over (commands, questions, tokens), every second; prunes what is old, every ten minutes, in small steps.
+//! A role of one instance.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::{
+    domain::{DAY, HOUR, Millis, SECOND},
+    store::{self, commands, confirmations, leases, messages, outbox, pairings, reports, servers, updates},
+    usecase::{Core, command, pair},
+};
+
+const ROLE: &str = "housekeeper";
+const LEASE: i64 = 15 * SECOND;
+const EVERY: Duration = Duration::from_secs(1);
+const PRUNE_EVERY: Duration = Duration::from_secs(600);
+
+/// How long raw figures are kept: longer than an agent's spool reaches back.
+const KEEP_FIGURES: Millis = 7 * DAY;
+/// Longer than Telegram repeats an update.
+const KEEP_UPDATES: Millis = 48 * HOUR;
+/// As long as Telegram lets a bot edit a message for sure.
+const KEEP_OUTBOX: Millis = 48 * HOUR;
+const KEEP_DEAD_TOKENS: Millis = DAY;
+const KEEP_MESSAGES: Millis = 30 * DAY;
+const KEEP_COMMANDS: Millis = 90 * DAY;
+const KEEP_REMOVED_KEYS: Millis = 365 * DAY;
+const STEP: i64 = 5_000;
+
+pub async fn run(core: &Core) {
+    let mut pruned: Option<Instant> = None;
+    loop {
+        if let Err(error) = sweep(core).await {
+            tracing::error!(%error, "housekeeping");
+        } else if pruned.is_none_or(|pruned| pruned.elapsed() >= PRUNE_EVERY) {
+            match prune(core).await {
+                Ok(()) => pruned = Some(Instant::now()),
+                Err(error) => tracing::error!(%error, "pruning"),
+            }
+        }
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+async fn sweep(core: &Core) -> store::Result<()> {
+    let now = core.clock.now();
+    let mut tx = core.store.begin().await?;
+    if leases::hold(&mut tx, ROLE, &core.instance, now, now + LEASE).await? {
+        command::sweep(&mut tx, core, now).await?;
+        pair::close_messages(&mut tx, core, now).await?;
+    }
+    tx.commit("sweep").await
+}
+
+async fn prune(core: &Core) -> store::Result<()> {
+    let now = core.clock.now();
+    loop {
+        let mut tx = core.store.begin().await?;
+        let more = reports::prune(&mut tx, now - KEEP_FIGURES, STEP).await?;
+        tx.commit("prune-figures").await?;
+        if !more {
+            break;
+        }
+    }
+    let mut tx = core.store.begin().await?;
+    updates::prune(&mut tx, now - KEEP_UPDATES).await?;
+    outbox::prune(&mut tx, now - KEEP_OUTBOX).await?;
+    pairings::prune(&mut tx, now - KEEP_DEAD_TOKENS).await?;
+    confirmations::prune(&mut tx, now - KEEP_DEAD_TOKENS).await?;
+    commands::prune(&mut tx, now - KEEP_COMMANDS).await?;
+    messages::prune(&mut tx, now - KEEP_MESSAGES).await?;
+    servers::prune_removed(&mut tx, now - KEEP_REMOVED_KEYS).await?;
+    tx.commit("prune").await
+}

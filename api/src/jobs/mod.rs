@@ -1,0 +1,3 @@
+//! What time alone brings about.
+
+pub mod housekeeping;

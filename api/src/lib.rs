@@ -1,0 +1,139 @@
+//! The backend of Online Server Monitor. [`App`] opens everything, [`App::serve`] runs it on a listener until it is told to stop:
+//! the seam that the stories of `tests/` use too.
+
+mod body;
+pub mod clock;
+pub mod config;
+mod crash;
+pub mod domain;
+pub mod error;
+mod http;
+mod jobs;
+pub mod keys;
+pub mod store;
+mod telegram;
+pub mod usecase;
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use poem::{EndpointExt, Route, Server, listener::TcpAcceptor};
+use tokio::{net::TcpListener, sync::oneshot, task::JoinSet};
+
+use crate::{
+    clock::Clock,
+    config::Config,
+    keys::Keys,
+    store::{Store, leases, updates},
+    telegram::bot::Bot,
+    usecase::{
+        Core,
+        report::{Reports, Writer},
+    },
+};
+
+/// How long requests under way have after the signal to stop.
+const GRACE: Duration = Duration::from_secs(5);
+/// Above the longest poll.
+const IDLE: Duration = Duration::from_secs(75);
+
+pub struct App {
+    pub core: Arc<Core>,
+    bot: Arc<Bot>,
+    reports: Reports,
+    writer: Writer,
+}
+
+impl App {
+    pub async fn open(config: Config, clock: Clock) -> anyhow::Result<Self> {
+        let keys = Keys::load(&config.state_dir, config.telegram.webhook_secret.clone(), clock.now())?;
+        let store = Store::open(&config.database_url).await?;
+        let bot = Arc::new(Bot::new(&config.telegram)?);
+        let (reports, writer) = Reports::new();
+        let instance = clock.id();
+        Ok(Self { core: Arc::new(Core { config, clock, store, keys, instance }), bot, reports, writer })
+    }
+
+    /// Runs until `shutdown`. `announce` gets the claim link, if the bot still needs an owner.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()> + Send,
+        announce: impl FnOnce(&str) + Send + 'static,
+    ) -> anyhow::Result<()> {
+        let Self { core, bot, reports, writer } = self;
+        if core.store.is_embedded() {
+            // Whatever was claimed, its claimer is dead.
+            let mut tx = core.store.begin().await?;
+            updates::release_all(&mut tx).await?;
+            leases::clear(&mut tx).await?;
+            tx.commit("release").await?;
+        }
+        let http = http::Http::new(core.clone(), reports);
+        let routes = Route::new().nest("/", http::routes(&http)).nest(telegram::webhook::PATH, telegram::webhook::routes(&core, &bot));
+        drop(http);
+        let (failed, failure) = oneshot::channel();
+        let mut tasks = workers(&core, &bot, failed, announce);
+        let writing = tokio::spawn({
+            let core = core.clone();
+            async move { writer.run(&core).await }
+        });
+
+        let mut fatal = None;
+        let stop = async {
+            tokio::select! {
+                () = shutdown => {}
+                Ok(error) = failure => fatal = Some(error),
+            }
+            // Long polls answer now instead of holding the shutdown up.
+            core.store.hub.stop();
+        };
+        let server = Server::new_with_acceptor(TcpAcceptor::from_tokio(listener)?).idle_timeout(IDLE);
+        server.run_with_graceful_shutdown(routes.with(poem::middleware::CatchPanic::new()), stop, Some(GRACE)).await?;
+
+        tasks.shutdown().await;
+        // The routes are gone, and with them the last sender: what was accepted is written.
+        let _ = tokio::time::timeout(GRACE, writing).await;
+        let mut tx = core.store.begin().await?;
+        leases::release(&mut tx, &core.instance).await?;
+        tx.commit("stop").await?;
+        core.store.close().await;
+        fatal.map_or(Ok(()), Err)
+    }
+}
+
+/// The OpenAPI document, as `openapi/openapi.json` holds it.
+pub fn document() -> String {
+    http::document()
+}
+
+fn workers(
+    core: &Arc<Core>,
+    bot: &Arc<Bot>,
+    failed: oneshot::Sender<anyhow::Error>,
+    announce: impl FnOnce(&str) + Send + 'static,
+) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    let (core_in, bot_in) = (core.clone(), bot.clone());
+    tasks.spawn(async move {
+        match telegram::setup::run(&core_in, &bot_in).await {
+            Ok(link) => {
+                if let Some(link) = link {
+                    announce(&link);
+                }
+                if core_in.config.telegram.mode == config::Mode::Polling {
+                    telegram::polling::run(&core_in, &bot_in).await;
+                }
+            }
+            Err(error) => {
+                let _ = failed.send(error);
+            }
+        }
+    });
+    let (core_in, bot_in) = (core.clone(), bot.clone());
+    tasks.spawn(async move { telegram::inbox::run(&core_in, &bot_in).await });
+    let (core_in, bot_in) = (core.clone(), bot.clone());
+    tasks.spawn(async move { telegram::outbox::run(&core_in, &bot_in).await });
+    let core_in = core.clone();
+    tasks.spawn(async move { jobs::housekeeping::run(&core_in).await });
+    tasks
+}

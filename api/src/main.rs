@@ -1,0 +1,108 @@
+//! `osm-api`: parses the command line, loads the configuration, dispatches.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use osm_api::{App, clock::Clock, config::Config, keys::Keys};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+
+/// The backend of Online Server Monitor: Telegram on one side, agents on the other.
+#[derive(Parser)]
+#[command(version, after_help = "Configuration: a TOML file (--config), then the environment (OSM_LISTEN, OSM_PUBLIC_URL, \
+OSM_TELEGRAM_TOKEN, …; every secret also as …_FILE). The README lists all keys. OSM_LOG sets the log's level (error, warn, info, debug).")]
+struct Cli {
+    /// Configuration file.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the backend until SIGINT or SIGTERM.
+    Serve,
+    /// Print the OpenAPI document.
+    Openapi,
+    /// The keys that sign commands.
+    Keys {
+        #[command(subcommand)]
+        command: KeysCommand,
+    },
+}
+
+#[derive(Subcommand)]
+enum KeysCommand {
+    /// Show the root key's fingerprint and the command keys in use.
+    Show,
+    /// Make a new command key; the old one stays trusted until the next rotation. Needs keys/root.pem. Restart the backend afterwards.
+    Rotate,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let filter = tracing_subscriber::EnvFilter::try_from_env("OSM_LOG").unwrap_or_else(|_| "info,sqlx=warn,poem=warn".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    match run(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("osm-api: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[tokio::main]
+async fn run(cli: &Cli) -> anyhow::Result<()> {
+    let clock = Clock::system();
+    if let Command::Openapi = cli.command {
+        print!("{}", osm_api::document());
+        return Ok(());
+    }
+    let config = Config::load(cli.config.as_deref(), |key| std::env::var(key).ok())?;
+    match &cli.command {
+        Command::Serve => serve(config, clock).await,
+        Command::Openapi => unreachable!("handled above"),
+        Command::Keys { command: KeysCommand::Show } => {
+            show_keys(&Keys::load(&config.state_dir, None, clock.now())?.trusted);
+            Ok(())
+        }
+        Command::Keys { command: KeysCommand::Rotate } => {
+            show_keys(&Keys::rotate(&config.state_dir, clock.now())?);
+            println!("Restart the backend; agents fetch the new key set with their next report.");
+            Ok(())
+        }
+    }
+}
+
+async fn serve(config: Config, clock: Clock) -> anyhow::Result<()> {
+    let address = config.listen;
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}; set OSM_LISTEN to a free address"))?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let shutdown = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+    };
+    println!("osm-api {} on http://{address}, reached as {}", env!("CARGO_PKG_VERSION"), config.public_url.text);
+    App::open(config, clock)
+        .await?
+        .serve(listener, shutdown, |link| println!("This bot has no owner yet. Open {link} in Telegram to become its owner."))
+        .await
+}
+
+fn show_keys(trusted: &osm_protocol::keyset::TrustedKeys) {
+    println!("key set  version {}", trusted.version);
+    println!("root     {}", trusted.root.fingerprint());
+    for key in &trusted.command_keys {
+        println!("command  {}", key.fingerprint());
+    }
+}

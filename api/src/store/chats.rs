@@ -1,0 +1,70 @@
+//! Chats, private and groups.
+
+use super::{Result, Tx, execute, on};
+use crate::domain::{
+    Millis,
+    intent::{Chat, ChatKind},
+};
+
+#[derive(sqlx::FromRow)]
+pub struct Row {
+    pub id: i64,
+    pub kind: String,
+    pub language: Option<String>,
+    pub reachable: bool,
+}
+
+/// Notes that somebody wrote in this chat: it can be reached.
+pub async fn seen(tx: &mut Tx, chat: &Chat, language: Option<&str>, now: Millis) -> Result<()> {
+    let kind = match chat.kind {
+        ChatKind::Private => "private",
+        ChatKind::Group => "group",
+    };
+    execute!(tx, sqlx::query(
+        "INSERT INTO chats (id, kind, title, language, reachable, refused_at, created_at) VALUES ($1, $2, $3, $4, TRUE, 0, $5)
+         ON CONFLICT (id) DO UPDATE SET title = excluded.title, reachable = TRUE,
+             language = COALESCE(excluded.language, chats.language)")
+        .bind(chat.id).bind(kind).bind(&chat.title).bind(language).bind(now))?;
+    Ok(())
+}
+
+pub async fn get(tx: &mut Tx, id: i64) -> Result<Option<Row>> {
+    on!(tx, conn => sqlx::query_as("SELECT id, kind, language, reachable FROM chats WHERE id = $1").bind(id).fetch_optional(conn).await)
+}
+
+pub async fn set_reachable(tx: &mut Tx, id: i64, reachable: bool) -> Result<()> {
+    execute!(tx, sqlx::query("UPDATE chats SET reachable = $2 WHERE id = $1").bind(id).bind(reachable))?;
+    Ok(())
+}
+
+/// Whether a stranger is to be told that this is a private bot: once in `every`.
+pub async fn may_refuse(tx: &mut Tx, id: i64, every: Millis, now: Millis) -> Result<bool> {
+    let done = execute!(tx, sqlx::query("UPDATE chats SET refused_at = $2 WHERE id = $1 AND refused_at <= $3")
+        .bind(id).bind(now).bind(now - every))?;
+    Ok(done == 1)
+}
+
+/// A group became a supergroup: every row moves, in the caller's transaction.
+pub async fn migrate(tx: &mut Tx, from: i64, to: i64) -> Result<()> {
+    on!(tx, conn => {
+        sqlx::query("DELETE FROM chats WHERE id = $1 AND EXISTS (SELECT 1 FROM chats WHERE id = $2)")
+            .bind(to).bind(from).execute(&mut *conn).await?;
+        for statement in [
+            "UPDATE chats SET id = $2 WHERE id = $1",
+            "UPDATE servers SET chat_id = $2 WHERE chat_id = $1",
+            "UPDATE pairings SET chat_id = $2 WHERE chat_id = $1",
+            "UPDATE commands SET chat_id = $2 WHERE chat_id = $1",
+            "UPDATE confirmations SET chat_id = $2 WHERE chat_id = $1",
+            "UPDATE outbox SET chat_id = $2 WHERE chat_id = $1",
+            // Message ids are not carried over: what is edited from now on is sent anew.
+            "UPDATE messages SET chat_id = $2, telegram_id = NULL WHERE chat_id = $1",
+        ] {
+            sqlx::query(statement).bind(from).bind(to).execute(&mut *conn).await?;
+        }
+        Ok(())
+    })
+}
+
+pub async fn count_unreachable(tx: &mut Tx) -> Result<i64> {
+    on!(tx, conn => sqlx::query_scalar("SELECT CAST(COUNT(*) AS BIGINT) FROM chats WHERE reachable = FALSE").fetch_one(conn).await)
+}

@@ -1,0 +1,34 @@
+//! Roles that one instance holds at a time.
+
+use super::{Result, Tx, execute, on};
+use crate::domain::Millis;
+
+/// Gains or keeps a role until `until`; whether this instance has it.
+pub async fn hold(tx: &mut Tx, role: &str, holder: &str, now: Millis, until: Millis) -> Result<bool> {
+    let done = execute!(tx, sqlx::query(
+        "INSERT INTO leases (role, holder, expires_at) VALUES ($1, $2, $4)
+         ON CONFLICT (role) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
+         WHERE leases.holder = excluded.holder OR leases.expires_at <= $3")
+        .bind(role).bind(holder).bind(now).bind(until))?;
+    Ok(done == 1)
+}
+
+/// Whether this instance still has a role: asked inside a transaction that acts on it.
+pub async fn is_held(tx: &mut Tx, role: &str, holder: &str, now: Millis) -> Result<bool> {
+    let found: Option<i64> = on!(tx, conn => sqlx::query_scalar(
+        "SELECT expires_at FROM leases WHERE role = $1 AND holder = $2 AND expires_at > $3")
+        .bind(role).bind(holder).bind(now).fetch_optional(conn).await)?;
+    Ok(found.is_some())
+}
+
+/// Gives everything up, so that another instance need not wait.
+pub async fn release(tx: &mut Tx, holder: &str) -> Result<()> {
+    execute!(tx, sqlx::query("DELETE FROM leases WHERE holder = $1").bind(holder))?;
+    Ok(())
+}
+
+/// For the only process that uses this database, at its start.
+pub async fn clear(tx: &mut Tx) -> Result<()> {
+    execute!(tx, sqlx::query("DELETE FROM leases"))?;
+    Ok(())
+}

@@ -1,0 +1,35 @@
+//! Messages of ours in chats: our id, and Telegram's once it is known.
+
+use super::{Result, Tx, execute, on};
+use crate::domain::Millis;
+
+pub async fn insert(tx: &mut Tx, id: &str, chat_id: i64, telegram_id: Option<i32>, now: Millis) -> Result<()> {
+    execute!(tx, sqlx::query("INSERT INTO messages (id, chat_id, telegram_id, created_at) VALUES ($1, $2, $3, $4)")
+        .bind(id).bind(chat_id).bind(telegram_id.map(i64::from)).bind(now))?;
+    Ok(())
+}
+
+pub async fn by_telegram_id(tx: &mut Tx, chat_id: i64, telegram_id: i32) -> Result<Option<String>> {
+    on!(tx, conn => sqlx::query_scalar("SELECT id FROM messages WHERE chat_id = $1 AND telegram_id = $2")
+        .bind(chat_id).bind(i64::from(telegram_id)).fetch_optional(conn).await)
+}
+
+pub async fn telegram_id(tx: &mut Tx, id: &str) -> Result<Option<i32>> {
+    let found: Option<Option<i64>> = on!(tx, conn => sqlx::query_scalar("SELECT telegram_id FROM messages WHERE id = $1")
+        .bind(id).fetch_optional(conn).await)?;
+    Ok(found.flatten().and_then(|id| i32::try_from(id).ok()))
+}
+
+pub async fn set_telegram_id(tx: &mut Tx, id: &str, telegram_id: Option<i32>) -> Result<()> {
+    execute!(tx, sqlx::query("UPDATE messages SET telegram_id = $2 WHERE id = $1")
+        .bind(id).bind(telegram_id.map(i64::from)))?;
+    Ok(())
+}
+
+/// Telegram lets a bot edit its messages for 48 hours at least; what is older is forgotten, unless something still waits for it.
+pub async fn prune(tx: &mut Tx, before: Millis) -> Result<()> {
+    execute!(tx, sqlx::query(
+        "DELETE FROM messages WHERE created_at < $1 AND id NOT IN (SELECT message_id FROM outbox WHERE message_id IS NOT NULL)")
+        .bind(before))?;
+    Ok(())
+}

@@ -1,0 +1,36 @@
+//! Facts of the whole installation.
+
+use super::{Result, Tx, execute, on};
+
+/// Telegram id of the owner.
+pub const OWNER: &str = "owner";
+/// SHA-256 of the open claim code, hexadecimal.
+pub const CLAIM_HASH: &str = "claim-hash";
+
+pub async fn get(tx: &mut Tx, key: &str) -> Result<Option<String>> {
+    on!(tx, conn => sqlx::query_scalar("SELECT value FROM meta WHERE key = $1").bind(key).fetch_optional(conn).await)
+}
+
+pub async fn set(tx: &mut Tx, key: &str, value: &str) -> Result<()> {
+    execute!(tx, sqlx::query("INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value")
+        .bind(key).bind(value))?;
+    Ok(())
+}
+
+/// Sets it unless it is set; whether it was.
+pub async fn set_once(tx: &mut Tx, key: &str, value: &str) -> Result<bool> {
+    let done = execute!(tx, sqlx::query("INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING")
+        .bind(key).bind(value))?;
+    Ok(done == 1)
+}
+
+/// Deletes it if it has this value; whether it had.
+pub async fn take(tx: &mut Tx, key: &str, value: &str) -> Result<bool> {
+    let done = execute!(tx, sqlx::query("DELETE FROM meta WHERE key = $1 AND value = $2")
+        .bind(key).bind(value))?;
+    Ok(done == 1)
+}
+
+pub async fn owner(tx: &mut Tx) -> Result<Option<i64>> {
+    Ok(get(tx, OWNER).await?.and_then(|id| id.parse().ok()))
+}

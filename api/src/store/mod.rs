@@ -1,0 +1,183 @@
+//! All SQL: one text for SQLite and PostgreSQL, one file a table.
+//!
+//! Every function takes a [`Tx`], so that a use case is one transaction. To add a table: a migration in portable DDL, a file
+//! here, a story on both engines. What bites (found on sqlx 0.9 with both):
+//! - a claim repeats its condition in the outer WHERE, or PostgreSQL hands a row out twice;
+//! - SQLite's writers start with BEGIN IMMEDIATE, or read-then-write fails under load;
+//! - `SUM` and `COUNT` want a CAST to BIGINT on PostgreSQL;
+//! - ownership (`chat_id`) stands in the WHERE of every query that a chat triggers.
+
+pub mod chats;
+pub mod commands;
+pub mod confirmations;
+pub mod leases;
+pub mod messages;
+pub mod meta;
+pub mod outbox;
+pub mod pairings;
+pub mod reports;
+pub mod servers;
+pub mod updates;
+mod wake;
+
+use std::{str::FromStr, sync::Arc, time::Duration};
+
+use sqlx::{
+    PgPool, Postgres, Sqlite, SqlitePool, Transaction,
+    postgres::{PgConnectOptions, PgPoolOptions},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+pub use wake::{Hub, Wake};
+
+use crate::crash;
+
+pub type Result<T> = std::result::Result<T, sqlx::Error>;
+
+/// Runs the same body on either engine's connection: `execute!(tx, sqlx::query("…"))`.
+macro_rules! on {
+    ($tx:expr, $conn:ident => $body:expr) => {
+        match &mut $tx.conn {
+            $crate::store::Conn::Sqlite(conn) => {
+                let $conn = &mut **conn;
+                $body
+            }
+            $crate::store::Conn::Postgres(conn) => {
+                let $conn = &mut **conn;
+                $body
+            }
+        }
+    };
+}
+pub(crate) use on;
+
+/// Runs a statement on either engine; gives the number of rows it changed.
+macro_rules! execute {
+    ($tx:expr, $query:expr) => {
+        $crate::store::on!($tx, conn => $query.execute(conn).await.map(|done| done.rows_affected()))
+    };
+}
+pub(crate) use execute;
+
+#[derive(Clone)]
+pub struct Store {
+    pool: Pool,
+    pub hub: Arc<Hub>,
+}
+
+#[derive(Clone)]
+enum Pool {
+    /// SQLite has one writer: a pool of one connection makes writers queue here, in order, instead of polling for the lock.
+    Sqlite { read: SqlitePool, write: SqlitePool },
+    Postgres(PgPool),
+}
+
+pub(crate) enum Conn {
+    Sqlite(Transaction<'static, Sqlite>),
+    Postgres(Transaction<'static, Postgres>),
+}
+
+/// A transaction. Dropped without [`Tx::commit`], it never was.
+pub struct Tx {
+    conn: Conn,
+    hub: Arc<Hub>,
+    wakes: Vec<Wake>,
+}
+
+impl Store {
+    /// Opens the database and brings its schema up to date.
+    pub async fn open(url: &str) -> anyhow::Result<Self> {
+        let hub = Arc::new(Hub::default());
+        let pool = if url.starts_with("sqlite:") {
+            let options = SqliteConnectOptions::from_str(url)?
+                .create_if_missing(true)
+                .foreign_keys(true)
+                .journal_mode(SqliteJournalMode::Wal)
+                // An accepted report is a durable one.
+                .synchronous(SqliteSynchronous::Full)
+                .busy_timeout(Duration::from_secs(10));
+            let write = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+            sqlx::migrate!().run(&write).await?;
+            let read = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
+            Pool::Sqlite { read, write }
+        } else {
+            let options = PgConnectOptions::from_str(url)?;
+            let pool = PgPoolOptions::new().max_connections(16).acquire_timeout(Duration::from_secs(10)).connect_with(options).await?;
+            sqlx::migrate!().run(&pool).await?;
+            wake::listen(pool.clone(), hub.clone());
+            Pool::Postgres(pool)
+        };
+        Ok(Self { pool, hub })
+    }
+
+    /// For reading and writing.
+    pub async fn begin(&self) -> Result<Tx> {
+        let conn = match &self.pool {
+            Pool::Sqlite { write, .. } => Conn::Sqlite(write.begin_with("BEGIN IMMEDIATE").await?),
+            Pool::Postgres(pool) => Conn::Postgres(pool.begin().await?),
+        };
+        Ok(Tx { conn, hub: self.hub.clone(), wakes: Vec::new() })
+    }
+
+    /// For reading only.
+    pub async fn read(&self) -> Result<Tx> {
+        let conn = match &self.pool {
+            Pool::Sqlite { read, .. } => Conn::Sqlite(read.begin().await?),
+            Pool::Postgres(pool) => Conn::Postgres(pool.begin().await?),
+        };
+        Ok(Tx { conn, hub: self.hub.clone(), wakes: Vec::new() })
+    }
+
+    /// Whether only this process can be using the database.
+    pub fn is_embedded(&self) -> bool {
+        matches!(self.pool, Pool::Sqlite { .. })
+    }
+
+    pub async fn close(&self) {
+        match &self.pool {
+            Pool::Sqlite { read, write } => {
+                read.close().await;
+                write.close().await;
+            }
+            Pool::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+impl Tx {
+    /// Wakes `whom` once this transaction is durable.
+    pub fn wake(&mut self, whom: Wake) {
+        if !self.wakes.contains(&whom) {
+            self.wakes.push(whom);
+        }
+    }
+
+    /// `what` names the step for the crash tests, which abort on either side of it.
+    pub async fn commit(mut self, what: &str) -> Result<()> {
+        if let Conn::Postgres(conn) = &mut self.conn {
+            // Other instances hear it when this commits.
+            for wake in &self.wakes {
+                sqlx::query("SELECT pg_notify($1, $2)").bind(wake::CHANNEL).bind(wake.to_text()).execute(&mut **conn).await?;
+            }
+        }
+        crash::point(&format!("{what}.before-commit"));
+        match self.conn {
+            Conn::Sqlite(conn) => conn.commit().await?,
+            Conn::Postgres(conn) => conn.commit().await?,
+        }
+        crash::point(&format!("{what}.after-commit"));
+        for wake in &self.wakes {
+            self.hub.wake(wake);
+        }
+        Ok(())
+    }
+}
+
+/// JSON columns hold our own types: a row that does not parse is a fault of the database, not of a caller.
+pub(crate) fn from_json<T: serde::de::DeserializeOwned>(column: &str, text: &str) -> Result<T> {
+    serde_json::from_str(text).map_err(|error| sqlx::Error::ColumnDecode { index: column.to_owned(), source: Box::new(error) })
+}
+
+pub(crate) fn to_json<T: serde::Serialize>(value: &T) -> String {
+    serde_json::to_string(value).expect("our own types have a JSON form")
+}

@@ -1,0 +1,114 @@
+//! What is to be shown in chats, until Telegram has accepted it.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Result, Tx, Wake, execute, from_json, on, to_json};
+use crate::domain::{
+    Millis,
+    notice::{Notice, Toast, Urgency},
+};
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Content {
+    Notice(Notice),
+    Toast(Toast),
+}
+
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub id: String,
+    pub chat_id: i64,
+    pub message_id: Option<String>,
+    pub callback_id: Option<String>,
+    pub content: Content,
+    pub version: i64,
+    pub attempts: i64,
+    pub created_at: Millis,
+}
+
+/// A message is to show this. What waits for the same message is replaced: only the last state is worth a call.
+pub async fn push_notice(
+    tx: &mut Tx,
+    id: &str,
+    chat_id: i64,
+    message_id: &str,
+    notice: &Notice,
+    urgency: Urgency,
+    now: Millis,
+) -> Result<()> {
+    execute!(tx, sqlx::query(
+        "INSERT INTO outbox (id, chat_id, message_id, content, urgency, version, attempts, created_at)
+         VALUES ($1, $2, $3, $4, $5, 0, 0, $6)
+         ON CONFLICT (message_id) DO UPDATE SET content = excluded.content, version = outbox.version + 1,
+             urgency = CASE WHEN excluded.urgency < outbox.urgency THEN excluded.urgency ELSE outbox.urgency END")
+        .bind(id).bind(chat_id).bind(message_id).bind(to_json(&Content::Notice(notice.clone()))).bind(urgency as i16).bind(now))?;
+    tx.wake(Wake::Outbox);
+    Ok(())
+}
+
+pub async fn push_toast(tx: &mut Tx, id: &str, chat_id: i64, callback_id: &str, toast: Toast, now: Millis) -> Result<()> {
+    execute!(tx, sqlx::query(
+        "INSERT INTO outbox (id, chat_id, callback_id, content, urgency, version, attempts, created_at)
+         VALUES ($1, $2, $3, $4, $5, 0, 0, $6)")
+        .bind(id).bind(chat_id).bind(callback_id).bind(to_json(&Content::Toast(toast))).bind(Urgency::Tap as i16).bind(now))?;
+    tx.wake(Wake::Outbox);
+    Ok(())
+}
+
+/// What waits for chats that can be reached, most urgent first.
+pub async fn due(tx: &mut Tx, limit: i64) -> Result<Vec<Entry>> {
+    #[derive(sqlx::FromRow)]
+    struct Row {
+        id: String,
+        chat_id: i64,
+        message_id: Option<String>,
+        callback_id: Option<String>,
+        content: String,
+        version: i64,
+        attempts: i64,
+        created_at: i64,
+    }
+    let rows: Vec<Row> = on!(tx, conn => sqlx::query_as(
+        "SELECT o.id, o.chat_id, o.message_id, o.callback_id, o.content, o.version, o.attempts, o.created_at
+         FROM outbox o JOIN chats c ON c.id = o.chat_id WHERE c.reachable = TRUE
+         ORDER BY o.urgency, o.id LIMIT $1")
+        .bind(limit).fetch_all(conn).await)?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(Entry {
+                content: from_json("content", &row.content)?,
+                id: row.id,
+                chat_id: row.chat_id,
+                message_id: row.message_id,
+                callback_id: row.callback_id,
+                version: row.version,
+                attempts: row.attempts,
+                created_at: row.created_at,
+            })
+        })
+        .collect()
+}
+
+/// Takes an accepted entry out; one that changed meanwhile stays, and is sent again as an edit.
+pub async fn sent(tx: &mut Tx, entry: &Entry) -> Result<()> {
+    execute!(tx, sqlx::query("DELETE FROM outbox WHERE id = $1 AND version = $2").bind(&entry.id).bind(entry.version))?;
+    Ok(())
+}
+
+/// Counts a failed call.
+pub async fn failed(tx: &mut Tx, entry: &Entry) -> Result<()> {
+    execute!(tx, sqlx::query("UPDATE outbox SET attempts = attempts + 1 WHERE id = $1").bind(&entry.id))?;
+    Ok(())
+}
+
+/// How many wait, and since when the oldest does.
+pub async fn backlog(tx: &mut Tx) -> Result<(i64, Option<i64>)> {
+    on!(tx, conn => sqlx::query_as("SELECT CAST(COUNT(*) AS BIGINT), MIN(created_at) FROM outbox").fetch_one(conn).await)
+}
+
+/// Drops what nobody can receive any more.
+pub async fn prune(tx: &mut Tx, before: Millis) -> Result<()> {
+    execute!(tx, sqlx::query("DELETE FROM outbox WHERE created_at < $1").bind(before))?;
+    Ok(())
+}

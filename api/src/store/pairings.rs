@@ -1,0 +1,79 @@
+//! Pairing tokens, by their hash.
+
+use super::{Result, Tx, execute, on};
+use crate::domain::Millis;
+
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct Pairing {
+    pub id: String,
+    pub chat_id: i64,
+    pub user_id: i64,
+    pub name: String,
+    pub expires_at: i64,
+    pub used_by_key: Option<String>,
+    pub server_id: Option<String>,
+    pub message_id: String,
+}
+
+pub struct New<'a> {
+    pub id: &'a str,
+    pub chat_id: i64,
+    pub user_id: i64,
+    pub name: &'a str,
+    pub token_hash: &'a str,
+    pub created_at: Millis,
+    pub expires_at: Millis,
+    pub message_id: &'a str,
+}
+
+pub async fn insert(tx: &mut Tx, pairing: &New<'_>) -> Result<()> {
+    execute!(tx, sqlx::query(
+        "INSERT INTO pairings (id, chat_id, user_id, name, token_hash, created_at, expires_at, message_id, message_open)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, TRUE)")
+        .bind(pairing.id).bind(pairing.chat_id).bind(pairing.user_id).bind(pairing.name).bind(pairing.token_hash)
+        .bind(pairing.created_at).bind(pairing.expires_at).bind(pairing.message_id))?;
+    Ok(())
+}
+
+/// Uses a token up, in one guarded UPDATE: the first key to come while it is open has it.
+pub async fn consume(tx: &mut Tx, token_hash: &str, key: &str, server_id: &str, now: Millis) -> Result<Option<Pairing>> {
+    on!(tx, conn => sqlx::query_as(
+        "UPDATE pairings SET used_by_key = $2, server_id = $3 WHERE token_hash = $1 AND used_by_key IS NULL AND expires_at > $4
+         RETURNING id, chat_id, user_id, name, expires_at, used_by_key, server_id, message_id")
+        .bind(token_hash).bind(key).bind(server_id).bind(now).fetch_optional(conn).await)
+}
+
+/// The pairing that this key made with this token: its lost answer may be given again.
+pub async fn used_by(tx: &mut Tx, token_hash: &str, key: &str) -> Result<Option<Pairing>> {
+    on!(tx, conn => sqlx::query_as(
+        "SELECT id, chat_id, user_id, name, expires_at, used_by_key, server_id, message_id
+         FROM pairings WHERE token_hash = $1 AND used_by_key = $2")
+        .bind(token_hash).bind(key).fetch_optional(conn).await)
+}
+
+/// A pairing that this person asked for.
+pub async fn get(tx: &mut Tx, user_id: i64, id: &str) -> Result<Option<Pairing>> {
+    on!(tx, conn => sqlx::query_as(
+        "SELECT id, chat_id, user_id, name, expires_at, used_by_key, server_id, message_id FROM pairings WHERE user_id = $1 AND id = $2")
+        .bind(user_id).bind(id).fetch_optional(conn).await)
+}
+
+/// Tokens of this person that can still be used.
+pub async fn count_open(tx: &mut Tx, user_id: i64, now: Millis) -> Result<i64> {
+    on!(tx, conn => sqlx::query_scalar(
+        "SELECT CAST(COUNT(*) AS BIGINT) FROM pairings WHERE user_id = $1 AND used_by_key IS NULL AND expires_at > $2")
+        .bind(user_id).bind(now).fetch_one(conn).await)
+}
+
+/// Marks the messages of dead tokens as closed, and returns them: each is to be edited, so that the token is gone.
+pub async fn close_dead(tx: &mut Tx, now: Millis) -> Result<Vec<Pairing>> {
+    on!(tx, conn => sqlx::query_as(
+        "UPDATE pairings SET message_open = FALSE WHERE message_open = TRUE AND (expires_at <= $1 OR used_by_key IS NOT NULL)
+         RETURNING id, chat_id, user_id, name, expires_at, used_by_key, server_id, message_id")
+        .bind(now).fetch_all(conn).await)
+}
+
+pub async fn prune(tx: &mut Tx, before: Millis) -> Result<()> {
+    execute!(tx, sqlx::query("DELETE FROM pairings WHERE expires_at < $1 AND message_open = FALSE").bind(before))?;
+    Ok(())
+}

@@ -1,0 +1,112 @@
+//! What agents reported: the newest state of each server, and figures over time. Written in groups, one statement for many.
+
+use sqlx::QueryBuilder;
+
+use super::{Result, Tx, execute, on};
+use crate::domain::Millis;
+
+/// What is known of a server before its report is applied.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct Known {
+    pub id: String,
+    pub chat_id: i64,
+    pub at: Option<i64>,
+    pub boot: Option<String>,
+    pub previous_boot: Option<String>,
+}
+
+/// A server's new state.
+pub struct State {
+    pub server_id: String,
+    pub at: Millis,
+    pub received_at: Millis,
+    pub address: String,
+    pub agent_version: String,
+    pub boot: String,
+    pub previous_boot: String,
+    pub report: String,
+}
+
+/// One row of figures, percent except for load.
+pub struct Figures {
+    pub server_id: String,
+    pub at: Millis,
+    pub received_at: Millis,
+    pub cpu: Option<f64>,
+    pub memory: Option<f64>,
+    pub swap: Option<f64>,
+    pub load: Option<f64>,
+    pub disk: Option<f64>,
+}
+
+/// SQLite binds at most 32,766 values in a statement, PostgreSQL 65,535.
+const ROWS: usize = 1000;
+
+/// The servers among `ids` that are still paired. `ids` are sorted, so that two groups lock rows in the same order.
+pub async fn known(tx: &mut Tx, ids: &[String]) -> Result<Vec<Known>> {
+    let mut found = Vec::with_capacity(ids.len());
+    for ids in ids.chunks(ROWS) {
+        let rows: Vec<Known> = on!(tx, conn => {
+            let mut query = QueryBuilder::new(
+                "SELECT s.id, s.chat_id, t.at, t.boot, t.previous_boot
+                 FROM servers s LEFT JOIN server_states t ON t.server_id = s.id WHERE s.id IN (");
+            let mut list = query.separated(", ");
+            for id in ids {
+                list.push_bind(id);
+            }
+            query.push(")");
+            query.build_query_as().fetch_all(conn).await
+        })?;
+        found.extend(rows);
+    }
+    Ok(found)
+}
+
+/// An older report never replaces a newer one.
+pub async fn put_states(tx: &mut Tx, states: &[State]) -> Result<()> {
+    for states in states.chunks(ROWS) {
+        on!(tx, conn => {
+            let mut query = QueryBuilder::new(
+                "INSERT INTO server_states (server_id, at, received_at, address, agent_version, boot, previous_boot, report) ");
+            query.push_values(states, |mut row, state| {
+                row.push_bind(&state.server_id).push_bind(state.at).push_bind(state.received_at).push_bind(&state.address)
+                    .push_bind(&state.agent_version).push_bind(&state.boot).push_bind(&state.previous_boot).push_bind(&state.report);
+            });
+            query.push(
+                " ON CONFLICT (server_id) DO UPDATE SET at = excluded.at, received_at = excluded.received_at,
+                  address = excluded.address, agent_version = excluded.agent_version, boot = excluded.boot,
+                  previous_boot = excluded.previous_boot, report = excluded.report WHERE excluded.at > server_states.at");
+            query.build().execute(conn).await.map(|_| ())
+        })?;
+    }
+    Ok(())
+}
+
+/// The same report twice is one row.
+pub async fn put_figures(tx: &mut Tx, figures: &[Figures]) -> Result<()> {
+    for figures in figures.chunks(ROWS) {
+        on!(tx, conn => {
+            let mut query = QueryBuilder::new("INSERT INTO reports (server_id, at, received_at, cpu, memory, swap, load, disk) ");
+            query.push_values(figures, |mut row, figures| {
+                row.push_bind(&figures.server_id).push_bind(figures.at).push_bind(figures.received_at).push_bind(figures.cpu)
+                    .push_bind(figures.memory).push_bind(figures.swap).push_bind(figures.load).push_bind(figures.disk);
+            });
+            query.push(" ON CONFLICT (server_id, at) DO NOTHING");
+            query.build().execute(conn).await.map(|_| ())
+        })?;
+    }
+    Ok(())
+}
+
+/// Deletes a small step of what is older; whether there may be more.
+pub async fn prune(tx: &mut Tx, before: Millis, step: i64) -> Result<bool> {
+    let done = execute!(tx, sqlx::query(
+        "DELETE FROM reports WHERE at < $1 AND (server_id, at) IN (SELECT server_id, at FROM reports WHERE at < $1 LIMIT $2)")
+        .bind(before).bind(step))?;
+    Ok(i64::try_from(done).unwrap_or_default() == step)
+}
+
+pub async fn count(tx: &mut Tx, server_id: &str) -> Result<i64> {
+    on!(tx, conn => sqlx::query_scalar("SELECT CAST(COUNT(*) AS BIGINT) FROM reports WHERE server_id = $1")
+        .bind(server_id).fetch_one(conn).await)
+}

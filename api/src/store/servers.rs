@@ -1,0 +1,159 @@
+//! Paired servers, each with its newest report.
+
+use osm_protocol::key::PublicKey;
+
+use super::{Result, Tx, execute, from_json, on};
+use crate::domain::{
+    Millis,
+    server::{Latest, Server},
+};
+
+/// A server as agents' requests see it.
+#[derive(Clone, sqlx::FromRow)]
+pub struct Agent {
+    pub id: String,
+    pub chat_id: i64,
+    pub name: String,
+    pub agent_key: String,
+    pub machine: String,
+    pub suspended: bool,
+}
+
+pub struct New<'a> {
+    pub id: &'a str,
+    pub chat_id: i64,
+    pub name: &'a str,
+    pub agent_key: &'a PublicKey,
+    pub machine: &'a str,
+    pub paired_at: Millis,
+}
+
+const AGENT: &str = "SELECT id, chat_id, name, agent_key, machine, suspended FROM servers WHERE key_id = $1";
+
+pub async fn by_key_id(tx: &mut Tx, key_id: &str) -> Result<Option<Agent>> {
+    on!(tx, conn => sqlx::query_as(AGENT).bind(key_id).fetch_optional(conn).await)
+}
+
+pub async fn by_id(tx: &mut Tx, id: &str) -> Result<Option<Agent>> {
+    on!(tx, conn => sqlx::query_as("SELECT id, chat_id, name, agent_key, machine, suspended FROM servers WHERE id = $1")
+        .bind(id).fetch_optional(conn).await)
+}
+
+pub async fn was_removed(tx: &mut Tx, key_id: &str) -> Result<bool> {
+    let found: Option<i64> = on!(tx, conn => sqlx::query_scalar("SELECT removed_at FROM removed_keys WHERE key_id = $1")
+        .bind(key_id).fetch_optional(conn).await)?;
+    Ok(found.is_some())
+}
+
+pub async fn insert(tx: &mut Tx, server: &New<'_>) -> Result<()> {
+    execute!(tx, sqlx::query(
+        "INSERT INTO servers (id, chat_id, name, agent_key, key_id, machine, last_seq, suspended, paired_at)
+         VALUES ($1, $2, $3, $4, $5, $6, 0, FALSE, $7)")
+        .bind(server.id).bind(server.chat_id).bind(server.name).bind(server.agent_key.to_string()).bind(server.agent_key.id())
+        .bind(server.machine).bind(server.paired_at))?;
+    Ok(())
+}
+
+/// Gives a known server the new key of its re-paired host, and the chat that asked.
+pub async fn replace(tx: &mut Tx, server: &New<'_>) -> Result<()> {
+    execute!(tx, sqlx::query(
+        "UPDATE servers SET chat_id = $2, name = $3, agent_key = $4, key_id = $5, machine = $6, suspended = FALSE, paired_at = $7
+         WHERE id = $1")
+        .bind(server.id).bind(server.chat_id).bind(server.name).bind(server.agent_key.to_string()).bind(server.agent_key.id())
+        .bind(server.machine).bind(server.paired_at))?;
+    Ok(())
+}
+
+/// Deletes a server with all that hangs on it, and remembers its key as removed. Returns its name.
+pub async fn remove(tx: &mut Tx, chat_id: i64, id: &str, now: Millis) -> Result<Option<String>> {
+    let removed: Option<(String, String)> = on!(tx, conn => sqlx::query_as(
+        "DELETE FROM servers WHERE id = $1 AND chat_id = $2 RETURNING name, key_id")
+        .bind(id).bind(chat_id).fetch_optional(conn).await)?;
+    let Some((name, key_id)) = removed else { return Ok(None) };
+    forget_key(tx, &key_id, now).await?;
+    Ok(Some(name))
+}
+
+/// Remembers a key that is no longer anybody's.
+pub async fn forget_key(tx: &mut Tx, key_id: &str, now: Millis) -> Result<()> {
+    execute!(tx, sqlx::query("INSERT INTO removed_keys (key_id, removed_at) VALUES ($1, $2) ON CONFLICT (key_id) DO NOTHING")
+        .bind(key_id).bind(now))?;
+    Ok(())
+}
+
+/// Takes the next sequence number, higher than every one before, and locks the server's row until the transaction ends.
+pub async fn next_seq(tx: &mut Tx, id: &str, now: Millis) -> Result<Option<i64>> {
+    on!(tx, conn => sqlx::query_scalar(
+        "UPDATE servers SET last_seq = CASE WHEN last_seq >= $2 THEN last_seq + 1 ELSE $2 END WHERE id = $1 RETURNING last_seq")
+        .bind(id).bind(now).fetch_optional(conn).await)
+}
+
+pub async fn suspend(tx: &mut Tx, id: &str) -> Result<bool> {
+    let done = execute!(tx, sqlx::query("UPDATE servers SET suspended = TRUE WHERE id = $1 AND suspended = FALSE")
+        .bind(id))?;
+    Ok(done == 1)
+}
+
+pub async fn count(tx: &mut Tx, chat_id: i64) -> Result<i64> {
+    on!(tx, conn => sqlx::query_scalar("SELECT CAST(COUNT(*) AS BIGINT) FROM servers WHERE chat_id = $1")
+        .bind(chat_id).fetch_one(conn).await)
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: String,
+    name: String,
+    agent_key: String,
+    suspended: bool,
+    paired_at: i64,
+    received_at: Option<i64>,
+    address: Option<String>,
+    agent_version: Option<String>,
+    report: Option<String>,
+}
+
+impl Row {
+    fn into_server(self) -> Result<Server> {
+        let latest = match (self.report, self.received_at) {
+            (Some(report), Some(received_at)) => Some(Latest {
+                report: from_json("report", &report)?,
+                received_at,
+                address: self.address.unwrap_or_default(),
+                agent_version: self.agent_version.unwrap_or_default(),
+            }),
+            _ => None,
+        };
+        let fingerprint = PublicKey::parse(&self.agent_key).map(|key| key.fingerprint()).unwrap_or_default();
+        Ok(Server { id: self.id, name: self.name, paired_at: self.paired_at, fingerprint, suspended: self.suspended, latest })
+    }
+}
+
+/// One server of a chat with its newest report.
+pub async fn get(tx: &mut Tx, chat_id: i64, id: &str) -> Result<Option<Server>> {
+    let row: Option<Row> = on!(tx, conn => sqlx::query_as(
+        "SELECT s.id, s.name, s.agent_key, s.suspended, s.paired_at, t.received_at, t.address, t.agent_version, t.report
+         FROM servers s LEFT JOIN server_states t ON t.server_id = s.id WHERE s.chat_id = $1 AND s.id = $2")
+        .bind(chat_id).bind(id).fetch_optional(conn).await)?;
+    row.map(Row::into_server).transpose()
+}
+
+/// A chat's servers by name.
+pub async fn list(tx: &mut Tx, chat_id: i64, offset: i64, limit: i64) -> Result<Vec<Server>> {
+    let rows: Vec<Row> = on!(tx, conn => sqlx::query_as(
+        "SELECT s.id, s.name, s.agent_key, s.suspended, s.paired_at, t.received_at, t.address, t.agent_version, t.report
+         FROM servers s LEFT JOIN server_states t ON t.server_id = s.id WHERE s.chat_id = $1 ORDER BY s.name, s.id LIMIT $2 OFFSET $3")
+        .bind(chat_id).bind(limit).bind(offset).fetch_all(conn).await)?;
+    rows.into_iter().map(Row::into_server).collect()
+}
+
+/// Ids of a chat's servers with this name, in any case of letters.
+pub async fn named(tx: &mut Tx, chat_id: i64, name: &str) -> Result<Vec<String>> {
+    on!(tx, conn => sqlx::query_scalar("SELECT id FROM servers WHERE chat_id = $1 AND LOWER(name) = LOWER($2) ORDER BY id LIMIT 10")
+        .bind(chat_id).bind(name).fetch_all(conn).await)
+}
+
+/// Addresses and figures go with the state, which hangs on the server; this prunes what outlives it.
+pub async fn prune_removed(tx: &mut Tx, before: Millis) -> Result<()> {
+    execute!(tx, sqlx::query("DELETE FROM removed_keys WHERE removed_at < $1").bind(before))?;
+    Ok(())
+}

@@ -1,0 +1,187 @@
+//! The few calls of the Bot API that this product makes, each with its errors sorted by what to do about them.
+//! The client is never formatted: its URLs hold the token.
+
+use std::sync::OnceLock;
+
+use teloxide::{
+    ApiError, RequestError,
+    net::default_reqwest_settings,
+    payloads::{
+        AnswerCallbackQuerySetters, EditMessageTextSetters, GetUpdatesSetters, SendMessageSetters, SetMyCommandsSetters, SetWebhookSetters,
+    },
+    prelude::Requester,
+    types::{
+        AllowedUpdate, BotCommand, BotCommandScope, CallbackQueryId, ChatId, ChatMemberKind, LinkPreviewOptions, MessageId, ParseMode, Update,
+        UserId,
+    },
+};
+use url::Url;
+
+use crate::{
+    config::Telegram,
+    telegram::cards::Rendered,
+};
+
+pub struct Bot {
+    bot: teloxide::Bot,
+    username: OnceLock<String>,
+}
+
+/// Why Telegram did not do it, by what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The message shows this already: as good as done.
+    NotModified,
+    /// The message to edit is gone, or too old: send it anew.
+    MessageGone,
+    /// The tap is too old to be answered: nobody waits any more.
+    QueryTooOld,
+    /// Not so fast: seconds to wait.
+    TooMany(u32),
+    /// The group is a supergroup now.
+    Migrated(i64),
+    /// Blocked, kicked, deactivated, never started: stop until somebody writes again.
+    Unreachable(String),
+    /// The token is not (or no longer) a bot's.
+    BadToken,
+    /// Another poller, or a webhook, has the updates.
+    Conflict,
+    /// Telegram will say the same again.
+    Permanent(String),
+    /// Network or server trouble: try again.
+    Transient(String),
+}
+
+type Result<T> = std::result::Result<T, Fault>;
+
+impl Bot {
+    pub fn new(config: &Telegram) -> anyhow::Result<Self> {
+        let client = default_reqwest_settings().build()?;
+        let bot = teloxide::Bot::with_client(config.token.expose(), client).set_api_url(config.api_url.clone());
+        Ok(Self { bot, username: OnceLock::new() })
+    }
+
+    /// Without the @; empty until Telegram has said it.
+    pub fn username(&self) -> &str {
+        self.username.get().map_or("", String::as_str)
+    }
+
+    pub async fn identify(&self) -> Result<()> {
+        let me = self.bot.get_me().await.map_err(|error| self.fault(&error))?;
+        let _ = self.username.set(me.username().to_owned());
+        Ok(())
+    }
+
+    pub async fn send(&self, chat_id: i64, message: Rendered) -> Result<i32> {
+        let sent = self
+            .bot
+            .send_message(ChatId(chat_id), message.html)
+            .parse_mode(ParseMode::Html)
+            .link_preview_options(no_preview())
+            .reply_markup(message.keyboard)
+            .await
+            .map_err(|error| self.fault(&error))?;
+        Ok(sent.id.0)
+    }
+
+    pub async fn edit(&self, chat_id: i64, telegram_id: i32, message: Rendered) -> Result<()> {
+        self.bot
+            .edit_message_text(ChatId(chat_id), MessageId(telegram_id), message.html)
+            .parse_mode(ParseMode::Html)
+            .link_preview_options(no_preview())
+            .reply_markup(message.keyboard)
+            .await
+            .map(drop)
+            .map_err(|error| self.fault(&error))
+    }
+
+    pub async fn answer(&self, callback_id: &str, text: String) -> Result<()> {
+        let call = self.bot.answer_callback_query(CallbackQueryId(callback_id.to_owned()));
+        let call = if text.is_empty() { call } else { call.text(text) };
+        call.await.map(drop).map_err(|error| self.fault(&error))
+    }
+
+    pub async fn is_admin(&self, chat_id: i64, user_id: i64) -> Result<bool> {
+        let user_id = UserId(u64::try_from(user_id).unwrap_or_default());
+        let member = self.bot.get_chat_member(ChatId(chat_id), user_id).await.map_err(|error| self.fault(&error))?;
+        Ok(matches!(member.kind, ChatMemberKind::Owner(_) | ChatMemberKind::Administrator(_)))
+    }
+
+    pub async fn set_commands(&self, commands: Vec<BotCommand>, scope: BotCommandScope) -> Result<()> {
+        self.bot.set_my_commands(commands).scope(scope).await.map(drop).map_err(|error| self.fault(&error))
+    }
+
+    pub async fn set_webhook(&self, url: Url, secret: &str) -> Result<()> {
+        let call = self.bot.set_webhook(url).secret_token(secret).allowed_updates(allowed_updates());
+        call.await.map(drop).map_err(|error| self.fault(&error))
+    }
+
+    pub async fn delete_webhook(&self) -> Result<()> {
+        self.bot.delete_webhook().await.map(drop).map_err(|error| self.fault(&error))
+    }
+
+    /// Waits up to 10 s: the client gives up at 17.
+    pub async fn updates(&self, offset: i32) -> Result<Vec<Update>> {
+        let call = self.bot.get_updates().offset(offset).timeout(10).allowed_updates(allowed_updates());
+        call.await.map_err(|error| self.fault(&error))
+    }
+
+    fn fault(&self, error: &RequestError) -> Fault {
+        match error {
+            RequestError::RetryAfter(seconds) => Fault::TooMany(seconds.seconds()),
+            RequestError::MigrateToChatId(id) => Fault::Migrated(id.0),
+            RequestError::Api(error) => api_fault(error),
+            RequestError::Network(_) | RequestError::InvalidJson { .. } | RequestError::Io(_) => {
+                // Teloxide hides the token in these; not to depend on it costs nothing.
+                Fault::Transient(error.to_string().replace(self.bot.token(), "TOKEN").chars().take(300).collect())
+            }
+        }
+    }
+}
+
+fn api_fault(error: &ApiError) -> Fault {
+    let text = error.to_string();
+    match error {
+        ApiError::MessageNotModified => Fault::NotModified,
+        ApiError::MessageToEditNotFound | ApiError::MessageCantBeEdited | ApiError::MessageIdInvalid => Fault::MessageGone,
+        ApiError::InvalidQueryId => Fault::QueryTooOld,
+        ApiError::InvalidToken => Fault::BadToken,
+        ApiError::TerminatedByOtherGetUpdates | ApiError::CantGetUpdates => Fault::Conflict,
+        ApiError::BotBlocked
+        | ApiError::BotKicked
+        | ApiError::BotKickedFromSupergroup
+        | ApiError::UserDeactivated
+        | ApiError::CantInitiateConversation
+        | ApiError::ChatNotFound
+        | ApiError::GroupDeactivated => Fault::Unreachable(text),
+        ApiError::Unknown(said) => unknown_fault(said),
+        _ => Fault::Permanent(text),
+    }
+}
+
+/// Descriptions that the library has no name for, by what they begin with.
+fn unknown_fault(said: &str) -> Fault {
+    let said_lower = said.to_lowercase();
+    if said_lower.starts_with("forbidden") {
+        Fault::Unreachable(said.to_owned())
+    } else if said_lower.starts_with("conflict") {
+        Fault::Conflict
+    } else if said_lower.contains("query is too old") {
+        Fault::QueryTooOld
+    } else if said_lower.contains("message is not modified") {
+        Fault::NotModified
+    } else if said_lower.starts_with("bad request") {
+        Fault::Permanent(said.to_owned())
+    } else {
+        // 5xx and whatever else: Telegram's trouble, not ours.
+        Fault::Transient(said.to_owned())
+    }
+}
+
+fn allowed_updates() -> Vec<AllowedUpdate> {
+    vec![AllowedUpdate::Message, AllowedUpdate::CallbackQuery, AllowedUpdate::MyChatMember]
+}
+
+fn no_preview() -> LinkPreviewOptions {
+    LinkPreviewOptions { is_disabled: true, url: None, prefer_small_media: false, prefer_large_media: false, show_above_text: false }
+}

@@ -1,0 +1,44 @@
+//! Answers about the bot itself.
+
+use super::{
+    Card,
+    figures::Words,
+    lists::{add_button, servers_button},
+};
+use crate::{
+    domain::{intent::Intent, notice::Limit, server::PER_CHAT},
+    telegram::{keyboards::button, update::COMMANDS},
+};
+
+pub(super) fn welcome(words: &Words, servers: i64, claimed: bool) -> Card {
+    let mut lines = Vec::new();
+    if claimed {
+        lines.extend([words.get("welcome-claimed"), String::new()]);
+    }
+    lines.extend([words.get("welcome-what"), String::new()]);
+    let help = button(&words.get("button-help"), &Intent::Help);
+    if servers > 0 {
+        lines.push(words.with("welcome-servers", &[("count", servers.into())]));
+        return Card { lines, rows: vec![vec![servers_button(words), add_button(words)], vec![help]] };
+    }
+    lines.push(words.get("welcome-next"));
+    Card { lines, rows: vec![vec![add_button(words)], vec![help]] }
+}
+
+pub(super) fn help(words: &Words) -> Card {
+    let mut lines = vec![words.get("help-title")];
+    lines.extend(COMMANDS.iter().map(|(name, key)| format!("/{name} — {}", words.get(key))));
+    lines.extend([String::new(), words.get("help-more")]);
+    Card { lines, rows: vec![vec![servers_button(words), add_button(words)]] }
+}
+
+pub(super) fn limit_reached(words: &Words, limit: Limit) -> Card {
+    match limit {
+        Limit::Servers => Card {
+            lines: vec![words.with("limit-servers", &[("count", PER_CHAT.into())])],
+            rows: vec![vec![servers_button(words)]],
+        },
+        Limit::PairingTokens => Card::line(words.get("limit-pairing-tokens")),
+        Limit::Commands => Card::line(words.get("limit-commands")),
+    }
+}

@@ -1,0 +1,214 @@
+//! Buttons, and what they carry: an intent as at most 64 bytes of callback data, both ways.
+//!
+//! Data is a verb of one letter and its ids, split by colons. Nothing in it is trusted when it comes back: ids are only
+//! keys for look-ups that also ask for the chat, and whoever taps is authorised at the tap.
+
+use teloxide::types::{CopyTextButton, InlineKeyboardButton, InlineKeyboardButtonKind, InlineKeyboardMarkup};
+
+use crate::{
+    domain::intent::{Family, Intent},
+    telegram::text::printable,
+};
+
+/// Telegram's limit on callback data, in bytes.
+pub const DATA_MAX: usize = 64;
+/// Telegram's limit on the text behind a copy button, in characters.
+pub const COPY_MAX: usize = 256;
+/// Longer texts are cut off on phones anyway.
+const LABEL_MAX: usize = 60;
+/// A UUID's text.
+const ID_MAX: usize = 36;
+/// What no verb is; answered as a stale button.
+const NOTHING: &str = "-";
+
+/// What a tapped button asks for. Data that this version never wrote is a stale button.
+pub fn parse(data: &str) -> Intent {
+    understand(data).unwrap_or(Intent::StaleButton)
+}
+
+/// The callback data of an intent; of one that no button carries, data that [`parse`] calls stale.
+pub fn data(intent: &Intent) -> String {
+    let data = match intent {
+        Intent::AddServer { name: None } => "a".to_owned(),
+        Intent::Help => "h".to_owned(),
+        Intent::Servers { page } => format!("l:{page}"),
+        Intent::PairingSteps { pairing_id, family } => format!("p:{pairing_id}:{}", family_letter(*family)),
+        Intent::ShowServer { server_id } => format!("s:{server_id}"),
+        Intent::Refresh { server_id, page } => format!("r:{server_id}:{page}"),
+        Intent::Services { server_id, page } => format!("v:{server_id}:{page}"),
+        Intent::AskRestart { server_id, unit } => format!("u:{server_id}:{unit}"),
+        Intent::AskRemove { server_id } => format!("d:{server_id}"),
+        Intent::Confirm { confirmation_id } => format!("y:{confirmation_id}"),
+        Intent::Decline { confirmation_id } => format!("n:{confirmation_id}"),
+        Intent::Start { .. }
+        | Intent::AddServer { name: Some(_) }
+        | Intent::Status { .. }
+        | Intent::RemoveServer { .. }
+        | Intent::StaleButton
+        | Intent::UnknownCommand
+        | Intent::Reachable { .. }
+        | Intent::Migrated { .. } => NOTHING.to_owned(),
+    };
+    // Telegram refuses the whole message for one button that is too long.
+    if data.len() <= DATA_MAX { data } else { NOTHING.to_owned() }
+}
+
+/// A button that asks for `intent`. `label` is plain text.
+pub fn button(label: &str, intent: &Intent) -> InlineKeyboardButton {
+    InlineKeyboardButton::new(printable(label, LABEL_MAX), InlineKeyboardButtonKind::CallbackData(data(intent)))
+}
+
+/// A button that opens a link, if it is one.
+pub fn link(label: &str, url: &str) -> Option<InlineKeyboardButton> {
+    let url = url.parse().ok()?;
+    Some(InlineKeyboardButton::new(printable(label, LABEL_MAX), InlineKeyboardButtonKind::Url(url)))
+}
+
+/// A button that copies `content`, if that is not too long for one.
+pub fn copy(label: &str, content: &str) -> Option<InlineKeyboardButton> {
+    (1..=COPY_MAX).contains(&content.encode_utf16().count()).then(|| {
+        let kind = InlineKeyboardButtonKind::CopyText(CopyTextButton { text: content.to_owned() });
+        InlineKeyboardButton::new(printable(label, LABEL_MAX), kind)
+    })
+}
+
+/// A keyboard without its empty rows, which Telegram would drop too.
+pub fn keyboard(rows: impl IntoIterator<Item = Vec<InlineKeyboardButton>>) -> InlineKeyboardMarkup {
+    InlineKeyboardMarkup::new(rows.into_iter().filter(|row| !row.is_empty()))
+}
+
+fn understand(data: &str) -> Option<Intent> {
+    let mut parts = data.split(':');
+    let verb = parts.next()?;
+    let intent = match verb {
+        "a" => Intent::AddServer { name: None },
+        "h" => Intent::Help,
+        "l" => Intent::Servers { page: page(parts.next())? },
+        "p" => Intent::PairingSteps { pairing_id: id(parts.next())?, family: family(parts.next()?)? },
+        "s" => Intent::ShowServer { server_id: id(parts.next())? },
+        "r" => Intent::Refresh { server_id: id(parts.next())?, page: page(parts.next())? },
+        "v" => Intent::Services { server_id: id(parts.next())?, page: page(parts.next())? },
+        "u" => Intent::AskRestart { server_id: id(parts.next())?, unit: tag(parts.next())? },
+        "d" => Intent::AskRemove { server_id: id(parts.next())? },
+        "y" => Intent::Confirm { confirmation_id: id(parts.next())? },
+        "n" => Intent::Decline { confirmation_id: id(parts.next())? },
+        _ => return None,
+    };
+    parts.next().is_none().then_some(intent)
+}
+
+fn id(part: Option<&str>) -> Option<String> {
+    let part = part.filter(|part| (1..=ID_MAX).contains(&part.len()))?;
+    part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-').then(|| part.to_owned())
+}
+
+/// [`crate::domain::server::unit_tag`]: 16 hexadecimal digits.
+fn tag(part: Option<&str>) -> Option<String> {
+    let part = part.filter(|part| part.len() == 16)?;
+    part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')).then(|| part.to_owned())
+}
+
+fn page(part: Option<&str>) -> Option<u32> {
+    // `parse` alone would take "+1".
+    part.filter(|part| part.bytes().all(|byte| byte.is_ascii_digit()))?.parse().ok()
+}
+
+fn family_letter(family: Family) -> &'static str {
+    match family {
+        Family::Short => "s",
+        Family::Apt => "a",
+        Family::Dnf => "d",
+    }
+}
+
+fn family(letter: &str) -> Option<Family> {
+    [Family::Short, Family::Apt, Family::Dnf].into_iter().find(|family| family_letter(*family) == letter)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::server::unit_tag;
+
+    const ID: &str = "019aab1c-7e1f-7c3a-9f00-ffffffffffff";
+
+    /// Every intent that a button carries, each with the longest ids it can have.
+    fn carried() -> Vec<Intent> {
+        let server_id = || ID.to_owned();
+        let mut intents = vec![
+            Intent::AddServer { name: None },
+            Intent::Help,
+            Intent::Servers { page: u32::MAX },
+            Intent::ShowServer { server_id: server_id() },
+            Intent::Refresh { server_id: server_id(), page: u32::MAX },
+            Intent::Services { server_id: server_id(), page: u32::MAX },
+            Intent::AskRestart { server_id: server_id(), unit: unit_tag("nginx.service") },
+            Intent::AskRemove { server_id: server_id() },
+            Intent::Confirm { confirmation_id: ID.to_owned() },
+            Intent::Decline { confirmation_id: ID.to_owned() },
+        ];
+        for family in [Family::Short, Family::Apt, Family::Dnf] {
+            intents.push(Intent::PairingSteps { pairing_id: ID.to_owned(), family });
+        }
+        intents
+    }
+
+    #[test]
+    fn buttons_survive_the_way_through_telegram() {
+        for intent in carried() {
+            let data = data(&intent);
+            assert!(data.len() <= DATA_MAX, "{data}");
+            assert_eq!(parse(&data), intent, "{data}");
+        }
+    }
+
+    #[test]
+    fn what_this_version_never_wrote_is_stale() {
+        let mut stranger = vec![
+            String::new(),
+            "-".to_owned(),
+            "a:".to_owned(),
+            "l".to_owned(),
+            "l:".to_owned(),
+            "l:+1".to_owned(),
+            "l:-1".to_owned(),
+            "l:4294967296".to_owned(),
+            format!("s:{ID}:0"),
+            format!("s:{ID}0"),
+            "s:' OR 1=1".to_owned(),
+            "s:\0".to_owned(),
+            "s:🦀".to_owned(),
+            format!("r:{ID}"),
+            format!("p:{ID}:x"),
+            format!("u:{ID}:nginx.service"),
+            format!("u:{ID}:ABCDEF0123456789"),
+            format!("Z:{ID}"),
+            "x".repeat(4096),
+        ];
+        stranger.push(format!("{}\n", data(&Intent::Help)));
+        for data in stranger {
+            assert_eq!(parse(&data), Intent::StaleButton, "{data:?}");
+        }
+    }
+
+    #[test]
+    fn what_no_button_carries_becomes_a_stale_one() {
+        let too_long = Intent::ShowServer { server_id: "x".repeat(64) };
+        for intent in [Intent::Start { code: None }, Intent::Migrated { to: 1 }, Intent::StaleButton, too_long] {
+            assert_eq!(parse(&data(&intent)), Intent::StaleButton);
+        }
+    }
+
+    #[test]
+    fn copy_buttons_end_where_telegram_ends_them() {
+        assert!(copy("Copy", &"x".repeat(COPY_MAX)).is_some());
+        assert!(copy("Copy", &"x".repeat(COPY_MAX + 1)).is_none());
+        assert!(copy("Copy", "").is_none());
+    }
+
+    #[test]
+    fn a_link_that_is_none_makes_no_button() {
+        assert!(link("Open", "https://t.me/bot?start=add").is_some());
+        assert!(link("Open", "nonsense").is_none());
+    }
+}

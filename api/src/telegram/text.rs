@@ -1,0 +1,158 @@
+//! The catalogue of texts (`locales/`), and what strings of hosts and people go through before they are shown.
+//!
+//! Keys are kebab-case with at least one hyphen, and nothing else in this folder is written so: a test holds the string
+//! literals of the sources against the catalogue, so a missing text cannot ship. Texts named `button-*`, `toast-*` and
+//! `command-*` are plain; all others are Telegram's HTML, and their arguments have to be escaped.
+
+use std::{borrow::Cow, collections::HashMap};
+
+use fluent_templates::{LanguageIdentifier, Loader, fluent_bundle::FluentValue, langid, static_loader};
+
+static_loader! {
+    static CATALOGUE = {
+        locales: "./locales",
+        fallback_language: "en",
+        // Or every argument comes wrapped in U+2068 and U+2069, which break what people copy out of a message.
+        customise: |bundle| bundle.set_use_isolating(false),
+    };
+}
+
+const FALLBACK: LanguageIdentifier = langid!("en");
+
+/// The catalogue in one person's language; English where that is not offered or lacks a text.
+#[derive(Clone, Debug)]
+pub struct Text {
+    language: LanguageIdentifier,
+}
+
+impl Text {
+    /// `language`: an IETF tag as Telegram sends it, such as `pt-br`.
+    pub fn new(language: Option<&str>) -> Self {
+        Self { language: language.and_then(|tag| tag.parse().ok()).unwrap_or(FALLBACK) }
+    }
+
+    pub fn get(&self, key: &str) -> String {
+        self.with(key, &[])
+    }
+
+    pub fn with(&self, key: &str, arguments: &[(&'static str, FluentValue<'_>)]) -> String {
+        let arguments: HashMap<Cow<'static, str>, FluentValue<'_>> =
+            arguments.iter().map(|(name, value)| (Cow::Borrowed(*name), value.clone())).collect();
+        let text = CATALOGUE.try_lookup_with_args(&self.language, key, &arguments);
+        debug_assert!(text.is_some(), "the catalogue lacks {key}, or {key} needs more than {:?}", arguments.keys());
+        text.unwrap_or_else(|| key.to_owned())
+    }
+}
+
+/// `value` on one line, without what is invisible or turns the reading direction around, and at most `max` characters
+/// long, the last a "…" where something was cut off. Never empty.
+pub fn printable(value: &str, max: usize) -> String {
+    let clean = visible(value);
+    if clean.is_empty() {
+        return "?".to_owned();
+    }
+    if clean.chars().count() <= max {
+        return clean;
+    }
+    let mut cut: String = clean.chars().take(max.saturating_sub(1)).collect();
+    cut.push('…');
+    cut
+}
+
+/// `value` with white space as single spaces, and without the characters that have no business in a name.
+pub fn visible(value: &str) -> String {
+    let words = value.split_whitespace().map(|word| word.chars().filter(|c| !is_invisible(*c)).collect::<String>());
+    words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+/// Control characters, bidirectional marks, overrides and isolates, zero-width spaces. Joiners stay: emoji need them.
+fn is_invisible(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{feff}')
+        || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{fff9}'..='\u{fffb}')
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const ENGLISH: &str = include_str!("../../locales/en/main.ftl");
+    const SOURCES: [&str; 11] = [
+        include_str!("update.rs"),
+        include_str!("keyboards.rs"),
+        include_str!("cards/mod.rs"),
+        include_str!("cards/chat.rs"),
+        include_str!("cards/command.rs"),
+        include_str!("cards/figures.rs"),
+        include_str!("cards/lists.rs"),
+        include_str!("cards/markup.rs"),
+        include_str!("cards/pairing.rs"),
+        include_str!("cards/server.rs"),
+        include_str!("cards/status.rs"),
+    ];
+
+    fn catalogue() -> BTreeSet<&'static str> {
+        let ids = ENGLISH.lines().filter(|line| line.starts_with(|c: char| c.is_ascii_lowercase()));
+        ids.filter_map(|line| line.split_once(" =")).map(|(id, _)| id).collect()
+    }
+
+    /// The string literals of the code (not of its tests) that are written like keys.
+    fn used() -> BTreeSet<&'static str> {
+        let code = SOURCES.iter().map(|source| source.split("#[cfg(test)]").next().unwrap_or_default());
+        let lines = code.flat_map(str::lines).filter(|line| !line.trim_start().starts_with("//"));
+        lines.flat_map(|line| line.split('"').skip(1).step_by(2)).filter(|literal| is_key(literal)).collect()
+    }
+
+    fn is_key(literal: &str) -> bool {
+        literal.contains('-')
+            && literal.starts_with(|c: char| c.is_ascii_lowercase())
+            && literal.ends_with(|c: char| c.is_ascii_alphanumeric())
+            && literal.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+    }
+
+    #[test]
+    fn the_code_and_the_catalogue_have_the_same_keys() {
+        let (used, offered) = (used(), catalogue());
+        assert_eq!(used.difference(&offered).collect::<Vec<_>>(), Vec::<&&str>::new(), "used, but not in the catalogue");
+        assert_eq!(offered.difference(&used).collect::<Vec<_>>(), Vec::<&&str>::new(), "in the catalogue, but not used");
+        assert!(used.len() > 100, "the scan found only {} keys", used.len());
+    }
+
+    #[test]
+    fn every_key_of_the_catalogue_has_the_form_that_the_scan_finds() {
+        for key in catalogue() {
+            assert!(is_key(key), "{key}");
+        }
+    }
+
+    #[test]
+    fn unknown_and_broken_languages_are_answered_in_english() {
+        let english = Text::new(Some("en")).get("button-help");
+        for tag in [None, Some("en-GB"), Some("tlh"), Some(""), Some("not a tag"), Some("\0")] {
+            assert_eq!(Text::new(tag).get("button-help"), english, "{tag:?}");
+        }
+    }
+
+    #[test]
+    fn arguments_are_not_wrapped_in_isolates() {
+        let text = Text::new(None).with("button-show", &[("server", "web-1".into())]);
+        assert!(text.contains("web-1") && !text.contains(['\u{2068}', '\u{2069}']), "{text:?}");
+    }
+
+    #[test]
+    fn what_hides_or_reorders_text_is_dropped() {
+        assert_eq!(printable("a\0b\u{1b}[2J\u{202e}c\u{2066}d\u{200b}", 64), "ab[2Jcd");
+        assert_eq!(printable(" two\n\twords ", 64), "two words");
+        assert_eq!(printable("\u{202e}\0", 64), "?");
+        assert_eq!(printable("👩\u{200d}💻 שלום", 64), "👩\u{200d}💻 שלום");
+    }
+
+    #[test]
+    fn long_values_end_in_an_ellipsis() {
+        assert_eq!(printable("abcdef", 6), "abcdef");
+        assert_eq!(printable("abcdefg", 6), "abcde…");
+        assert_eq!(printable(&"🦀".repeat(4096), 8).chars().count(), 8);
+    }
+}

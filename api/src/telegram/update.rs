@@ -1,0 +1,231 @@
+//! A Telegram update as what a person asked for. Pure; whether he may is judged elsewhere.
+//!
+//! Only the parsed intent goes on from here: the words of other messages are dropped.
+
+use teloxide::types::{
+    self, BotCommand, CallbackQuery, ChatMemberKind, ChatMemberUpdated, MaybeInaccessibleMessage, Message, Restricted, Update,
+    UpdateKind, User,
+};
+
+use crate::{
+    domain::intent::{Actor, Chat, ChatKind, Intent, Request, Tap},
+    telegram::{
+        keyboards,
+        text::{Text, printable, visible},
+    },
+};
+
+/// Names of servers, and first names.
+const NAME_MAX: usize = 64;
+/// Telegram's limit on titles of groups.
+const TITLE_MAX: usize = 128;
+/// Telegram's limit on the parameter of a deep link.
+const CODE_MAX: usize = 64;
+
+/// The commands, and the catalogue's key of what each does.
+pub const COMMANDS: [(&str, &str); 7] = [
+    ("start", "command-start"),
+    ("add_server", "command-add-server"),
+    ("servers", "command-servers"),
+    ("status", "command-status"),
+    ("server_status", "command-server-status"),
+    ("remove_server", "command-remove-server"),
+    ("help", "command-help"),
+];
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Parsed {
+    Request(Request),
+    /// Acknowledged and dropped; the kind, for the log.
+    Ignored(&'static str),
+}
+
+pub fn parse(update: &Update, bot_username: &str) -> Parsed {
+    let parsed = match &update.kind {
+        UpdateKind::Message(message) => from_message(message, bot_username),
+        UpdateKind::CallbackQuery(query) => from_tap(query),
+        UpdateKind::MyChatMember(change) => from_membership(change),
+        other => Err(kind_name(other)),
+    };
+    parsed.map_or_else(Parsed::Ignored, Parsed::Request)
+}
+
+/// What `setMyCommands` is told for one kind of chat.
+pub fn commands(kind: ChatKind, text: &Text) -> Vec<BotCommand> {
+    let offered = COMMANDS.iter().filter(|(name, _)| kind == ChatKind::Private || *name != "start");
+    offered.map(|(name, key)| BotCommand::new(*name, text.get(key))).collect()
+}
+
+fn from_message(message: &Message, bot_username: &str) -> Result<Request, &'static str> {
+    let chat = chat(&message.chat)?;
+    if let Some(to) = message.migrate_to_chat_id() {
+        return Ok(Request { actor: sender(message), intent: Intent::Migrated { to: to.0 }, chat, tap: None });
+    }
+    if message.sender_chat.as_ref().is_some_and(types::Chat::is_channel) {
+        return Err("sent_as_channel");
+    }
+    if message.forward_origin().is_some() {
+        return Err("forwarded");
+    }
+    if message.via_bot.is_some() || message.sender_business_bot.is_some() {
+        return Err("via_bot");
+    }
+    let actor = sender(message);
+    if actor.id != Actor::ANONYMOUS_ADMIN && message.from.as_ref().is_some_and(|from| from.is_bot) {
+        return Err("bot");
+    }
+    let text = message.text().ok_or("no_text")?;
+    let command = Command::parse(text).ok_or("text")?;
+    let addressed = command.addressee.is_some_and(|name| name.eq_ignore_ascii_case(bot_username));
+    if command.addressee.is_some() && !addressed {
+        return Err("other_bot");
+    }
+    let intent = command.intent();
+    // In a group the command may be meant for any other bot.
+    if intent == Intent::UnknownCommand && chat.kind == ChatKind::Group && !addressed {
+        return Err("unknown_command");
+    }
+    Ok(Request { chat, actor, intent, tap: None })
+}
+
+fn from_tap(query: &CallbackQuery) -> Result<Request, &'static str> {
+    // The bot writes no inline messages; without a message there is no chat.
+    let message = query.message.as_ref().ok_or("inline_callback")?;
+    let tap = Tap { callback_id: query.id.0.clone(), message_id: Some(message.id().0) };
+    let intent = query.data.as_deref().map_or(Intent::StaleButton, keyboards::parse);
+    Ok(Request { chat: chat(MaybeInaccessibleMessage::chat(message))?, actor: person(&query.from), intent, tap: Some(tap) })
+}
+
+fn from_membership(change: &ChatMemberUpdated) -> Result<Request, &'static str> {
+    let reachable = match &change.new_chat_member.kind {
+        ChatMemberKind::Owner(_) | ChatMemberKind::Administrator(_) | ChatMemberKind::Member(_) => true,
+        ChatMemberKind::Restricted(Restricted { is_member, can_send_messages, .. }) => *is_member && *can_send_messages,
+        ChatMemberKind::Left | ChatMemberKind::Banned(_) => false,
+    };
+    let intent = Intent::Reachable { reachable };
+    Ok(Request { chat: chat(&change.chat)?, actor: person(&change.from), intent, tap: None })
+}
+
+/// `/name@addressee argument`.
+struct Command<'t> {
+    name: String,
+    addressee: Option<&'t str>,
+    argument: &'t str,
+}
+
+impl<'t> Command<'t> {
+    fn parse(text: &'t str) -> Option<Self> {
+        let text = text.strip_prefix('/')?;
+        let (head, argument) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+        let (name, addressee) = head.split_once('@').map_or((head, None), |(name, addressee)| (name, Some(addressee)));
+        let is_word = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        // Telegram's own limit on a command: a path such as /etc/passwd is text, not a command.
+        let is_command = name.len() <= 32 && is_word(name) && addressee.is_none_or(is_word);
+        // Phones write the first letter of a message large.
+        is_command.then(|| Self { name: name.to_ascii_lowercase(), addressee, argument })
+    }
+
+    fn intent(&self) -> Intent {
+        match self.name.as_str() {
+            "start" => Intent::Start { code: self.code() },
+            "help" => Intent::Help,
+            "add_server" => Intent::AddServer { name: self.server_name() },
+            "servers" => Intent::Servers { page: 0 },
+            "status" | "server_status" => Intent::Status { name: self.server_name() },
+            "remove_server" => Intent::RemoveServer { name: self.server_name() },
+            _ => Intent::UnknownCommand,
+        }
+    }
+
+    /// Telegram lets these characters through in a deep link, and only these.
+    fn code(&self) -> Option<String> {
+        let code = self.argument.trim();
+        let fits = (1..=CODE_MAX).contains(&code.len())
+            && code.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
+        fits.then(|| code.to_owned())
+    }
+
+    fn server_name(&self) -> Option<String> {
+        let name: String = visible(self.argument).chars().take(NAME_MAX).collect();
+        let name = name.trim_end();
+        (!name.is_empty()).then(|| name.to_owned())
+    }
+}
+
+fn chat(chat: &types::Chat) -> Result<Chat, &'static str> {
+    if chat.is_channel() {
+        return Err("channel");
+    }
+    let (kind, title) = if chat.is_private() {
+        (ChatKind::Private, full_name(chat.first_name().unwrap_or_default(), chat.username(), chat.id.0))
+    } else {
+        (ChatKind::Group, printable(chat.title().unwrap_or_default(), TITLE_MAX))
+    };
+    Ok(Chat { id: chat.id.0, kind, title })
+}
+
+/// Who wrote. Service messages may come from nobody, and those of a group's anonymous administrators from
+/// [`Actor::ANONYMOUS_ADMIN`]; the id is kept as it is, so that the rules of access see it.
+fn sender(message: &Message) -> Actor {
+    if let Some(from) = &message.from {
+        return person(from);
+    }
+    let chat = message.sender_chat.as_ref().unwrap_or(&message.chat);
+    Actor { id: chat.id.0, name: printable(chat.title().unwrap_or_default(), NAME_MAX), language: None }
+}
+
+fn person(user: &User) -> Actor {
+    // Telegram's ids have at most 52 bits; 0 is nobody.
+    let id = i64::try_from(user.id.0).unwrap_or(0);
+    let language = user.language_code.clone().filter(|tag| {
+        // RFC 5646 advises room for 35 characters.
+        (2..=35).contains(&tag.len()) && tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    });
+    Actor { id, name: full_name(&user.first_name, user.username.as_deref(), id), language }
+}
+
+/// First name and @username; of a deleted account, which has neither, the number.
+fn full_name(first_name: &str, username: Option<&str>, id: i64) -> String {
+    // Telegram's usernames have at most 32 characters.
+    let username = username.map(|name| printable(name, 32));
+    match (visible(first_name).is_empty(), username) {
+        (false, Some(username)) => format!("{} (@{username})", printable(first_name, NAME_MAX)),
+        (false, None) => printable(first_name, NAME_MAX),
+        (true, Some(username)) => format!("@{username}"),
+        (true, None) => id.to_string(),
+    }
+}
+
+fn kind_name(kind: &UpdateKind) -> &'static str {
+    match kind {
+        UpdateKind::Message(_) => "message",
+        UpdateKind::EditedMessage(_) => "edited_message",
+        UpdateKind::ChannelPost(_) => "channel_post",
+        UpdateKind::EditedChannelPost(_) => "edited_channel_post",
+        UpdateKind::BusinessConnection(_) => "business_connection",
+        UpdateKind::BusinessMessage(_) => "business_message",
+        UpdateKind::EditedBusinessMessage(_) => "edited_business_message",
+        UpdateKind::DeletedBusinessMessages(_) => "deleted_business_messages",
+        UpdateKind::MessageReaction(_) => "message_reaction",
+        UpdateKind::MessageReactionCount(_) => "message_reaction_count",
+        UpdateKind::InlineQuery(_) => "inline_query",
+        UpdateKind::ChosenInlineResult(_) => "chosen_inline_result",
+        UpdateKind::CallbackQuery(_) => "callback_query",
+        UpdateKind::ShippingQuery(_) => "shipping_query",
+        UpdateKind::PreCheckoutQuery(_) => "pre_checkout_query",
+        UpdateKind::PurchasedPaidMedia(_) => "purchased_paid_media",
+        UpdateKind::Poll(_) => "poll",
+        UpdateKind::PollAnswer(_) => "poll_answer",
+        UpdateKind::MyChatMember(_) => "my_chat_member",
+        UpdateKind::ChatMember(_) => "chat_member",
+        UpdateKind::ChatJoinRequest(_) => "chat_join_request",
+        UpdateKind::ChatBoost(_) => "chat_boost",
+        UpdateKind::RemovedChatBoost(_) => "removed_chat_boost",
+        // A kind newer than teloxide, or one of the above with a field that it could not read.
+        UpdateKind::Error(_) => "unknown",
+    }
+}
+
+#[cfg(test)]
+#[path = "update_tests.rs"]
+mod tests;

@@ -1,0 +1,60 @@
+//! The owner is claimed; somebody is let in or not.
+
+use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    domain::{
+        access::{Role, required},
+        intent::{Actor, ChatKind, Request},
+    },
+    error::{Error, Result},
+    keys,
+    store::{self, Tx, meta, servers},
+    usecase::Core,
+};
+
+/// A fresh claim code, if the bot has no owner and nobody is named. Only its hash is stored; one made before is dead.
+pub async fn offer_claim(core: &Core) -> Result<Option<String>> {
+    let mut tx = core.store.begin().await?;
+    if !core.config.allowed_users.needs_owner(meta::owner(&mut tx).await?) {
+        return Ok(None);
+    }
+    let code = BASE64URL_NOPAD.encode(&keys::random().map_err(Error::internal)?[..16]);
+    meta::set(&mut tx, meta::CLAIM_HASH, &hash(&code)).await?;
+    tx.commit("offer-claim").await?;
+    Ok(Some(code))
+}
+
+/// Makes this person the owner, if the code is the open one. It works once.
+pub async fn claim(tx: &mut Tx, actor: &Actor, code: &str) -> store::Result<bool> {
+    Ok(meta::take(tx, meta::CLAIM_HASH, &hash(code)).await? && meta::set_once(tx, meta::OWNER, &actor.id.to_string()).await?)
+}
+
+/// The role of whoever sent this, or `None` for a stranger. `is_admin`: what Telegram says of him in a group.
+pub async fn role(tx: &mut Tx, core: &Core, request: &Request, is_admin: bool) -> store::Result<Option<Role>> {
+    let owner = meta::owner(tx).await?;
+    let admitted = core.config.allowed_users.admits(request.actor.id, owner);
+    match request.chat.kind {
+        ChatKind::Private => Ok(admitted.then_some(Role::Manager)),
+        ChatKind::Group if request.actor.id == Actor::ANONYMOUS_ADMIN => viewer_of_own(tx, request).await,
+        ChatKind::Group if admitted && (is_admin || owner == Some(request.actor.id)) => Ok(Some(Role::Manager)),
+        ChatKind::Group if admitted => Ok(Some(Role::Viewer)),
+        ChatKind::Group => viewer_of_own(tx, request).await,
+    }
+}
+
+/// Whether Telegram has to be asked if the sender is an administrator of the group.
+pub fn depends_on_group_role(request: &Request) -> bool {
+    request.chat.kind == ChatKind::Group && required(&request.intent) > Role::Viewer
+}
+
+/// Members of a group look at what somebody who may has paired there.
+async fn viewer_of_own(tx: &mut Tx, request: &Request) -> store::Result<Option<Role>> {
+    Ok((servers::count(tx, request.chat.id).await? > 0).then_some(Role::Viewer))
+}
+
+/// Codes have 128 random bits: comparing hashes by the database's index tells nothing about them.
+fn hash(code: &str) -> String {
+    HEXLOWER.encode(&Sha256::digest(code.as_bytes()))
+}

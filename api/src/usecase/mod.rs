@@ -1,0 +1,31 @@
+//! One file for each thing that happens: load, decide, write and leave notices, in one transaction.
+//!
+//! | module | what happens |
+//! |---|---|
+//! | [`update`] | a person wrote or tapped |
+//! | [`access`] | the owner is claimed; somebody is let in or not |
+//! | [`pair`] | a token is made, used, dead |
+//! | [`report`] | agents report, many in one transaction |
+//! | [`command`] | an action is asked for, confirmed, handed out, finished |
+//! | [`server`] | servers are listed, looked up, removed |
+//! | [`tell`] | notices are left for chats |
+
+pub mod access;
+pub mod command;
+pub mod pair;
+pub mod report;
+pub mod server;
+pub mod tell;
+pub mod update;
+
+use crate::{clock::Clock, config::Config, keys::Keys, store::Store};
+
+/// What every use case works with.
+pub struct Core {
+    pub config: Config,
+    pub clock: Clock,
+    pub store: Store,
+    pub keys: Keys,
+    /// Names this process among several instances.
+    pub instance: String,
+}

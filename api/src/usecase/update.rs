@@ -1,0 +1,138 @@
+//! A person wrote or tapped: the parsed update is stored once, and applied once, in one transaction with its replies.
+
+use crate::{
+    domain::{
+        HOUR,
+        access::{Role, required},
+        intent::{ChatKind, Intent, Request},
+        notice::{Notice, Toast, Urgency},
+    },
+    error::Result,
+    store::{
+        self, Tx, chats,
+        updates::{self, Claimed},
+    },
+    usecase::{Core, access, command, pair, server, tell::Teller},
+};
+
+/// Updates of one chat that may wait. What comes beyond is acknowledged and dropped: nobody types that fast.
+const WAITING_MAX: i64 = 100;
+
+/// Stores an update once; returns when it is durable.
+pub async fn receive(core: &Core, update_id: i64, request: &Request) -> Result<()> {
+    let mut tx = core.store.begin().await?;
+    if updates::count_open(&mut tx, request.chat.id).await? >= WAITING_MAX {
+        tracing::warn!(chat = request.chat.id, "too many updates wait; one was dropped");
+        return Ok(());
+    }
+    updates::insert(&mut tx, update_id, request, core.clock.now()).await?;
+    tx.commit("receive-update").await?;
+    Ok(())
+}
+
+/// Claims the oldest open update of some chat. The claim is durable before anything is done, so that a crash counts.
+pub async fn claim(core: &Core) -> Result<Option<Claimed>> {
+    // A look first: writers queue, and an idle worker should not be among them.
+    let mut tx = core.store.read().await?;
+    if !updates::any_open(&mut tx, core.clock.now()).await? {
+        return Ok(None);
+    }
+    drop(tx);
+    let mut tx = core.store.begin().await?;
+    let claimed = updates::claim(&mut tx, core.clock.now()).await?;
+    tx.commit("claim-update").await?;
+    Ok(claimed)
+}
+
+/// Applies a claimed update, leaves its replies, and erases its payload.
+pub async fn apply(core: &Core, claimed: &Claimed, is_admin: bool) -> Result<()> {
+    let mut tx = core.store.begin().await?;
+    let teller = Teller { clock: &core.clock, chat_id: claimed.chat_id, now: core.clock.now() };
+    let set_aside = claimed.attempts > updates::ATTEMPTS;
+    if !updates::finish(&mut tx, claimed, set_aside).await? {
+        return Ok(());
+    }
+    if set_aside {
+        tracing::error!(update = claimed.update_id, "an update crashed the backend {} times and was set aside", updates::ATTEMPTS);
+        teller.send(&mut tx, &Notice::SetAside { update_id: claimed.update_id }, Urgency::Answer).await?;
+    } else {
+        handle(&mut tx, core, &teller, &claimed.request, is_admin).await?;
+    }
+    tx.commit("apply-update").await?;
+    Ok(())
+}
+
+async fn handle(tx: &mut Tx, core: &Core, teller: &Teller<'_>, request: &Request, is_admin: bool) -> store::Result<()> {
+    chats::seen(tx, &request.chat, request.actor.language.as_deref(), teller.now).await?;
+    match &request.intent {
+        Intent::Reachable { reachable } => return chats::set_reachable(tx, request.chat.id, *reachable).await,
+        Intent::Migrated { to } => return chats::migrate(tx, request.chat.id, *to).await,
+        Intent::Start { code: Some(code) }
+            if request.chat.kind == ChatKind::Private && access::claim(tx, &request.actor, code).await? =>
+        {
+            return teller.send(tx, &Notice::Welcome { claimed: true }, Urgency::Answer).await.map(drop);
+        }
+        _ => {}
+    }
+    match access::role(tx, core, request, is_admin).await? {
+        None => refuse_stranger(tx, teller, request).await,
+        Some(role) if role < required(&request.intent) => match &request.tap {
+            Some(_) => teller.toast(tx, request.tap.as_ref(), Toast::NotAllowed).await,
+            None => teller.send(tx, &Notice::NotAllowed, Urgency::Answer).await.map(drop),
+        },
+        Some(role) => dispatch(tx, core, teller, request, role).await,
+    }
+}
+
+/// A private bot says so, once an hour: a stranger's messages must not become ours.
+async fn refuse_stranger(tx: &mut Tx, teller: &Teller<'_>, request: &Request) -> store::Result<()> {
+    if request.tap.is_some() {
+        return teller.toast(tx, request.tap.as_ref(), Toast::NotAllowed).await;
+    }
+    if request.chat.kind == ChatKind::Private && chats::may_refuse(tx, request.chat.id, HOUR, teller.now).await? {
+        teller.send(tx, &Notice::PrivateBot, Urgency::Background).await?;
+    }
+    Ok(())
+}
+
+async fn dispatch(tx: &mut Tx, core: &Core, teller: &Teller<'_>, request: &Request, role: Role) -> store::Result<()> {
+    let tap = request.tap.as_ref();
+    let actor = &request.actor;
+    match &request.intent {
+        Intent::Start { .. } => say(tx, teller, request, Notice::Welcome { claimed: false }).await,
+        Intent::Help => say(tx, teller, request, Notice::Help).await,
+        Intent::UnknownCommand => say(tx, teller, request, Notice::UnknownCommand).await,
+        Intent::Servers { page } => say(tx, teller, request, Notice::Servers { page: *page }).await,
+        Intent::AddServer { name } => pair::start(tx, core, teller, request, name.as_deref()).await,
+        Intent::PairingSteps { pairing_id, family } => {
+            say(tx, teller, request, Notice::Pairing { pairing_id: pairing_id.clone(), family: *family }).await
+        }
+        Intent::Status { name } => server::show_status(tx, teller, name.as_deref()).await,
+        Intent::ShowServer { server_id } => server::open(tx, teller, tap, server_id).await,
+        Intent::Refresh { server_id, page } => {
+            let notice = Notice::Status { server_id: server_id.clone(), page: *page };
+            server::turn(tx, teller, tap, server_id, notice, Toast::Refreshed).await
+        }
+        Intent::Services { server_id, page } => {
+            let notice = Notice::Services { server_id: server_id.clone(), page: *page };
+            server::turn(tx, teller, tap, server_id, notice, Toast::Done).await
+        }
+        Intent::AskRestart { server_id, unit } => command::ask_restart(tx, teller, actor, tap, server_id, unit).await,
+        Intent::RemoveServer { name } => server::ask_remove(tx, teller, actor, name.as_deref()).await,
+        Intent::AskRemove { server_id } => {
+            let known = command::ask_remove(tx, teller, actor, server_id).await?;
+            teller.toast(tx, tap, if known { Toast::Done } else { Toast::Stale }).await
+        }
+        Intent::Confirm { confirmation_id } => command::confirm(tx, core, teller, actor, role, tap, confirmation_id).await,
+        Intent::Decline { confirmation_id } => command::decline(tx, teller, actor, tap, confirmation_id).await,
+        Intent::StaleButton => teller.toast(tx, tap, Toast::Stale).await,
+        // Handled before anybody's role was asked for.
+        Intent::Reachable { .. } | Intent::Migrated { .. } => Ok(()),
+    }
+}
+
+/// Shows a notice in place of the tapped message, or as a new one.
+async fn say(tx: &mut Tx, teller: &Teller<'_>, request: &Request, notice: Notice) -> store::Result<()> {
+    teller.show(tx, request.tap.as_ref(), &notice).await?;
+    teller.toast(tx, request.tap.as_ref(), Toast::Done).await
+}

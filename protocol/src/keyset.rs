@@ -1,0 +1,153 @@
+//! Which keys may sign commands, and the documents that bind a server to its agent.
+
+use ed25519_dalek::SigningKey;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    envelope::{self, Envelope, EnvelopeError, strict_json},
+    key::PublicKey,
+};
+
+/// Signed by the root key. Replaces one of a lower version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeySet {
+    /// `max(last + 1, unix time)`: a restored backup does not go back.
+    pub version: i64,
+    /// The root public key, whose hash the pairing token carries.
+    pub root_key: String,
+    /// Public keys whose command envelopes are believed.
+    pub command_keys: Vec<String>,
+}
+
+/// `pairing.v1`, signed by a command key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pairing {
+    pub server_id: String,
+    pub agent_key: String,
+    /// SHA-256 of the token's text, hexadecimal.
+    pub token_hash: String,
+}
+
+/// `replace.v1`, signed by an agent's old key when its host is paired again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Replace {
+    pub server_id: String,
+    pub new_key: String,
+    pub token_hash: String,
+}
+
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum KeySetError {
+    #[error(transparent)]
+    Envelope(#[from] EnvelopeError),
+    #[error("it names another root key")]
+    Root,
+    #[error("it holds no command key, or more than 8, or one that is no Ed25519 key, or the root key itself")]
+    CommandKeys,
+    #[error("its version {0} is not higher than the one held, {1}")]
+    Version(i64, i64),
+}
+
+/// A key set whose signature held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrustedKeys {
+    pub version: i64,
+    pub root: PublicKey,
+    pub command_keys: Vec<PublicKey>,
+}
+
+impl KeySet {
+    #[must_use]
+    pub fn sign(&self, root: &SigningKey) -> Envelope {
+        Envelope::sign_json(envelope::KEY_SET, self, root)
+    }
+
+    /// The root public key an envelope claims, before anything is believed: the caller compares it with what it has pinned.
+    pub fn claimed_root(envelope: &Envelope) -> Result<PublicKey, KeySetError> {
+        let payload = data_encoding::BASE64
+            .decode(envelope.payload.as_bytes())
+            .map_err(|_| EnvelopeError::Malformed("payload is not base64".to_owned()))?;
+        let set: Self = strict_json(&payload)?;
+        PublicKey::parse(&set.root_key).map_err(|_| KeySetError::Root)
+    }
+
+    /// Opens a key set under the pinned root key, newer than `held`.
+    pub fn open(envelope: &Envelope, root: &PublicKey, held: i64) -> Result<TrustedKeys, KeySetError> {
+        let set: Self = strict_json(&envelope.open(envelope::KEY_SET, [root])?)?;
+        if set.root_key != root.to_string() {
+            return Err(KeySetError::Root);
+        }
+        if set.version <= held {
+            return Err(KeySetError::Version(set.version, held));
+        }
+        let command_keys: Vec<PublicKey> = set
+            .command_keys
+            .iter()
+            .map(|key| PublicKey::parse(key))
+            .collect::<Result<_, _>>()
+            .map_err(|_| KeySetError::CommandKeys)?;
+        // Each key has one role: the root key signs key sets, never commands.
+        if command_keys.is_empty() || command_keys.len() > 8 || command_keys.contains(root) {
+            return Err(KeySetError::CommandKeys);
+        }
+        Ok(TrustedKeys { version: set.version, root: *root, command_keys })
+    }
+}
+
+impl Pairing {
+    pub fn open(envelope: &Envelope, keys: &TrustedKeys) -> Result<Self, EnvelopeError> {
+        strict_json(&envelope.open(envelope::PAIRING, &keys.command_keys)?)
+    }
+}
+
+impl Replace {
+    pub fn open(envelope: &Envelope, old_key: &PublicKey) -> Result<Self, EnvelopeError> {
+        strict_json(&envelope.open(envelope::REPLACE, [old_key])?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(seed: u8) -> SigningKey {
+        SigningKey::from_bytes(&[seed; 32])
+    }
+
+    fn set(version: i64, command_keys: &[&SigningKey]) -> KeySet {
+        KeySet {
+            version,
+            root_key: PublicKey::from(&key(1)).to_string(),
+            command_keys: command_keys.iter().map(|&key| PublicKey::from(key).to_string()).collect(),
+        }
+    }
+
+    #[test]
+    fn a_set_opens_under_its_root_key_and_only_forward() {
+        let root = PublicKey::from(&key(1));
+        let envelope = set(5, &[&key(2)]).sign(&key(1));
+        assert_eq!(KeySet::claimed_root(&envelope).unwrap(), root);
+        assert_eq!(KeySet::open(&envelope, &root, 4).unwrap().command_keys, [PublicKey::from(&key(2))]);
+        assert_eq!(KeySet::open(&envelope, &root, 5), Err(KeySetError::Version(5, 5)));
+        assert_eq!(KeySet::open(&envelope, &PublicKey::from(&key(3)), 0), Err(KeySetError::Envelope(EnvelopeError::UnknownKey)));
+    }
+
+    #[test]
+    fn a_set_signed_by_another_root_or_naming_another_is_refused() {
+        let root = PublicKey::from(&key(1));
+        assert!(KeySet::open(&set(5, &[&key(2)]).sign(&key(2)), &root, 0).is_err());
+        let mut other = set(5, &[&key(2)]);
+        other.root_key = PublicKey::from(&key(9)).to_string();
+        assert_eq!(KeySet::open(&other.sign(&key(1)), &root, 0), Err(KeySetError::Root));
+    }
+
+    #[test]
+    fn a_key_has_one_role() {
+        let root = PublicKey::from(&key(1));
+        assert_eq!(KeySet::open(&set(5, &[&key(1)]).sign(&key(1)), &root, 0), Err(KeySetError::CommandKeys));
+        assert_eq!(KeySet::open(&set(5, &[]).sign(&key(1)), &root, 0), Err(KeySetError::CommandKeys));
+    }
+}

@@ -1,0 +1,468 @@
+//! Bodies of the agent's requests and their answers. `validate` is the contract's outer edge: what it lets through
+//! may be stored and shown.
+
+use std::ops::RangeInclusive;
+
+use serde::{Deserialize, Serialize};
+
+use crate::envelope::Envelope;
+
+#[cfg(feature = "server")]
+use poem_openapi::{Enum, Object};
+
+/// Limits on what an agent sends. A report over one of them is refused whole: a truncated report would lie.
+pub mod limits {
+    pub const BODY: usize = 1024 * 1024;
+    pub const REPORTS: usize = 128;
+    pub const DISKS: usize = 128;
+    pub const SERVICES: usize = 512;
+    /// Hostname, mount point, unit: the longest that Linux itself allows for a unit name or a path component.
+    pub const NAME: usize = 255;
+    pub const TEXT: usize = 1024;
+    /// The largest size or number of inodes: 2^60.
+    pub const BYTES: u64 = 1 << 60;
+    /// How old a spooled report may be.
+    pub const BACKLOG_MS: i64 = 26 * 3_600_000;
+    /// How far ahead of the backend's clock a corrected sample may lie.
+    pub const AHEAD_MS: i64 = 120_000;
+}
+
+/// Body of `POST /agent/v1/pair`, signed with the new key.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(Object))]
+#[serde(deny_unknown_fields)]
+pub struct PairRequest {
+    /// The token from the chat.
+    pub token: String,
+    /// The agent's new Ed25519 public key, base64url without padding.
+    pub agent_key: String,
+    /// App-specific hash of the machine id (hexadecimal, 64 characters): tells a clone from its original.
+    pub machine: String,
+    pub agent_version: String,
+    pub host: Host,
+    /// When this host was paired before: a `replace.v1` document signed with the old key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "server", oai(skip_serializing_if_is_none))]
+    pub replaces: Option<Envelope>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(Object))]
+pub struct PairResponse {
+    pub server_id: String,
+    /// The name the server has in the chat.
+    pub name: String,
+    /// The key set, signed with the root key that the token pins.
+    pub key_set: Envelope,
+    /// `pairing.v1`, signed with a command key: binds the server to the agent's key and the token.
+    pub pairing: Envelope,
+}
+
+/// Body of `POST /agent/v1/reports`: the live report first, then backlog, newest first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(Object))]
+#[serde(deny_unknown_fields)]
+pub struct ReportBatch {
+    pub agent_version: String,
+    pub reports: Vec<Report>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(Object))]
+#[serde(deny_unknown_fields)]
+pub struct Report {
+    /// When it was measured, corrected to the backend's clock; milliseconds since the Unix epoch. Names the report: the same
+    /// time from the same server is the same report.
+    pub at: i64,
+    /// Seconds until the next one, 5 to 3600.
+    pub interval_s: u32,
+    /// App-specific hash of the boot id (hexadecimal, 64 characters).
+    pub boot: String,
+    /// How far the host's clock is ahead of the backend's, as last measured; milliseconds.
+    pub clock_ahead_ms: i64,
+    pub host: Host,
+    /// Busy share of all CPUs since the report before, percent, 0 to 100. Absent in the first report after a start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "server", oai(skip_serializing_if_is_none))]
+    pub cpu: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "server", oai(skip_serializing_if_is_none))]
+    pub memory: Option<Memory>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "server", oai(skip_serializing_if_is_none))]
+    pub load: Option<Load>,
+    pub disks: Vec<Disk>,
+    pub systemd: Systemd,
+    pub services: Vec<Service>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(Object))]
+#[serde(deny_unknown_fields)]
+pub struct Host {
+    pub hostname: String,
+    /// `PRETTY_NAME` of os-release(5).
+    pub os: String,
+    pub kernel: String,
+    /// As `uname -m` says it.
+    pub arch: String,
+    /// Logical CPUs.
+    pub cpus: u32,
+    /// Seconds since boot.
+    pub uptime_s: u64,
+}
+
+/// Bytes, as in /proc/meminfo.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(Object))]
+#[serde(deny_unknown_fields)]
+pub struct Memory {
+    pub total: u64,
+    pub available: u64,
+    pub swap_total: u64,
+    pub swap_free: u64,
+}
+
+/// Load averages over 1, 5 and 15 minutes.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(Object))]
+#[serde(deny_unknown_fields)]
+pub struct Load {
+    pub one: f64,
+    pub five: f64,
+    pub fifteen: f64,
+}
+
+/// A mounted filesystem. Sizes in bytes; `used` share is `used / (used + available)`, as df(1) counts it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(Object))]
+#[serde(deny_unknown_fields)]
+pub struct Disk {
+    pub mount: String,
+    pub fs_type: String,
+    pub total: u64,
+    pub used: u64,
+    /// Free to unprivileged users.
+    pub available: u64,
+    /// 0 where the filesystem has no fixed number of inodes.
+    pub inodes_total: u64,
+    pub inodes_free: u64,
+    /// Read-only by the superblock (a filesystem that failed), not by this process's own sandbox.
+    pub read_only: bool,
+}
+
+/// Whether services can be seen on this host at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(Enum), oai(rename_all = "kebab-case"))]
+#[serde(rename_all = "kebab-case")]
+pub enum Systemd {
+    /// Services are listed below.
+    Available,
+    /// systemd is not the init of this machine.
+    Absent,
+    /// systemd is there, the system bus does not answer.
+    Unreachable,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(Object))]
+#[serde(deny_unknown_fields)]
+pub struct Service {
+    /// The unit's primary name, as `nginx.service`.
+    pub unit: String,
+    /// `ActiveState` of systemd: active, reloading, inactive, failed, activating, deactivating, …
+    pub active_state: String,
+    /// `SubState`: running, exited, dead, auto-restart, …
+    pub sub_state: String,
+    /// `Result` of the last run when it failed: exit-code, signal, oom-kill, timeout, …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "server", oai(skip_serializing_if_is_none))]
+    pub result: Option<String>,
+    /// On the host's own list, and allowed by its policy: a restart may be asked for.
+    pub restartable: bool,
+}
+
+/// Answer to a batch of reports: it is durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(Object))]
+pub struct Receipt {
+    /// The backend's clock, milliseconds since the Unix epoch.
+    pub now: i64,
+    /// When higher than the one held: `GET /agent/v1/keys`.
+    pub key_set_version: i64,
+}
+
+/// Answer to `GET /agent/v1/commands`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(Object))]
+pub struct Commands {
+    /// In order of their `seq`.
+    pub commands: Vec<Envelope>,
+}
+
+/// An error, RFC 9457 (`application/problem+json`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(Object))]
+pub struct Problem {
+    /// One of [`problem`]'s URNs, or `about:blank`.
+    #[serde(rename = "type")]
+    #[cfg_attr(feature = "server", oai(rename = "type"))]
+    pub kind: String,
+    pub title: String,
+    pub status: u16,
+    /// What was wrong here, and what to do.
+    #[serde(default)]
+    pub detail: String,
+    /// The backend's clock in milliseconds; with `clock-skew` only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "server", oai(skip_serializing_if_is_none))]
+    pub now: Option<i64>,
+}
+
+/// The problem types an agent acts upon.
+pub mod problem {
+    pub const CLOCK_SKEW: &str = "urn:online-server-monitor:problem:clock-skew";
+    pub const SIGNATURE: &str = "urn:online-server-monitor:problem:signature";
+    pub const TOKEN: &str = "urn:online-server-monitor:problem:token";
+    pub const REMOVED: &str = "urn:online-server-monitor:problem:removed";
+    pub const INVALID: &str = "urn:online-server-monitor:problem:invalid";
+}
+
+/// What is wrong with a message; names the field.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{field}: {problem}")]
+pub struct Invalid {
+    pub field: String,
+    pub problem: String,
+}
+
+impl PairRequest {
+    pub fn validate(&self) -> Result<(), Invalid> {
+        text("agent_version", &self.agent_version, 1, 64)?;
+        hash("machine", &self.machine)?;
+        self.host.validate()
+    }
+}
+
+impl ReportBatch {
+    /// Limits of the batch, and of each report against the backend's clock `now`.
+    pub fn validate(&self, now: i64) -> Result<(), Invalid> {
+        text("agent_version", &self.agent_version, 1, 64)?;
+        count("reports", self.reports.len(), 1..=limits::REPORTS)?;
+        for (index, report) in self.reports.iter().enumerate() {
+            report
+                .validate(now)
+                .map_err(|invalid| Invalid { field: format!("reports[{index}].{}", invalid.field), ..invalid })?;
+        }
+        Ok(())
+    }
+}
+
+impl Report {
+    pub fn validate(&self, now: i64) -> Result<(), Invalid> {
+        if !(now - limits::BACKLOG_MS..=now + limits::AHEAD_MS).contains(&self.at) {
+            return Err(invalid("at", format!("{} is not within the last 26 hours of the backend's clock {now}", self.at)));
+        }
+        if !(5..=3600).contains(&self.interval_s) {
+            return Err(invalid("interval_s", "must be 5 to 3600"));
+        }
+        hash("boot", &self.boot)?;
+        self.host.validate()?;
+        if let Some(cpu) = self.cpu {
+            number("cpu", cpu, 0.0..=100.0)?;
+        }
+        if let Some(memory) = &self.memory
+            && (memory.total > limits::BYTES
+                || memory.swap_total > limits::BYTES
+                || memory.available > memory.total
+                || memory.swap_free > memory.swap_total)
+        {
+            return Err(invalid("memory", "more is free than there is, or more than 2^60 bytes"));
+        }
+        if let Some(load) = &self.load {
+            for value in [load.one, load.five, load.fifteen] {
+                number("load", value, 0.0..=1_000_000.0)?;
+            }
+        }
+        count("disks", self.disks.len(), 0..=limits::DISKS)?;
+        for disk in &self.disks {
+            disk.validate()?;
+        }
+        count("services", self.services.len(), 0..=limits::SERVICES)?;
+        for service in &self.services {
+            text("services.unit", &service.unit, 1, limits::NAME)?;
+            text("services.active_state", &service.active_state, 1, 32)?;
+            text("services.sub_state", &service.sub_state, 0, 32)?;
+            text("services.result", service.result.as_deref().unwrap_or_default(), 0, 64)?;
+        }
+        Ok(())
+    }
+}
+
+impl Host {
+    pub fn validate(&self) -> Result<(), Invalid> {
+        text("host.hostname", &self.hostname, 1, limits::NAME)?;
+        text("host.os", &self.os, 0, limits::NAME)?;
+        text("host.kernel", &self.kernel, 0, limits::NAME)?;
+        text("host.arch", &self.arch, 0, 64)?;
+        // A hundred years: beyond any machine, well within i64 milliseconds.
+        if self.uptime_s > 100 * 366 * 86_400 {
+            return Err(invalid("host.uptime_s", "longer than a hundred years"));
+        }
+        Ok(())
+    }
+}
+
+impl Disk {
+    fn validate(&self) -> Result<(), Invalid> {
+        text("disks.mount", &self.mount, 1, limits::TEXT)?;
+        text("disks.fs_type", &self.fs_type, 1, 64)?;
+        // Sums of these stay within i64.
+        if self.total > limits::BYTES || self.inodes_total > limits::BYTES {
+            return Err(invalid("disks", format!("{}: larger than any filesystem", self.mount)));
+        }
+        if self.used > self.total || self.available > self.total || self.inodes_free > self.inodes_total {
+            return Err(invalid("disks", format!("{}: more is used or free than there is", self.mount)));
+        }
+        Ok(())
+    }
+}
+
+fn text(field: &str, value: &str, min: usize, max: usize) -> Result<(), Invalid> {
+    let length = value.len();
+    if length < min || length > max {
+        return Err(invalid(field, format!("{length} bytes; {min} to {max} are allowed")));
+    }
+    if value.chars().any(char::is_control) {
+        return Err(invalid(field, "holds control characters"));
+    }
+    Ok(())
+}
+
+fn hash(field: &str, value: &str) -> Result<(), Invalid> {
+    if value.len() == 64 && value.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+        Ok(())
+    } else {
+        Err(invalid(field, "must be 64 lower-case hexadecimal digits"))
+    }
+}
+
+fn number(field: &str, value: f64, range: RangeInclusive<f64>) -> Result<(), Invalid> {
+    // NaN is in no range.
+    if range.contains(&value) { Ok(()) } else { Err(invalid(field, format!("must be {} to {}", range.start(), range.end()))) }
+}
+
+fn count(field: &str, value: usize, range: RangeInclusive<usize>) -> Result<(), Invalid> {
+    if range.contains(&value) {
+        Ok(())
+    } else {
+        Err(invalid(field, format!("{value} entries; {} to {} are allowed", range.start(), range.end())))
+    }
+}
+
+fn invalid(field: &str, problem: impl Into<String>) -> Invalid {
+    Invalid { field: field.to_owned(), problem: problem.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_800_000_000_000;
+
+    fn report() -> Report {
+        Report {
+            at: NOW,
+            interval_s: 30,
+            boot: "a".repeat(64),
+            clock_ahead_ms: 0,
+            host: Host {
+                hostname: "web-1".to_owned(),
+                os: "Debian GNU/Linux 12 (bookworm)".to_owned(),
+                kernel: "6.1.0".to_owned(),
+                arch: "x86_64".to_owned(),
+                cpus: 2,
+                uptime_s: 60,
+            },
+            cpu: Some(12.5),
+            memory: Some(Memory { total: 4, available: 2, swap_total: 0, swap_free: 0 }),
+            load: Some(Load { one: 0.5, five: 0.25, fifteen: 0.0 }),
+            disks: vec![Disk {
+                mount: "/".to_owned(),
+                fs_type: "ext4".to_owned(),
+                total: 100,
+                used: 40,
+                available: 55,
+                inodes_total: 10,
+                inodes_free: 5,
+                read_only: false,
+            }],
+            systemd: Systemd::Available,
+            services: vec![Service {
+                unit: "nginx.service".to_owned(),
+                active_state: "active".to_owned(),
+                sub_state: "running".to_owned(),
+                result: None,
+                restartable: true,
+            }],
+        }
+    }
+
+    fn refused(change: impl FnOnce(&mut Report)) -> String {
+        let mut report = report();
+        change(&mut report);
+        report.validate(NOW).unwrap_err().field
+    }
+
+    #[test]
+    fn an_honest_report_passes() {
+        assert_eq!(report().validate(NOW), Ok(()));
+        assert_eq!(report().validate(NOW + limits::BACKLOG_MS), Ok(()));
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_by_field() {
+        assert_eq!(refused(|r| r.at = i64::MIN), "at");
+        assert_eq!(refused(|r| r.at = NOW + limits::AHEAD_MS + 1), "at");
+        assert_eq!(refused(|r| r.at = NOW - limits::BACKLOG_MS - 1), "at");
+        assert_eq!(refused(|r| r.interval_s = 0), "interval_s");
+        assert_eq!(refused(|r| r.boot = "A".repeat(64)), "boot");
+        assert_eq!(refused(|r| r.cpu = Some(f64::NAN)), "cpu");
+        assert_eq!(refused(|r| r.cpu = Some(100.1)), "cpu");
+        assert_eq!(refused(|r| r.load = Some(Load { one: f64::INFINITY, five: 0.0, fifteen: 0.0 })), "load");
+        assert_eq!(refused(|r| r.memory.as_mut().unwrap().available = 5), "memory");
+        assert_eq!(refused(|r| r.host.hostname = "web\0".to_owned()), "host.hostname");
+        assert_eq!(refused(|r| r.host.hostname = "x".repeat(4096)), "host.hostname");
+        assert_eq!(refused(|r| r.host.uptime_s = u64::MAX), "host.uptime_s");
+        assert_eq!(refused(|r| r.disks[0].mount = "/a\nb".to_owned()), "disks.mount");
+        assert_eq!(refused(|r| r.disks[0].total = u64::MAX), "disks");
+        assert_eq!(refused(|r| r.disks = vec![r.disks[0].clone(); 10_000]), "disks");
+        assert_eq!(refused(|r| r.services = vec![r.services[0].clone(); 10_000]), "services");
+        assert_eq!(refused(|r| r.services[0].unit = "\u{1b}[2J".to_owned()), "services.unit");
+    }
+
+    #[test]
+    fn the_batch_names_the_report() {
+        let mut bad = report();
+        bad.cpu = Some(-1.0);
+        let batch = ReportBatch { agent_version: "0.1.0".to_owned(), reports: vec![report(), bad] };
+        assert_eq!(batch.validate(NOW).unwrap_err().field, "reports[1].cpu");
+        assert_eq!(ReportBatch { reports: vec![report(); 129], ..batch }.validate(NOW).unwrap_err().field, "reports");
+    }
+
+    #[test]
+    fn nan_has_no_json() {
+        let json = serde_json::to_string(&report()).unwrap().replace("12.5", "NaN");
+        assert!(serde_json::from_str::<Report>(&json).is_err());
+    }
+
+    #[cfg(feature = "server")]
+    #[test]
+    fn the_openapi_form_is_the_serde_form() {
+        use poem_openapi::types::{ParseFromJSON, ToJSON};
+        let batch = ReportBatch { agent_version: "0.1.0".to_owned(), reports: vec![report()] };
+        let serde = serde_json::to_value(&batch).unwrap();
+        assert_eq!(batch.to_json().unwrap(), serde);
+        assert_eq!(ReportBatch::parse_from_json(Some(serde)).unwrap(), batch);
+    }
+}

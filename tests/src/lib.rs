@@ -1,1 +1,13 @@
+//! What the stories are told with.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`world`] | a backend on a fresh database, the Bot API stand-in, people |
+//! | [`agent`] | an agent that does as it is told, well or badly |
+//! | [`database`] | a fresh database on either engine |
+//! | [`machine`] | a booted container with a real systemd |
 
+pub mod agent;
+pub mod database;
+pub mod machine;
+pub mod world;

@@ -1,0 +1,260 @@
+//! Whatever hosts and people put into their strings, Telegram takes the message.
+
+use osm_protocol::action::{Action, Rejection};
+
+use super::*;
+use crate::{
+    domain::{
+        command::{Command, State},
+        intent::Family,
+        notice::{Limit, Purpose},
+        view::{Asks, Confirmation, ConfirmationState, Pairing, PairingState},
+    },
+    telegram::cards::markup::{MESSAGE_MAX, visible_len},
+};
+
+/// The longest strings that may reach a card, and some that never should.
+fn values() -> Vec<String> {
+    vec![
+        String::new(),
+        "\0".to_owned(),
+        " \u{202e}\u{2066}\n ".to_owned(),
+        "</b></code></pre><a href=\"https://evil.example\">click</a>".repeat(20),
+        "&lt;&amp;&#60;&nonsense;&".repeat(200),
+        "<".repeat(4096),
+        "🦀👩\u{200d}💻".repeat(700),
+        "\u{202e}moc.live\u{2069} שלום ".repeat(200),
+        "{ $server } { \"x\" } .attribute = \n-term".repeat(100),
+        "x".repeat(4096),
+        "line\nline\r\n\tline".repeat(300),
+    ]
+}
+
+fn hostile_server(value: &str, disks: usize, services: usize) -> Server {
+    let mut server = with_report(|report| {
+        report.host = Host {
+            hostname: value.to_owned(),
+            os: value.to_owned(),
+            kernel: value.to_owned(),
+            arch: value.to_owned(),
+            cpus: u32::MAX,
+            uptime_s: u64::MAX,
+        };
+        report.clock_ahead_ms = i64::MAX;
+        report.at = i64::MIN;
+        report.cpu = Some(f64::NAN);
+        report.load = Some(Load { one: f64::MAX, five: f64::INFINITY, fifteen: -0.0 });
+        let disk = Disk { fs_type: value.to_owned(), read_only: true, ..disk(value, 99) };
+        report.disks = vec![disk; disks];
+        let states = ["failed", "active", "inactive", value];
+        report.services = (0..services)
+            .map(|number| Service {
+                sub_state: value.to_owned(),
+                result: Some(value.to_owned()),
+                ..service(&format!("{number}{value}"), states[number % states.len()])
+            })
+            .collect();
+    });
+    server.name = value.to_owned();
+    server.fingerprint = value.to_owned();
+    if let Some(latest) = &mut server.latest {
+        latest.address = value.to_owned();
+    }
+    server
+}
+
+/// Every view there is, with `value` in each of its strings.
+fn views(value: &str) -> Vec<View> {
+    let text = || value.to_owned();
+    let server = || hostile_server(value, 128, 512);
+    let small = || hostile_server(value, 2, 2);
+    let services = server().latest.map(|latest| latest.report.services).unwrap_or_default();
+    let mut views = vec![
+        View::Welcome { servers: i64::MAX, claimed: true },
+        View::Welcome { servers: 0, claimed: false },
+        View::PrivateBot,
+        View::Help,
+        View::PairingSentPrivately { name: text() },
+        View::PairingNeedsPrivateChat { link: text() },
+        View::Paired { server: small() },
+        View::Cloned { server: small() },
+        View::Unpaired { name: text() },
+        View::Servers { servers: vec![small(); 200], page: 1, pages: 3 },
+        View::Servers { servers: Vec::new(), page: u32::MAX, pages: 0 },
+        View::Services { server: small(), services, page: 1, pages: 3 },
+        View::Services { server: small(), services: Vec::new(), page: 0, pages: 0 },
+        View::Choose { purpose: Purpose::Status, servers: vec![small(); 200] },
+        View::Choose { purpose: Purpose::Remove, servers: vec![small(); 9] },
+        View::NoSuchServer { name: text() },
+        View::Removed { name: text() },
+        View::NotAllowed,
+        View::UnknownCommand,
+        View::SetAside { update_id: i64::MIN },
+        View::Gone,
+    ];
+    views.extend((0..40).chain([u32::MAX]).map(|page| View::Status { server: server(), page }));
+    views.push(View::Status { server: Server { latest: None, suspended: true, ..server() }, page: 7 });
+    views.extend([Limit::Servers, Limit::PairingTokens, Limit::Commands].map(|limit| View::LimitReached { limit }));
+    views.extend(pairings(value));
+    views.extend(confirmations(value));
+    views.extend(commands(value));
+    views
+}
+
+fn pairings(value: &str) -> Vec<View> {
+    let states = [
+        PairingState::Open { token: "T".repeat(57), until: i64::MAX },
+        PairingState::Used { server_name: value.to_owned() },
+        PairingState::Expired,
+    ];
+    let pairing = |family, state| Pairing {
+        id: ID.to_owned(),
+        name: value.to_owned(),
+        family,
+        api_url: format!("https://{}.example", "x".repeat(1000)),
+        state,
+    };
+    let families = [Family::Short, Family::Apt, Family::Dnf];
+    let all = families.iter().flat_map(|family| states.iter().map(|state| View::Pairing(pairing(*family, state.clone()))));
+    all.collect()
+}
+
+fn confirmations(value: &str) -> Vec<View> {
+    let states = [ConfirmationState::Open, ConfirmationState::Declined, ConfirmationState::Expired];
+    let asked = [Asks::Restart { unit: value.to_owned() }, Asks::Remove];
+    let all = states.iter().flat_map(|state| {
+        asked.iter().map(|asks| {
+            View::Confirmation(Confirmation {
+                id: ID.to_owned(),
+                asks: asks.clone(),
+                server_name: value.to_owned(),
+                actor_name: value.to_owned(),
+                state: *state,
+            })
+        })
+    });
+    all.collect()
+}
+
+fn commands(value: &str) -> Vec<View> {
+    let actions = [
+        Action::RestartService { unit: value.to_owned() },
+        Action::CleanJournal {},
+        Action::RunLogrotate {},
+        Action::Reboot {},
+        Action::CancelReboot { of: value.to_owned() },
+    ];
+    let all = State::ALL.into_iter().flat_map(|state| {
+        actions.clone().map(|action| {
+            View::Command(Command {
+                id: ID.to_owned(),
+                server_id: ID.to_owned(),
+                server_name: value.to_owned(),
+                action,
+                state,
+                requested_by: value.to_owned(),
+                reason: Some(Rejection::Policy),
+                detail: value.to_owned(),
+                created_at: i64::MIN,
+                finished_at: Some(i64::MAX),
+            })
+        })
+    });
+    all.collect()
+}
+
+/// The tags of a message, opened and closed in order, each one that Telegram knows; character references likewise.
+#[track_caller]
+fn assert_well_formed(html: &str) -> usize {
+    let mut open = Vec::new();
+    let mut tags = 0;
+    let mut rest = html;
+    while let Some(at) = rest.find(['<', '>', '&']) {
+        let found = &rest[at..];
+        let end = match found.as_bytes()[0] {
+            b'<' => found.find('>').expect("a tag ends"),
+            b'&' => found.find(';').expect("a reference ends"),
+            _ => panic!("a bare > in {html}"),
+        };
+        match &found[..=end] {
+            "&lt;" | "&gt;" | "&amp;" => {}
+            "<b>" | "<i>" | "<code>" | "<pre>" => open.push(&found[1..end]),
+            "<code class=\"language-bash\">" => open.push("code"),
+            "</b>" | "</i>" | "</code>" | "</pre>" => {
+                assert_eq!(open.pop(), Some(&found[2..end]), "{html}");
+                tags += 1;
+            }
+            other => panic!("{other} in {html}"),
+        }
+        rest = &found[end + 1..];
+    }
+    assert_eq!(open, Vec::<&str>::new(), "{html}");
+    tags
+}
+
+#[track_caller]
+fn assert_accepted(rendered: &Rendered) {
+    let tags = assert_well_formed(&rendered.html);
+    let Rendered { html, keyboard } = rendered;
+    assert!(!html.trim().is_empty());
+    assert!(visible_len(html) <= MESSAGE_MAX, "{} units: {html}", visible_len(html));
+    assert!(tags <= 100, "Telegram shows 100 of {tags} tags");
+    assert!(!html.contains(|c: char| c != '\n' && (c.is_control() || c == '\u{202e}' || c == '\u{2066}')), "{html:?}");
+    assert!(keyboard.inline_keyboard.iter().map(Vec::len).sum::<usize>() <= 100, "{html}");
+    for row in &keyboard.inline_keyboard {
+        assert!((1..=8).contains(&row.len()), "{html}");
+    }
+    for button in keyboard.inline_keyboard.iter().flatten() {
+        assert!(!button.text.trim().is_empty() && button.text.chars().count() <= 60, "{}", button.text);
+        match &button.kind {
+            InlineKeyboardButtonKind::CallbackData(data) => {
+                assert!((1..=keyboards::DATA_MAX).contains(&data.len()), "{data}");
+                assert_ne!(keyboards::parse(data), Intent::StaleButton, "{data}");
+            }
+            InlineKeyboardButtonKind::CopyText(copy) => assert!(copy.text.chars().count() <= keyboards::COPY_MAX),
+            InlineKeyboardButtonKind::Url(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn telegram_takes_every_card() {
+    for value in values() {
+        for view in views(&value) {
+            assert_accepted(&show(&view));
+        }
+    }
+}
+
+#[test]
+fn telegram_takes_every_toast() {
+    let text = Text::new(None);
+    assert_eq!(toast(Toast::Done, &text), "");
+    for some in [
+        Toast::Refreshed,
+        Toast::Stale,
+        Toast::NotAllowed,
+        Toast::NotYours,
+        Toast::ConfirmationExpired,
+        Toast::AlreadyAnswered,
+        Toast::Declined,
+        Toast::NotRestartable,
+        Toast::LimitReached,
+        Toast::Suspended,
+    ] {
+        let words = toast(some, &text);
+        assert!((1..=200).contains(&words.encode_utf16().count()) && !words.contains(['<', '&', '\n']), "{words}");
+    }
+}
+
+#[test]
+fn memory_and_disk_figures_that_make_no_sense_do_not_stop_the_card() {
+    let server = with_report(|report| {
+        report.memory = Some(Memory { total: 0, available: 0, swap_total: 0, swap_free: 0 });
+        report.disks[0] = Disk { total: 0, used: 0, available: 0, inodes_total: 0, ..disk("/empty", 0) };
+        report.cpu = None;
+        report.load = None;
+    });
+    assert_accepted(&show(&View::Status { server, page: 0 }));
+}

@@ -1,0 +1,163 @@
+//! A backend on a fresh database, the Bot API stand-in beside it, and people who write to the bot.
+
+use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::{Context, Result};
+use osm_api::{App, clock::Clock, config::Config, usecase::Core};
+use osm_telegram_sim::{BotMessage, ButtonKind, Options, Press, Sim, Toast, User};
+use tempfile::TempDir;
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+
+use crate::{
+    agent::Agent,
+    database::{self, Engine},
+};
+
+/// 2027-01-15 08:00:00 UTC, where the stories' clocks start.
+pub const START: i64 = 1_800_000_000_000;
+/// How long a story waits for what must happen.
+pub const SOON: Duration = Duration::from_secs(10);
+
+pub const ANNA: i64 = 1001;
+pub const BORIS: i64 = 1002;
+
+pub struct World {
+    pub sim: Sim,
+    pub clock: Clock,
+    pub core: Arc<Core>,
+    pub api: String,
+    pub anna: User,
+    pub boris: User,
+    settings: HashMap<&'static str, String>,
+    running: Option<Running>,
+    /// Holds the state directory, and SQLite's file.
+    dir: TempDir,
+}
+
+struct Running {
+    stop: oneshot::Sender<()>,
+    served: JoinHandle<Result<()>>,
+}
+
+impl World {
+    /// Anna may use the bot, and it is reached by webhook.
+    pub async fn new(engine: Engine) -> Self {
+        Self::with(engine, Options::default(), &[("OSM_ALLOWED_USERS", "1001"), ("OSM_TELEGRAM_MODE", "webhook")]).await
+    }
+
+    /// # Panics
+    /// When the world cannot be made: there is no story then.
+    pub async fn with(engine: Engine, options: Options, settings: &[(&'static str, &str)]) -> Self {
+        Self::try_with(engine, options, settings).await.expect("a world")
+    }
+
+    async fn try_with(engine: Engine, options: Options, settings: &[(&'static str, &str)]) -> Result<Self> {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let dir = tempfile::tempdir()?;
+        let sim = Sim::start(options).await?;
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let mut all: HashMap<&'static str, String> = settings.iter().map(|(key, value)| (*key, (*value).to_owned())).collect();
+        all.insert("OSM_LISTEN", address.to_string());
+        all.insert("OSM_STATE_DIR", dir.path().display().to_string());
+        all.insert("OSM_DATABASE_URL", database::fresh(engine, dir.path()).await?);
+        all.insert("OSM_TELEGRAM_TOKEN", sim.token().to_owned());
+        all.insert("OSM_TELEGRAM_API_URL", sim.api_url());
+        let clock = Clock::manual(START);
+        let (core, running) = start(&all, clock.clone(), listener).await?;
+        let (anna, boris) = (sim.user(ANNA, "Anna"), sim.user(BORIS, "Boris"));
+        let world = Self { sim, clock, core, api: format!("http://{address}"), anna, boris, settings: all, running: Some(running), dir };
+        world.ready().await?;
+        Ok(world)
+    }
+
+    /// Waits until the bot is set up.
+    async fn ready(&self) -> Result<()> {
+        if self.settings.get("OSM_TELEGRAM_MODE").is_some_and(|mode| mode == "webhook") {
+            self.sim.wait_webhook(SOON).await?;
+        }
+        Ok(())
+    }
+
+    pub fn state_dir(&self) -> PathBuf {
+        self.dir.path().to_owned()
+    }
+
+    pub async fn stop(&mut self) -> Result<()> {
+        let Some(running) = self.running.take() else { return Ok(()) };
+        let _ = running.stop.send(());
+        running.served.await?
+    }
+
+    /// Starts the backend again, on the same address and database.
+    pub async fn start(&mut self) -> Result<()> {
+        let listener = TcpListener::bind(self.api.trim_start_matches("http://")).await?;
+        let (core, running) = start(&self.settings, self.clock.clone(), listener).await?;
+        self.core = core;
+        self.running = Some(running);
+        Ok(())
+    }
+
+    /// Somebody writes in his private chat and gets a new message that holds `expected`.
+    pub async fn ask(&self, user: &User, text: &str, expected: &str) -> BotMessage {
+        let said = self.sim.say(user, user, text);
+        self.sim.wait(user, SOON, |message| message.message_id > said.message_id && message.plain.contains(expected)).await.unwrap()
+    }
+
+    /// The newest message of a chat that holds `expected`, also by an edit.
+    pub async fn see(&self, chat: impl Into<i64>, expected: &str) -> BotMessage {
+        self.sim.wait(chat, SOON, |message| message.plain.contains(expected)).await.unwrap()
+    }
+
+    /// Somebody taps a button; returns what popped up.
+    pub async fn tap(&self, user: &User, message: &BotMessage, button: &str) -> Toast {
+        let press: Press = self.sim.press(message.chat_id, user, message.message_id, button).unwrap();
+        self.sim.wait_toast(&press, SOON).await.unwrap()
+    }
+
+    /// A pairing token, from the bot's message.
+    pub async fn token(&self, user: &User, name: &str) -> (String, BotMessage) {
+        let message = self.ask(user, &format!("/add_server {name}"), "osm-agent pair").await;
+        let token = token_in(&message).expect("a token in the message");
+        (token, message)
+    }
+
+    /// A server of Anna's, paired and with its first report.
+    pub async fn paired(&self, name: &str) -> Agent {
+        let (token, _) = self.token(&self.anna, name).await;
+        let mut agent = Agent::new(self);
+        agent.pair(&token).await.expect("pairing");
+        agent.send_report(&agent.report()).await.expect("a report");
+        self.see(&self.anna, "online").await;
+        agent
+    }
+}
+
+/// The token of a pairing message: in the line to copy.
+pub fn token_in(message: &BotMessage) -> Option<String> {
+    let start = message.plain.find("OSM1-")?;
+    Some(message.plain[start..].chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '-').collect())
+}
+
+/// What a Copy button copies.
+pub fn copied(message: &BotMessage) -> Option<String> {
+    message.buttons.iter().flatten().find_map(|button| match &button.kind {
+        ButtonKind::CopyText(text) => Some(text.clone()),
+        _ => None,
+    })
+}
+
+async fn start(settings: &HashMap<&'static str, String>, clock: Clock, listener: TcpListener) -> Result<(Arc<Core>, Running)> {
+    let config = Config::load(None, |key| settings.get(key).cloned())?;
+    let app = App::open(config, clock).await.context("the backend does not open")?;
+    let core = app.core.clone();
+    let (stop, stopped) = oneshot::channel();
+    let served = tokio::spawn(app.serve(
+        listener,
+        async {
+            let _ = stopped.await;
+        },
+        |_| {},
+    ));
+    Ok((core, Running { stop, served }))
+}

@@ -29,6 +29,9 @@ CREATE TABLE servers (
     key_id TEXT NOT NULL UNIQUE,
     -- App-specific hash of the machine id.
     machine TEXT NOT NULL,
+    -- As the host said at pairing, and the address it called from.
+    os TEXT NOT NULL,
+    address TEXT NOT NULL,
     -- Highest seq of a command; taken by UPDATE, so that commit order is seq order.
     last_seq BIGINT NOT NULL,
     suspended BOOLEAN NOT NULL,

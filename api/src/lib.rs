@@ -69,7 +69,7 @@ impl App {
             tx.commit("release").await?;
         }
         let http = http::Http::new(core.clone(), reports);
-        let routes = Route::new().nest("/", http::routes(&http)).nest(telegram::webhook::PATH, telegram::webhook::routes(&core, &bot));
+        let routes = Route::new().at(telegram::webhook::PATH, telegram::webhook::endpoint(&core, &bot)).nest("/", http::routes(&http));
         drop(http);
         let (failed, failure) = oneshot::channel();
         let mut tasks = workers(&core, &bot, failed, announce);

@@ -53,6 +53,10 @@ impl World {
 
     async fn try_with(engine: Engine, options: Options, settings: &[(&'static str, &str)]) -> Result<Self> {
         let _ = rustls::crypto::ring::default_provider().install_default();
+        // OSM_LOG=debug shows what the backend says.
+        if let Ok(filter) = tracing_subscriber::EnvFilter::try_from_env("OSM_LOG") {
+            let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
+        }
         let dir = tempfile::tempdir()?;
         let sim = Sim::start(options).await?;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -122,13 +126,24 @@ impl World {
         (token, message)
     }
 
+    /// Anna asks for a restart on her newest card, up to the question.
+    pub async fn restart_question(&self, unit: &str) -> BotMessage {
+        let card = self.ask(&self.anna, "/status", "online").await;
+        self.tap(&self.anna, &card, "Restart").await;
+        let picking = |message: &BotMessage| message.message_id == card.message_id && message.edits > 0;
+        let services = self.sim.wait(&self.anna, SOON, picking).await.unwrap();
+        self.tap(&self.anna, &services, unit).await;
+        self.sim.wait(&self.anna, SOON, |message| message.message_id > card.message_id && message.plain.contains(unit)).await.unwrap()
+    }
+
     /// A server of Anna's, paired and with its first report.
     pub async fn paired(&self, name: &str) -> Agent {
         let (token, _) = self.token(&self.anna, name).await;
         let mut agent = Agent::new(self);
         agent.pair(&token).await.expect("pairing");
         agent.send_report(&agent.report()).await.expect("a report");
-        self.see(&self.anna, "online").await;
+        let card = |message: &BotMessage| message.plain.contains("online") && message.plain.contains(name);
+        self.sim.wait(&self.anna, SOON, card).await.expect("the first card");
         agent
     }
 }

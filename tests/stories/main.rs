@@ -1,6 +1,9 @@
 //! Stories through the outer edges, each told on both databases.
 
+mod agent_edge;
+mod commands;
 mod first;
+mod telegram_edge;
 
 /// Tells a story on SQLite and on PostgreSQL: `story!(name, |engine| async { … })`.
 #[macro_export]

@@ -80,9 +80,10 @@ pairing-title = <b>Add a server</b>
 pairing-title-named = <b>Add a server: { $server }</b>
 pairing-run = Run this line on the server, as a user who may use sudo:
 pairing-install = 1. Install the agent:
-pairing-then-run = 2. Then pair it with this chat:
+pairing-then-run = 2. Then run this line, which pairs it:
 pairing-valid = ⏳ Valid 15 minutes, until { $clock }. It works once; keep it to yourself.
-pairing-next = Is the agent not installed yet? The buttons show how. Next: as soon as the line has run, the server is announced here.
+pairing-not-installed = Is the agent not installed yet? The buttons show how.
+pairing-next = Next: as soon as the line has run, the server is announced in the chat you asked from.
 pairing-used = ✅ Used: <b>{ $server }</b> is paired.
 pairing-expired = ⌛ Expired: this pairing command no longer works. Ask for a new one.
 pairing-sent-privately = 📨 { $person }, the pairing command is in our private chat. It is for your eyes only; the server will belong to this group.
@@ -114,8 +115,14 @@ time-moment = { $date } { $time } UTC
 time-clock = { $time } UTC
 time-ago = { $duration } ago
 time-just-now = just now
-duration-days = { $large } d { $small } h
-duration-hours = { $large } h { $small } min
+duration-days = { $small ->
+    [0] { $large } d
+   *[other] { $large } d { $small } h
+ }
+duration-hours = { $small ->
+    [0] { $large } h
+   *[other] { $large } h { $small } min
+ }
 duration-minutes = { $small ->
     [0] { $large } min
    *[other] { $large } min { $small } s

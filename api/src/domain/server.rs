@@ -13,6 +13,10 @@ const MISSED_INTERVALS: i64 = 3;
 pub struct Server {
     pub id: String,
     pub name: String,
+    /// As the host said at pairing; reports bring it up to date.
+    pub os: String,
+    /// The address it was paired from.
+    pub paired_from: String,
     pub paired_at: Millis,
     /// Fingerprint of the agent's key, for a person to compare.
     pub fingerprint: String,

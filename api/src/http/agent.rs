@@ -45,7 +45,7 @@ impl AgentApi {
     /// key gets the same answer again; wrong, used and expired tokens get one and the same refusal.
     #[oai(path = "/pair", method = "post", operation_id = "pair")]
     async fn pair(&self, http: Data<&Arc<Http>>, request: SelfSigned) -> Result<Json<PairResponse>> {
-        pair::complete(&http.core, &request.body, &request.key).await.map(Json)
+        pair::complete(&http.core, &request.body, &request.key, &request.address).await.map(Json)
     }
 
     /// Report

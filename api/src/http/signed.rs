@@ -49,6 +49,7 @@ pub struct Signed(pub Caller);
 pub struct SelfSigned {
     pub body: PairRequest,
     pub key: PublicKey,
+    pub address: String,
 }
 
 impl<T: DeserializeOwned> SignedJson<T> {
@@ -70,7 +71,8 @@ impl Signed {
 impl SelfSigned {
     async fn read(request: &Request, body: &mut RequestBody) -> Result<Self> {
         let http = http(request)?;
-        if let Some(address) = address::of(request, &http.core.config.trusted_proxies) {
+        let address = address::of(request, &http.core.config.trusted_proxies);
+        if let Some(address) = address {
             http.pairings.take(address).map_err(|retry_after_s| Refusal::TooMany { retry_after_s })?;
         }
         let bytes = read_body(body).await?;
@@ -81,7 +83,7 @@ impl SelfSigned {
             return Err(Refusal::Signature("a pairing is signed with the key in agent_key".to_owned()).into());
         }
         verify(http, request, &received, &bytes, &key)?;
-        Ok(Self { body, key })
+        Ok(Self { body, key, address: address.map(|address| address.to_string()).unwrap_or_default() })
     }
 }
 

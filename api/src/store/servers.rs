@@ -25,6 +25,8 @@ pub struct New<'a> {
     pub name: &'a str,
     pub agent_key: &'a PublicKey,
     pub machine: &'a str,
+    pub os: &'a str,
+    pub address: &'a str,
     pub paired_at: Millis,
 }
 
@@ -47,20 +49,20 @@ pub async fn was_removed(tx: &mut Tx, key_id: &str) -> Result<bool> {
 
 pub async fn insert(tx: &mut Tx, server: &New<'_>) -> Result<()> {
     execute!(tx, sqlx::query(
-        "INSERT INTO servers (id, chat_id, name, agent_key, key_id, machine, last_seq, suspended, paired_at)
-         VALUES ($1, $2, $3, $4, $5, $6, 0, FALSE, $7)")
+        "INSERT INTO servers (id, chat_id, name, agent_key, key_id, machine, os, address, last_seq, suspended, paired_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, FALSE, $9)")
         .bind(server.id).bind(server.chat_id).bind(server.name).bind(server.agent_key.to_string()).bind(server.agent_key.id())
-        .bind(server.machine).bind(server.paired_at))?;
+        .bind(server.machine).bind(server.os).bind(server.address).bind(server.paired_at))?;
     Ok(())
 }
 
 /// Gives a known server the new key of its re-paired host, and the chat that asked.
 pub async fn replace(tx: &mut Tx, server: &New<'_>) -> Result<()> {
     execute!(tx, sqlx::query(
-        "UPDATE servers SET chat_id = $2, name = $3, agent_key = $4, key_id = $5, machine = $6, suspended = FALSE, paired_at = $7
-         WHERE id = $1")
+        "UPDATE servers SET chat_id = $2, name = $3, agent_key = $4, key_id = $5, machine = $6, os = $7, address = $8,
+             suspended = FALSE, paired_at = $9 WHERE id = $1")
         .bind(server.id).bind(server.chat_id).bind(server.name).bind(server.agent_key.to_string()).bind(server.agent_key.id())
-        .bind(server.machine).bind(server.paired_at))?;
+        .bind(server.machine).bind(server.os).bind(server.address).bind(server.paired_at))?;
     Ok(())
 }
 
@@ -104,6 +106,8 @@ struct Row {
     id: String,
     name: String,
     agent_key: String,
+    os: String,
+    paired_from: String,
     suspended: bool,
     paired_at: i64,
     received_at: Option<i64>,
@@ -124,14 +128,23 @@ impl Row {
             _ => None,
         };
         let fingerprint = PublicKey::parse(&self.agent_key).map(|key| key.fingerprint()).unwrap_or_default();
-        Ok(Server { id: self.id, name: self.name, paired_at: self.paired_at, fingerprint, suspended: self.suspended, latest })
+        Ok(Server {
+            id: self.id,
+            name: self.name,
+            os: self.os,
+            paired_from: self.paired_from,
+            paired_at: self.paired_at,
+            fingerprint,
+            suspended: self.suspended,
+            latest,
+        })
     }
 }
 
 /// One server of a chat with its newest report.
 pub async fn get(tx: &mut Tx, chat_id: i64, id: &str) -> Result<Option<Server>> {
     let row: Option<Row> = on!(tx, conn => sqlx::query_as(
-        "SELECT s.id, s.name, s.agent_key, s.suspended, s.paired_at, t.received_at, t.address, t.agent_version, t.report
+        "SELECT s.id, s.name, s.agent_key, s.os, s.address AS paired_from, s.suspended, s.paired_at, t.received_at, t.address, t.agent_version, t.report
          FROM servers s LEFT JOIN server_states t ON t.server_id = s.id WHERE s.chat_id = $1 AND s.id = $2")
         .bind(chat_id).bind(id).fetch_optional(conn).await)?;
     row.map(Row::into_server).transpose()
@@ -140,7 +153,7 @@ pub async fn get(tx: &mut Tx, chat_id: i64, id: &str) -> Result<Option<Server>> 
 /// A chat's servers by name.
 pub async fn list(tx: &mut Tx, chat_id: i64, offset: i64, limit: i64) -> Result<Vec<Server>> {
     let rows: Vec<Row> = on!(tx, conn => sqlx::query_as(
-        "SELECT s.id, s.name, s.agent_key, s.suspended, s.paired_at, t.received_at, t.address, t.agent_version, t.report
+        "SELECT s.id, s.name, s.agent_key, s.os, s.address AS paired_from, s.suspended, s.paired_at, t.received_at, t.address, t.agent_version, t.report
          FROM servers s LEFT JOIN server_states t ON t.server_id = s.id WHERE s.chat_id = $1 ORDER BY s.name, s.id LIMIT $2 OFFSET $3")
         .bind(chat_id).bind(limit).bind(offset).fetch_all(conn).await)?;
     rows.into_iter().map(Row::into_server).collect()

@@ -47,22 +47,41 @@ impl Text {
 /// `value` on one line, without what is invisible or turns the reading direction around, and at most `max` characters
 /// long, the last a "…" where something was cut off. Never empty.
 pub fn printable(value: &str, max: usize) -> String {
-    let clean = visible(value);
-    if clean.is_empty() {
+    // Two more tell whether there is more: a space and what follows it.
+    let mut shown = visible(value, max + 2);
+    if shown.is_empty() {
         return "?".to_owned();
     }
-    if clean.chars().count() <= max {
-        return clean;
+    if shown.chars().count() > max {
+        shown = shown.chars().take(max.saturating_sub(1)).collect();
+        shown.push('…');
     }
-    let mut cut: String = clean.chars().take(max.saturating_sub(1)).collect();
-    cut.push('…');
-    cut
+    shown
 }
 
-/// `value` with white space as single spaces, and without the characters that have no business in a name.
-pub fn visible(value: &str) -> String {
-    let words = value.split_whitespace().map(|word| word.chars().filter(|c| !is_invisible(*c)).collect::<String>());
-    words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+/// The first `max` characters of `value`, with white space as single spaces, and without the characters that have no
+/// business in a name.
+pub fn visible(value: &str, max: usize) -> String {
+    let (mut shown, mut length, mut gap) = (String::new(), 0, false);
+    for c in value.chars() {
+        if c.is_whitespace() {
+            gap = length > 0;
+            continue;
+        }
+        if is_invisible(c) {
+            continue;
+        }
+        let needed = if gap { 2 } else { 1 };
+        if length + needed > max {
+            break;
+        }
+        if std::mem::take(&mut gap) {
+            shown.push(' ');
+        }
+        shown.push(c);
+        length += needed;
+    }
+    shown
 }
 
 /// Control characters, bidirectional marks, overrides and isolates, zero-width spaces. Joiners stay: emoji need them.
@@ -150,9 +169,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_too_long_is_cut_between_words_or_characters() {
+        assert_eq!(visible("ab cd", 2), "ab");
+        assert_eq!(visible("ab cd", 3), "ab");
+        assert_eq!(visible("ab cd", 4), "ab c");
+        assert_eq!(visible(" ab\0 cd ", 64), "ab cd");
+    }
+
+    #[test]
     fn long_values_end_in_an_ellipsis() {
         assert_eq!(printable("abcdef", 6), "abcdef");
         assert_eq!(printable("abcdefg", 6), "abcde…");
+        assert_eq!(printable("abcde f", 6), "abcde…");
+        assert_eq!(printable("abcdef g", 6), "abcde…");
         assert_eq!(printable(&"🦀".repeat(4096), 8).chars().count(), 8);
     }
 }

@@ -146,9 +146,8 @@ impl<'t> Command<'t> {
     }
 
     fn server_name(&self) -> Option<String> {
-        let name: String = visible(self.argument).chars().take(NAME_MAX).collect();
-        let name = name.trim_end();
-        (!name.is_empty()).then(|| name.to_owned())
+        let name = visible(self.argument, NAME_MAX);
+        (!name.is_empty()).then_some(name)
     }
 }
 
@@ -188,7 +187,7 @@ fn person(user: &User) -> Actor {
 fn full_name(first_name: &str, username: Option<&str>, id: i64) -> String {
     // Telegram's usernames have at most 32 characters.
     let username = username.map(|name| printable(name, 32));
-    match (visible(first_name).is_empty(), username) {
+    match (visible(first_name, 1).is_empty(), username) {
         (false, Some(username)) => format!("{} (@{username})", printable(first_name, NAME_MAX)),
         (false, None) => printable(first_name, NAME_MAX),
         (true, Some(username)) => format!("@{username}"),

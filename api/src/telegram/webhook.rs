@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use poem::{
-    Body, Endpoint, EndpointExt, IntoEndpoint, Request, Route, handler, post,
+    Body, Endpoint, EndpointExt, Request, handler, post,
     http::StatusCode,
     web::Data,
 };
@@ -24,8 +24,8 @@ use crate::{
 pub const PATH: &str = "/telegram/webhook";
 const SECRET_HEADER: &str = "X-Telegram-Bot-Api-Secret-Token";
 
-pub fn routes(core: &Arc<Core>, bot: &Arc<Bot>) -> impl Endpoint + use<> {
-    Route::new().at(PATH, post(webhook)).data(core.clone()).data(bot.clone()).into_endpoint()
+pub fn endpoint(core: &Arc<Core>, bot: &Arc<Bot>) -> impl Endpoint + use<> {
+    post(webhook).data(core.clone()).data(bot.clone())
 }
 
 #[handler]

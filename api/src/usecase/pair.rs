@@ -68,7 +68,7 @@ pub async fn start(tx: &mut Tx, core: &Core, teller: &Teller<'_>, request: &Requ
 }
 
 /// The agent came with a token. `agent_key` signed the request.
-pub async fn complete(core: &Core, request: &PairRequest, agent_key: &PublicKey) -> Result<PairResponse> {
+pub async fn complete(core: &Core, request: &PairRequest, agent_key: &PublicKey, address: &str) -> Result<PairResponse> {
     request.validate().map_err(|invalid| Refusal::Invalid(invalid.to_string()))?;
     let token_hash = PairingToken::parse(&request.token).map_err(|_| Refusal::Token)?.hash();
     let now = core.clock.now();
@@ -95,6 +95,8 @@ pub async fn complete(core: &Core, request: &PairRequest, agent_key: &PublicKey)
         name: &name,
         agent_key,
         machine: &request.machine,
+        os: &request.host.os,
+        address,
         paired_at: now,
     };
     match &old {

@@ -32,9 +32,6 @@ use crate::{
 
 use figures::Words;
 
-/// Entries on one page of a list: what a phone shows without scrolling.
-pub const PER_PAGE: u32 = 8;
-
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rendered {
     pub html: String,

@@ -1,5 +1,7 @@
 //! From the token to the paired server.
 
+use teloxide::{types::InlineKeyboardButton, utils::html::escape};
+
 use super::{
     Card,
     figures::Words,
@@ -15,7 +17,6 @@ use crate::{
     },
     telegram::keyboards::{button, copy, link},
 };
-use teloxide::{types::InlineKeyboardButton, utils::html::escape};
 
 pub(super) fn pairing(words: &Words, pairing: &Pairing) -> Card {
     match &pairing.state {
@@ -41,7 +42,11 @@ fn open(words: &Words, pairing: &Pairing, token: &str, until: Millis) -> Card {
         Family::Dnf => vec![words.get("pairing-install"), block("sudo dnf install osm-agent"), words.get("pairing-then-run")],
     });
     lines.push(block(&line));
-    lines.extend([words.with("pairing-valid", &[("clock", words.clock(until).into())]), words.get("pairing-next")]);
+    lines.push(words.with("pairing-valid", &[("clock", words.clock(until).into())]));
+    if pairing.family == Family::Short {
+        lines.push(words.get("pairing-not-installed"));
+    }
+    lines.push(words.get("pairing-next"));
     let copy_row = copy(&words.get("button-copy"), &line).into_iter().collect();
     Card { lines, rows: vec![copy_row, family_buttons(words, pairing)] }
 }
@@ -75,10 +80,8 @@ pub(super) fn needs_private_chat(words: &Words, url: &str) -> Card {
 pub(super) fn paired(words: &Words, server: &Server) -> Card {
     let name = || safe(&server.name, width::NAME).into();
     let mut lines = vec![words.with("paired-title", &[("server", name())])];
-    if let Some(latest) = &server.latest {
-        lines.push(words.with("paired-system", &[("os", safe(&latest.report.host.os, width::WORDS).into())]));
-        lines.push(words.with("paired-address", &[("address", code(&latest.address, width::WORDS).into())]));
-    }
+    lines.push(words.with("paired-system", &[("os", safe(&server.os, width::WORDS).into())]));
+    lines.push(words.with("paired-address", &[("address", code(&server.paired_from, width::WORDS).into())]));
     lines.push(words.with("paired-fingerprint", &[("fingerprint", code(&server.fingerprint, 128).into())]));
     lines.extend([String::new(), words.get("paired-next")]);
     Card { lines, rows: vec![vec![show_button(words, &server.name, &server.id)]] }

@@ -92,7 +92,9 @@ fn load(words: &Words, report: &Report) -> Vec<String> {
         let used = memory.total.saturating_sub(memory.available);
         lines.push(share(words, "status-memory", memory_percent(memory), used, memory.total));
         lines.push(match swap_percent(memory) {
-            Some(swap) => share(words, "status-swap", swap, memory.swap_total.saturating_sub(memory.swap_free), memory.swap_total),
+            Some(swap) => {
+                share(words, "status-swap", swap, memory.swap_total.saturating_sub(memory.swap_free), memory.swap_total)
+            }
             None => words.get("status-swap-none"),
         });
     }

@@ -69,7 +69,7 @@ fn a_silent_server_is_stale_and_its_figures_are_called_old() {
     if let Some(latest) = &mut server.latest {
         latest.received_at = NOW - 180 * MINUTE;
     }
-    says(&status(server), &["🟠 <b>web-1</b> · stale since 2026-11-22 11:02 UTC (3 h 0 min ago)", "Last known figures"]);
+    says(&status(server), &["🟠 <b>web-1</b> · stale since 2026-11-22 11:02 UTC (3 h ago)", "Last known figures"]);
 }
 
 #[test]
@@ -156,7 +156,17 @@ fn the_first_steps_each_name_the_next() {
     says(&later, &["2 servers are paired here. Next: tap <b>🖥 Servers</b>"]);
     assert!(asks(&later, &Intent::Servers { page: 0 }));
     says(&pairing(Family::Short, open()), &["Next: as soon as the line has run"]);
-    says(&show(&View::Paired { server: server() }), &["Next: its first figures arrive within a minute."]);
+    says(
+        &show(&View::Paired { server: Server { latest: None, ..server() } }),
+        &["Next: its first figures arrive within a minute."],
+    );
+}
+
+#[test]
+fn a_paired_server_can_be_recognised() {
+    let card = show(&View::Paired { server: server() });
+    says(&card, &["✅ <b>web-1</b> is paired.", "System: Debian GNU/Linux 12 (bookworm)", "Address: <code>203.0.113.7</code>"]);
+    says(&card, &["Key fingerprint: <code>SHA256:uNiV", "<code>osm-agent status</code>"]);
 }
 
 #[test]
@@ -269,7 +279,10 @@ fn command(state: State, reason: Option<Rejection>) -> Rendered {
 #[test]
 fn a_command_shows_its_course() {
     let done = command(State::Succeeded, None);
-    says(&done, &["🔁 Restart <code>nginx.service</code> on <b>web-1</b>\n✅ Done, in 3 s.", "The host says: <i>active (running)</i>"]);
+    says(
+        &done,
+        &["🔁 Restart <code>nginx.service</code> on <b>web-1</b>\n✅ Done, in 3 s.", "The host says: <i>active (running)</i>"],
+    );
     says(&done, &["Asked by Anna (@anna), 2026-11-22 14:02 UTC"]);
     assert!(asks(&done, &Intent::ShowServer { server_id: ID.to_owned() }));
     assert_eq!(intents(&command(State::Queued, None)), [], "while it runs there is nothing to tap");

@@ -57,6 +57,8 @@ fn hostile_server(value: &str, disks: usize, services: usize) -> Server {
     });
     server.name = value.to_owned();
     server.fingerprint = value.to_owned();
+    server.os = value.to_owned();
+    server.paired_from = value.to_owned();
     if let Some(latest) = &mut server.latest {
         latest.address = value.to_owned();
     }
@@ -92,7 +94,7 @@ fn views(value: &str) -> Vec<View> {
         View::SetAside { update_id: i64::MIN },
         View::Gone,
     ];
-    views.extend((0..40).chain([u32::MAX]).map(|page| View::Status { server: server(), page }));
+    views.extend([0, 1, 5, 12, u32::MAX].map(|page| View::Status { server: server(), page }));
     views.push(View::Status { server: Server { latest: None, suspended: true, ..server() }, page: 7 });
     views.extend([Limit::Servers, Limit::PairingTokens, Limit::Commands].map(|limit| View::LimitReached { limit }));
     views.extend(pairings(value));

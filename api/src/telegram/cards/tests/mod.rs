@@ -49,6 +49,8 @@ fn server() -> Server {
     Server {
         id: ID.to_owned(),
         name: "web-1".to_owned(),
+        os: "Debian GNU/Linux 12 (bookworm)".to_owned(),
+        paired_from: "203.0.113.7".to_owned(),
         paired_at: NOW - 60 * MINUTE,
         fingerprint: "SHA256:uNiVztksCsDhcc0u9e8BgrJXVGLmCcOvR6Gx".to_owned(),
         suspended: false,

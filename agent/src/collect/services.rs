@@ -1,0 +1,135 @@
+//! The services worth showing: known server software, the administrator's own, what root listed, and every failed unit.
+
+use std::collections::BTreeSet;
+
+use osm_protocol::messages::{self, limits};
+
+use crate::{
+    config::Settings,
+    policy::{
+        apply::{administrators_units, local_units, template_of},
+        catalog,
+        list::UnitList,
+        rules,
+    },
+    systemd::{Systemd, Unavailable, Unit},
+    text::{clean, clean_or},
+};
+
+/// So many failed units are asked for their reason: a call each.
+const REASONS_MAX: usize = 32;
+
+pub struct Services {
+    pub systemd: messages::Systemd,
+    pub services: Vec<messages::Service>,
+}
+
+pub async fn collect(settings: &Settings, systemd: &impl Systemd) -> Services {
+    match list(settings, systemd).await {
+        Ok(services) => Services { systemd: messages::Systemd::Available, services },
+        Err(Unavailable::Absent) => Services { systemd: messages::Systemd::Absent, services: Vec::new() },
+        Err(error) => {
+            log::debug!("{error}");
+            Services { systemd: messages::Systemd::Unreachable, services: Vec::new() }
+        }
+    }
+}
+
+async fn list(settings: &Settings, systemd: &impl Systemd) -> Result<Vec<messages::Service>, Unavailable> {
+    let listed = UnitList::read(&settings.policy_file).unwrap_or_default();
+    let mut units = systemd.services().await?;
+    // Stopped and not enabled, a listed unit is not loaded: ask for it by name.
+    let missing: Vec<String> = listed.units.iter().filter(|name| units.iter().all(|unit| unit.name != **name)).cloned().collect();
+    units.extend(systemd.named(&missing).await?);
+    let local = if settings.detect_local_units { local_units(&administrators_units()) } else { BTreeSet::default() };
+    let is_local = |name: &str| local.contains(name) || template_of(name).is_some_and(|template| local.contains(&template));
+
+    units.retain(|unit| {
+        unit.active_state == "failed"
+            || listed.contains(&unit.name)
+            || unit.load_state == "loaded"
+                && !rules::is_never(&unit.name)
+                && (catalog::contains(&unit.name) || is_local(&unit.name))
+    });
+    // Failed ones first: they are the ones that must not be cut off.
+    units.sort_by(|one, other| (one.active_state != "failed", &one.name).cmp(&(other.active_state != "failed", &other.name)));
+    units.dedup_by(|one, other| one.name == other.name);
+    units.truncate(limits::SERVICES);
+
+    let mut services = Vec::with_capacity(units.len());
+    for (index, unit) in units.iter().enumerate() {
+        let result = match unit.active_state.as_str() {
+            "failed" if index < REASONS_MAX => systemd.state(&unit.name).await.ok().map(|state| clean(&state.result, 64)),
+            _ => None,
+        };
+        let restartable = settings.actions.restart_service && listed.contains(&unit.name);
+        services.push(service(unit, result.filter(|result| !result.is_empty() && result != "success"), restartable));
+    }
+    Ok(services)
+}
+
+fn service(unit: &Unit, result: Option<String>, restartable: bool) -> messages::Service {
+    messages::Service {
+        unit: clean_or(&unit.name, limits::NAME, "?"),
+        active_state: clean_or(&unit.active_state, 32, "unknown"),
+        sub_state: clean(&unit.sub_state, 32),
+        result,
+        restartable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::systemd::{
+        ServiceState,
+        fake::{Fake, unit},
+    };
+
+    fn settings() -> Settings {
+        Settings { policy_file: "/nonexistent/units.json".into(), ..Settings::for_test() }
+    }
+
+    #[tokio::test]
+    async fn failed_units_come_first_with_their_reason_and_the_systems_own_are_left_out() {
+        let systemd = Fake {
+            units: Ok(vec![
+                unit("nginx.service", "active"),
+                unit("systemd-journald.service", "active"),
+                unit("some-oneshot.service", "inactive"),
+                unit("weird\u{1b}.service", "failed"),
+            ]),
+            states: vec![ServiceState { result: "exit-code".to_owned(), ..ServiceState::default() }].into(),
+            ..Fake::default()
+        };
+        let found = collect(&settings(), &systemd).await;
+        assert_eq!(found.systemd, messages::Systemd::Available);
+        let units: Vec<_> = found
+            .services
+            .iter()
+            .map(|service| (service.unit.as_str(), service.result.as_deref(), service.restartable))
+            .collect();
+        assert_eq!(units, [("weird\u{fffd}.service", Some("exit-code"), false), ("nginx.service", None, false)]);
+    }
+
+    #[tokio::test]
+    async fn ten_thousand_units_are_cut_to_the_limit_with_the_failed_ones_kept() {
+        let mut units: Vec<Unit> = (0..10_000).map(|number| unit(&format!("php{number}-fpm.service"), "active")).collect();
+        units.push(unit("zzz.service", "failed"));
+        let systemd = Fake { units: Ok(units), states: vec![ServiceState::default()].into(), ..Fake::default() };
+        let found = collect(&settings(), &systemd).await;
+        assert_eq!(found.services.len(), limits::SERVICES);
+        assert_eq!(found.services[0].unit, "zzz.service");
+    }
+
+    #[tokio::test]
+    async fn a_machine_without_systemd_says_so() {
+        for (why, said) in [
+            (Unavailable::Absent, messages::Systemd::Absent),
+            (Unavailable::Unreachable("x".to_owned()), messages::Systemd::Unreachable),
+        ] {
+            let found = collect(&settings(), &Fake { units: Err(why), ..Fake::default() }).await;
+            assert_eq!((found.systemd, found.services.len()), (said, 0));
+        }
+    }
+}

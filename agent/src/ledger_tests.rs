@@ -1,0 +1,152 @@
+use super::*;
+
+const NOW: i64 = 1_800_000_000_000;
+
+fn taken(seq: i64) -> Taken {
+    Taken {
+        seq,
+        jti: format!("j{seq}"),
+        key: "k".to_owned(),
+        boot: "b".to_owned(),
+        at: NOW,
+        act: Some(Action::RestartService { unit: "nginx.service".to_owned() }),
+        delivered: false,
+    }
+}
+
+fn outcome(result: OutcomeKind) -> Outcome {
+    Outcome { result, reason: None, detail: String::new(), at: NOW }
+}
+
+fn open(folder: &tempfile::TempDir) -> Ledger {
+    Ledger::open(&folder.path().join("ledger.jsonl"), NOW).unwrap()
+}
+
+fn restarts(ledger: &Ledger) -> usize {
+    ledger.past(|action| matches!(action, Action::RestartService { .. })).count()
+}
+
+#[test]
+fn a_command_begun_and_not_ended_is_indeterminate_once_and_never_run_again() {
+    let folder = tempfile::tempdir().unwrap();
+    open(&folder).take(taken(7)).unwrap();
+    // The agent died here.
+    for _ in 0..3 {
+        let ledger = open(&folder);
+        assert_eq!(ledger.last_seq("k"), 7);
+        assert!(ledger.knows("j7"));
+        let outcomes = ledger.open_outcomes("k");
+        assert_eq!(outcomes.len(), 1);
+        assert_eq!(outcomes[0].1.result, OutcomeKind::Indeterminate);
+    }
+    open(&folder).delivered("j7").unwrap();
+    for _ in 0..2 {
+        assert_eq!(open(&folder).open_outcomes("k"), []);
+        assert_eq!(open(&folder).last_seq("k"), 7);
+    }
+}
+
+#[test]
+fn an_outcome_stays_until_it_was_delivered() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut ledger = open(&folder);
+    ledger.take(taken(7)).unwrap();
+    ledger.finish("j7", outcome(OutcomeKind::Succeeded)).unwrap();
+    ledger.refuse(taken(8), outcome(OutcomeKind::Rejected)).unwrap();
+    drop(ledger);
+    let mut ledger = open(&folder);
+    let results: Vec<_> = ledger.open_outcomes("k").into_iter().map(|(jti, outcome)| (jti, outcome.result)).collect();
+    assert_eq!(results, [("j7".to_owned(), OutcomeKind::Succeeded), ("j8".to_owned(), OutcomeKind::Rejected)]);
+    ledger.delivered("j7").unwrap();
+    assert_eq!(open(&folder).open_outcomes("k").len(), 1);
+}
+
+#[test]
+fn rates_outlive_a_restart_and_refusals_do_not_count() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut ledger = open(&folder);
+    ledger.take(taken(7)).unwrap();
+    ledger.finish("j7", outcome(OutcomeKind::Succeeded)).unwrap();
+    ledger.delivered("j7").unwrap();
+    ledger.refuse(taken(8), outcome(OutcomeKind::Rejected)).unwrap();
+    assert_eq!(restarts(&ledger), 1);
+    drop(ledger);
+    assert_eq!(restarts(&open(&folder)), 1);
+    let later = Ledger::open(&folder.path().join("ledger.jsonl"), NOW + 26 * 3_600_000).unwrap();
+    assert_eq!(restarts(&later), 0);
+    assert_eq!(later.last_seq("k"), 8, "what is forgotten keeps its seq");
+}
+
+#[test]
+fn every_torn_tail_leaves_the_facts_before_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.jsonl");
+    let mut ledger = open(&folder);
+    ledger.take(taken(7)).unwrap();
+    ledger.finish("j7", outcome(OutcomeKind::Succeeded)).unwrap();
+    let before = fs::metadata(&path).unwrap().len();
+    ledger.take(taken(8)).unwrap();
+    drop(ledger);
+    let whole = fs::read(&path).unwrap();
+    for cut in usize::try_from(before).unwrap()..whole.len() {
+        fs::write(&path, &whole[..cut]).unwrap();
+        let ledger = open(&folder);
+        assert_eq!(ledger.last_seq("k"), 7, "cut at {cut}");
+        assert_eq!(ledger.open_outcomes("k").len(), 1);
+    }
+    fs::write(&path, &whole).unwrap();
+    assert_eq!(open(&folder).last_seq("k"), 8);
+}
+
+#[test]
+fn a_damaged_ledger_refuses_everything_issued_before_now() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.jsonl");
+    let mut ledger = open(&folder);
+    ledger.take(taken(7)).unwrap();
+    ledger.take(taken(8)).unwrap();
+    drop(ledger);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[3] = 0xff;
+    fs::write(&path, &bytes).unwrap();
+    let ledger = open(&folder);
+    assert_eq!(ledger.last_seq("k"), NOW);
+    assert_eq!(ledger.last_seq("another key"), NOW);
+    assert_eq!(fs::read(path.with_extension("damaged")).unwrap(), bytes);
+    assert_eq!(open(&folder).last_seq("another key"), NOW);
+}
+
+#[test]
+fn another_key_counts_from_the_beginning() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut ledger = open(&folder);
+    ledger.take(taken(7)).unwrap();
+    assert_eq!(ledger.last_seq("k2"), 0);
+}
+
+#[test]
+fn the_file_stays_small() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.jsonl");
+    let mut ledger = open(&folder);
+    for seq in 0..100 {
+        // A day and more apart by the host's clock, so that they are forgotten.
+        ledger.take(Taken { at: seq, ..taken(seq) }).unwrap();
+        ledger.finish(&format!("j{seq}"), outcome(OutcomeKind::Succeeded)).unwrap();
+        ledger.delivered(&format!("j{seq}")).unwrap();
+    }
+    assert!(fs::metadata(&path).unwrap().len() < 2 * COMPACT_AT);
+    assert_eq!(ledger.last_seq("k"), 99);
+}
+
+#[test]
+fn a_clock_of_1970_makes_nothing_be_forgotten() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut ledger = open(&folder);
+    ledger.take(taken(7)).unwrap();
+    ledger.finish("j7", outcome(OutcomeKind::Succeeded)).unwrap();
+    drop(ledger);
+    let ledger = Ledger::open(&folder.path().join("ledger.jsonl"), 1_000).unwrap();
+    assert_eq!(ledger.open_outcomes("k").len(), 1);
+    assert_eq!(restarts(&ledger), 1);
+}

@@ -1,0 +1,324 @@
+//! `osm-agent policy apply|allow|deny`: root's own detection, and the two files it writes. Takes no input from the agent.
+
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result, bail};
+
+use super::{
+    catalog,
+    list::UnitList,
+    polkit::{self, RULES_FILE},
+    rules,
+};
+use crate::{
+    config::Settings,
+    durable,
+    systemd::{Systemd, Unavailable, UnitFacts},
+};
+
+const ADMINISTRATORS_UNITS: &str = "/etc/systemd/system";
+/// More than this is no list of services any more, and would not fit into a report.
+const UNITS_MAX: usize = 512;
+
+/// Detects, then writes the rule and the list, each as a whole. Says what it did.
+pub async fn apply(settings: &Settings, rules_dir: &Path, systemd: &impl Systemd) -> Result<()> {
+    need_root()?;
+    let list = detect(settings, systemd).await?;
+    let folder = settings.policy_file.parent().context("policy_file has no folder")?;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(folder)
+        .with_context(|| format!("{} cannot be made", folder.display()))?;
+    let rule = rules_dir.join(RULES_FILE);
+    // The rule first: a list that promises more than polkit grants would only disappoint.
+    if list.unavailable.is_none() {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(rules_dir)
+            .with_context(|| format!("{} cannot be made", rules_dir.display()))?;
+        write(&rule, polkit::rule(&list.units).as_bytes())?;
+    } else {
+        durable::remove(&rule).with_context(|| format!("{} cannot be removed", rule.display()))?;
+    }
+    write(&settings.policy_file, &serde_json::to_vec_pretty(&list)?)?;
+    if let Some(why) = &list.unavailable {
+        println!("No service can be restarted from the chat: {why}.");
+    } else if list.units.is_empty() {
+        println!("No service was found that could be restarted from the chat. Add one: osm-agent policy allow UNIT");
+    } else {
+        println!("May be restarted from the chat ({}):", list.units.len());
+        list.units.iter().for_each(|unit| println!("  {unit}"));
+    }
+    Ok(())
+}
+
+/// Adds root's own word on a unit, then applies.
+pub async fn decide(settings: &Settings, rules_dir: &Path, systemd: &impl Systemd, unit: &str, allow: bool) -> Result<()> {
+    need_root()?;
+    let unit = if unit.contains('.') { unit.to_owned() } else { format!("{unit}.service") };
+    if allow {
+        rules::check_name(&unit, true).with_context(|| format!("{unit} cannot be allowed"))?;
+        match systemd.facts(&unit).await {
+            Ok(facts) => rules::check(&facts, true).with_context(|| format!("{unit} cannot be allowed"))?,
+            Err(error) => eprintln!("{unit} cannot be looked at now ({error}); it is noted all the same."),
+        }
+    } else if !rules::is_name(&unit) {
+        bail!("{unit:?} is not the name of a service (NAME.service)");
+    }
+    let (to, from) = if allow { ("allow.d", "deny.d") } else { ("deny.d", "allow.d") };
+    let folder = settings.folder.join(to);
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(&folder)
+        .with_context(|| format!("{} cannot be made", folder.display()))?;
+    write(&folder.join(&unit), b"")?;
+    let other = settings.folder.join(from).join(&unit);
+    durable::remove(&other).with_context(|| format!("{} cannot be removed", other.display()))?;
+    apply(settings, rules_dir, systemd).await
+}
+
+fn need_root() -> Result<()> {
+    if rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    bail!("only root decides what may be restarted: run it with sudo")
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    // Readable for polkitd and for the agent; the umask may be narrower.
+    durable::replace(path, bytes, 0o644).with_context(|| format!("{} cannot be written", path.display()))
+}
+
+async fn detect(settings: &Settings, systemd: &impl Systemd) -> Result<UnitList> {
+    let none = |why: String| UnitList { version: 1, units: Vec::new(), unavailable: Some(why) };
+    if !settings.actions.restart_service {
+        return Ok(none("agent.toml says restart_service = false".to_owned()));
+    }
+    let loaded = match systemd.services().await {
+        Ok(loaded) => loaded,
+        Err(Unavailable::Absent) => return Ok(none(Unavailable::Absent.to_string())),
+        Err(error) => return Err(error).context("the services cannot be listed; the list stays as it was"),
+    };
+    match systemd.polkit_version().await? {
+        None => return Ok(none("polkit is not installed or does not answer (install polkitd)".to_owned())),
+        Some(version) if !polkit::has_rules(&version) => {
+            return Ok(none(format!(
+                "polkit {version} has no rules that tell services apart (0.106 or later is needed); this system is monitored only"
+            )));
+        }
+        Some(_) => {}
+    }
+    let allowed = words(&settings.folder.join("allow.d"))?;
+    let denied = words(&settings.folder.join("deny.d"))?;
+    let mut units = BTreeSet::new();
+    for unit in &allowed {
+        match look(systemd, unit, true).await? {
+            Ok(facts) => drop(units.insert(facts.id)),
+            Err(why) => eprintln!("allow.d/{unit} is left out: {why}"),
+        }
+    }
+    let local = if settings.detect_local_units { local_units(Path::new(ADMINISTRATORS_UNITS)) } else { BTreeSet::new() };
+    for unit in loaded.iter().filter(|unit| unit.load_state == "loaded") {
+        let is_local = local.contains(&unit.name) || template_of(&unit.name).is_some_and(|template| local.contains(&template));
+        if !catalog::contains(&unit.name) && !is_local || rules::check_name(&unit.name, false).is_err() {
+            continue;
+        }
+        let Ok(facts) = look(systemd, &unit.name, false).await? else { continue };
+        if catalog::contains(&unit.name) && is_there(&facts) || is_local && is_enabled(&facts) && is_administrators(&facts) {
+            units.insert(facts.id);
+        }
+    }
+    let mut list = Vec::new();
+    for unit in units {
+        // Denied under any of its names.
+        let names = systemd.facts(&unit).await?.names;
+        if !names.iter().chain([&unit]).any(|name| denied.contains(name)) {
+            list.push(unit);
+        }
+    }
+    if list.len() > UNITS_MAX {
+        eprintln!("{} units were found; only the first {UNITS_MAX} are listed", list.len());
+        list.truncate(UNITS_MAX);
+    }
+    Ok(UnitList { version: 1, units: list, unavailable: None })
+}
+
+async fn look(systemd: &impl Systemd, unit: &str, by_root: bool) -> Result<Result<UnitFacts, rules::Refusal>> {
+    let facts = systemd.facts(unit).await?;
+    Ok(rules::check(&facts, by_root).map(|()| facts))
+}
+
+/// A unit that is only installed, neither enabled nor running, would be started by a restart nobody meant.
+fn is_there(facts: &UnitFacts) -> bool {
+    is_enabled(facts) || facts.active_state != "inactive"
+}
+
+fn is_enabled(facts: &UnitFacts) -> bool {
+    matches!(facts.unit_file_state.as_str(), "enabled" | "enabled-runtime" | "indirect")
+}
+
+fn is_administrators(facts: &UnitFacts) -> bool {
+    Path::new(&facts.fragment_path).parent() == Some(Path::new(ADMINISTRATORS_UNITS))
+}
+
+/// Services that the administrator wrote: regular files, not the links that `enable` and `mask` make.
+pub fn local_units(folder: &Path) -> BTreeSet<String> {
+    let Ok(files) = fs::read_dir(folder) else { return BTreeSet::new() };
+    files
+        .flatten()
+        .filter(|file| file.file_type().is_ok_and(|kind| kind.is_file()))
+        .filter_map(|file| file.file_name().into_string().ok())
+        .filter(|name| rules::is_name(name))
+        .collect()
+}
+
+/// `app@.service` of `app@blue.service`.
+pub fn template_of(unit: &str) -> Option<String> {
+    let (name, rest) = unit.split_once('@')?;
+    let (_, suffix) = rest.rsplit_once('.')?;
+    Some(format!("{name}@.{suffix}"))
+}
+
+pub fn administrators_units() -> PathBuf {
+    PathBuf::from(ADMINISTRATORS_UNITS)
+}
+
+/// Root's own words: a file's name is a unit's name, whatever is in it.
+fn words(folder: &Path) -> Result<BTreeSet<String>> {
+    let files = match fs::read_dir(folder) {
+        Ok(files) => files,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+        Err(error) => return Err(error).with_context(|| format!("{} cannot be read", folder.display())),
+    };
+    let mut units = BTreeSet::new();
+    for file in files {
+        let name = file.with_context(|| format!("{} cannot be read", folder.display()))?.file_name();
+        match name.to_str().filter(|name| rules::is_name(name)) {
+            Some(name) => drop(units.insert(name.to_owned())),
+            None => eprintln!("{}/{} is not the name of a service; it is left out", folder.display(), name.to_string_lossy()),
+        }
+    }
+    Ok(units)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::systemd::fake::{Fake, unit};
+
+    fn facts(id: &str, active_state: &str, unit_file_state: &str) -> UnitFacts {
+        UnitFacts {
+            id: id.to_owned(),
+            names: vec![id.to_owned()],
+            load_state: "loaded".to_owned(),
+            active_state: active_state.to_owned(),
+            fragment_path: format!("/usr/lib/systemd/system/{id}"),
+            transient: false,
+            unit_file_state: unit_file_state.to_owned(),
+        }
+    }
+
+    fn machine() -> Fake {
+        let facts = vec![
+            facts("nginx.service", "active", "enabled"),
+            facts("mariadb.service", "failed", "disabled"),
+            facts("apache2.service", "inactive", "disabled"),
+            facts("ssh.service", "active", "enabled"),
+            facts("dbus.service", "active", "static"),
+            facts("own.service", "active", "enabled"),
+        ];
+        let units = facts.iter().map(|facts| unit(&facts.id, &facts.active_state)).collect();
+        Fake { units: Ok(units), facts, ..Fake::default() }
+    }
+
+    fn settings(folder: &Path) -> Settings {
+        let mut settings = Settings::for_test();
+        settings.folder = folder.to_owned();
+        settings.policy_file = folder.join("units.json");
+        settings.detect_local_units = false;
+        settings
+    }
+
+    fn say(folder: &Path, word: &str, unit: &str) {
+        fs::create_dir_all(folder.join(word)).unwrap();
+        fs::write(folder.join(word).join(unit), "").unwrap();
+    }
+
+    #[tokio::test]
+    async fn known_software_that_is_really_there_is_listed() {
+        let folder = tempfile::tempdir().unwrap();
+        let list = detect(&settings(folder.path()), &machine()).await.unwrap();
+        assert_eq!(list.units, ["mariadb.service", "nginx.service"]);
+    }
+
+    #[tokio::test]
+    async fn roots_word_adds_and_takes_away() {
+        let folder = tempfile::tempdir().unwrap();
+        for unit in ["own.service", "ssh.service", "dbus.service", "gone.service", "no service"] {
+            say(folder.path(), "allow.d", unit);
+        }
+        say(folder.path(), "deny.d", "nginx.service");
+        say(folder.path(), "deny.d", "mysql.service");
+        let mut machine = machine();
+        machine.facts[1].names.push("mysql.service".to_owned());
+        let list = detect(&settings(folder.path()), &machine).await.unwrap();
+        assert_eq!(list.units, ["own.service", "ssh.service"]);
+    }
+
+    #[tokio::test]
+    async fn a_host_that_cannot_says_why() {
+        let folder = tempfile::tempdir().unwrap();
+        let why = async |settings: &Settings, machine: Fake| detect(settings, &machine).await.unwrap().unavailable.unwrap();
+        let mut forbidden = settings(folder.path());
+        forbidden.actions.restart_service = false;
+        assert!(why(&forbidden, machine()).await.contains("agent.toml"));
+        let ours = settings(folder.path());
+        assert!(why(&ours, Fake { units: Err(Unavailable::Absent), ..machine() }).await.contains("not the init"));
+        assert!(why(&ours, Fake { polkit: Some("0.105".to_owned()), ..machine() }).await.contains("0.105"));
+        assert!(why(&ours, Fake { polkit: None, ..machine() }).await.contains("polkit"));
+        let silent = Fake { units: Err(Unavailable::Unreachable("x".to_owned())), ..machine() };
+        assert!(detect(&ours, &silent).await.is_err(), "a bus that does not answer leaves the list as it was");
+    }
+
+    #[tokio::test]
+    async fn forbidding_takes_the_grant_away() {
+        if need_root().is_err() {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let rules_dir = folder.path().join("rules.d");
+        let mut settings = settings(folder.path());
+        apply(&settings, &rules_dir, &machine()).await.unwrap();
+        assert!(fs::read_to_string(rules_dir.join(RULES_FILE)).unwrap().contains("nginx.service"));
+        assert!(UnitList::read(&settings.policy_file).unwrap().contains("nginx.service"));
+        decide(&settings, &rules_dir, &machine(), "nginx", false).await.unwrap();
+        assert!(!fs::read_to_string(rules_dir.join(RULES_FILE)).unwrap().contains("nginx.service"));
+        decide(&settings, &rules_dir, &machine(), "nginx.service", true).await.unwrap();
+        assert!(UnitList::read(&settings.policy_file).unwrap().contains("nginx.service"));
+        assert!(decide(&settings, &rules_dir, &machine(), "dbus.service", true).await.is_err());
+        settings.actions.restart_service = false;
+        apply(&settings, &rules_dir, &machine()).await.unwrap();
+        assert!(!rules_dir.join(RULES_FILE).exists());
+        assert!(UnitList::read(&settings.policy_file).unwrap().units.is_empty());
+    }
+
+    #[test]
+    fn links_of_enable_and_mask_are_no_local_units() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("app.service"), "").unwrap();
+        fs::write(folder.path().join("app.timer"), "").unwrap();
+        std::os::unix::fs::symlink("/dev/null", folder.path().join("masked.service")).unwrap();
+        std::os::unix::fs::symlink("/usr/lib/systemd/system/x.service", folder.path().join("alias.service")).unwrap();
+        assert_eq!(local_units(folder.path()).into_iter().collect::<Vec<_>>(), ["app.service"]);
+        assert_eq!(template_of("app@blue.service").unwrap(), "app@.service");
+        assert_eq!(template_of("app.service"), None);
+    }
+}

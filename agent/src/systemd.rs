@@ -1,0 +1,98 @@
+//! All that is said to systemd: the trait the rest of the agent uses, its D-Bus implementation ([`bus`]), and the
+//! notifications of `sd_notify(3)` ([`notify`]). The fake is compiled for tests only.
+
+use std::path::Path;
+
+pub mod bus;
+#[cfg(test)]
+pub mod fake;
+pub mod notify;
+
+/// Why systemd cannot be asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unavailable {
+    #[error("systemd is not the init of this machine")]
+    Absent,
+    #[error("the system bus does not answer ({0})")]
+    Unreachable(String),
+}
+
+/// A loaded unit, as `ListUnits` shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unit {
+    pub name: String,
+    pub load_state: String,
+    pub active_state: String,
+    pub sub_state: String,
+}
+
+/// How a service is doing, in the words of org.freedesktop.systemd1.Service.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServiceState {
+    pub active_state: String,
+    pub sub_state: String,
+    /// simple, exec, forking, oneshot, notify, …
+    pub kind: String,
+    pub result: String,
+    /// `CLD_EXITED` (1), `CLD_KILLED` (2), `CLD_DUMPED` (3), or 0.
+    pub exit_code: i32,
+    /// Exit status or signal number.
+    pub exit_status: i32,
+    /// Automatic restarts since the last start by hand; 0 where systemd does not count them.
+    pub restarts: u32,
+}
+
+/// What the policy needs to know of a unit before it is listed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UnitFacts {
+    /// Primary name.
+    pub id: String,
+    /// All names, aliases included.
+    pub names: Vec<String>,
+    pub load_state: String,
+    pub active_state: String,
+    pub fragment_path: String,
+    pub transient: bool,
+    pub unit_file_state: String,
+}
+
+/// The result systemd gives of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JobResult {
+    Done,
+    /// canceled, timeout, failed, dependency, skipped, …
+    Other(String),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RestartError {
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+    /// Nothing was done.
+    #[error("polkit does not let the agent restart it")]
+    Denied,
+    /// Nothing was done.
+    #[error("{0}")]
+    Refused(String),
+    /// The job may have run.
+    #[error("the end of the job was not seen: {0}")]
+    Lost(String),
+}
+
+pub trait Systemd {
+    /// All loaded services.
+    async fn services(&self) -> Result<Vec<Unit>, Unavailable>;
+    /// The named units, loading them if need be.
+    async fn named(&self, names: &[String]) -> Result<Vec<Unit>, Unavailable>;
+    async fn state(&self, unit: &str) -> Result<ServiceState, Unavailable>;
+    async fn facts(&self, unit: &str) -> Result<UnitFacts, Unavailable>;
+    /// Restarts and waits for the job's end, however long that takes.
+    async fn restart(&self, unit: &str) -> Result<JobResult, RestartError>;
+    /// Version of the polkit daemon; `None` when there is none.
+    async fn polkit_version(&self) -> Result<Option<String>, Unavailable>;
+}
+
+/// Whether systemd is the init here, as `sd_booted(3)` finds out.
+pub fn is_booted() -> bool {
+    Path::new("/run/systemd/system").is_dir()
+}

@@ -1,0 +1,246 @@
+//! systemd over the system bus. One connection, made when first needed and anew when it broke.
+
+use std::{cell::RefCell, time::Duration};
+
+use futures_util::StreamExt as _;
+use zbus::{
+    Connection, OwnedObjectPath,
+    proxy::{self, CacheProperties, Proxy},
+};
+
+use super::{JobResult, RestartError, ServiceState, Systemd, Unavailable, Unit, UnitFacts, is_booted};
+
+/// For connecting and for each call. A bus without a systemd behind it must not stop the reports.
+const CALL_LIMIT: Duration = Duration::from_secs(10);
+/// polkit may have to start first.
+const RESTART_CALL_LIMIT: Duration = Duration::from_secs(30);
+
+/// name, description, load state, active state, sub state, followed unit, path, job id, job type, job path
+type ListedUnit = (String, String, String, String, String, String, OwnedObjectPath, u32, String, OwnedObjectPath);
+
+#[zbus::proxy(
+    interface = "org.freedesktop.systemd1.Manager",
+    default_service = "org.freedesktop.systemd1",
+    default_path = "/org/freedesktop/systemd1"
+)]
+trait Manager {
+    fn list_units_by_patterns(&self, states: &[&str], patterns: &[&str]) -> zbus::Result<Vec<ListedUnit>>;
+    fn list_units_by_names(&self, names: &[&str]) -> zbus::Result<Vec<ListedUnit>>;
+    fn load_unit(&self, name: &str) -> zbus::Result<OwnedObjectPath>;
+    fn restart_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+    fn subscribe(&self) -> zbus::Result<()>;
+    fn unsubscribe(&self) -> zbus::Result<()>;
+
+    #[zbus(signal)]
+    fn job_removed(&self, id: u32, job: OwnedObjectPath, unit: String, result: String) -> zbus::Result<()>;
+}
+
+#[derive(Default)]
+pub struct Bus {
+    connection: RefCell<Option<Connection>>,
+}
+
+impl Bus {
+    /// Connects if need be; doctor asks this alone.
+    pub async fn connect(&self) -> Result<Connection, Unavailable> {
+        if !is_booted() {
+            return Err(Unavailable::Absent);
+        }
+        if let Some(connection) = self.connection.borrow().as_ref() {
+            return Ok(connection.clone());
+        }
+        let building = zbus::connection::Builder::system().method_timeout(RESTART_CALL_LIMIT).build();
+        let connection = within(CALL_LIMIT, building).await.map_err(Unavailable::Unreachable)?;
+        *self.connection.borrow_mut() = Some(connection.clone());
+        Ok(connection)
+    }
+
+    /// Calls systemd; a broken connection is made anew once, since only questions go this way.
+    async fn ask<T>(&self, question: impl AsyncFn(&ManagerProxy<'static>) -> zbus::Result<T>) -> Result<T, Unavailable> {
+        let mut failure = String::new();
+        for _ in 0..2 {
+            let connection = self.connect().await?;
+            let answer = within(CALL_LIMIT, async { question(&manager(&connection).await?).await }).await;
+            match answer {
+                Ok(answer) => return Ok(answer),
+                Err(error) => failure = error,
+            }
+            self.connection.replace(None);
+        }
+        Err(Unavailable::Unreachable(failure))
+    }
+
+    async fn try_restart(&self, unit: &str) -> Result<JobResult, RestartError> {
+        // The stored connection may have died unnoticed; a question finds out before anything is done.
+        self.ask(async |manager| manager.list_units_by_names(&[unit]).await).await?;
+        let connection = self.connect().await?;
+        let unreachable = |error: zbus::Error| RestartError::Unavailable(Unavailable::Unreachable(error.to_string()));
+        let manager = manager(&connection).await.map_err(unreachable)?;
+        // The job may end before the call returns: listen first.
+        let mut ended = manager.receive_job_removed().await.map_err(unreachable)?;
+        within(CALL_LIMIT, manager.subscribe())
+            .await
+            .map_err(|error| RestartError::Unavailable(Unavailable::Unreachable(error)))?;
+        let job = manager.restart_unit(unit, "replace").await.map_err(refused)?;
+        while let Some(signal) = ended.next().await {
+            let Ok(args) = signal.args() else { continue };
+            if args.job == job {
+                return Ok(match args.result.as_str() {
+                    "done" => JobResult::Done,
+                    other => JobResult::Other(other.to_owned()),
+                });
+            }
+        }
+        Err(RestartError::Lost("the connection to the system bus ended".to_owned()))
+    }
+}
+
+impl Systemd for Bus {
+    async fn services(&self) -> Result<Vec<Unit>, Unavailable> {
+        let listed = self.ask(async |manager| manager.list_units_by_patterns(&[], &["*.service"]).await).await?;
+        Ok(listed.into_iter().map(Unit::from).collect())
+    }
+
+    async fn named(&self, names: &[String]) -> Result<Vec<Unit>, Unavailable> {
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let listed = self.ask(async |manager| manager.list_units_by_names(&names).await).await?;
+        Ok(listed.into_iter().map(Unit::from).collect())
+    }
+
+    async fn state(&self, unit: &str) -> Result<ServiceState, Unavailable> {
+        self.ask(async |manager| {
+            let path = manager.load_unit(unit).await?;
+            let connection = manager.inner().connection();
+            let of_unit = properties(connection, path.clone(), "org.freedesktop.systemd1.Unit").await?;
+            let of_service = properties(connection, path, "org.freedesktop.systemd1.Service").await?;
+            Ok(ServiceState {
+                active_state: of_unit.get_property("ActiveState").await?,
+                sub_state: of_unit.get_property("SubState").await?,
+                kind: of_service.get_property("Type").await?,
+                result: of_service.get_property("Result").await?,
+                exit_code: of_service.get_property("ExecMainCode").await?,
+                exit_status: of_service.get_property("ExecMainStatus").await?,
+                // Since systemd 235.
+                restarts: of_service.get_property("NRestarts").await.unwrap_or(0),
+            })
+        })
+        .await
+    }
+
+    async fn facts(&self, unit: &str) -> Result<UnitFacts, Unavailable> {
+        self.ask(async |manager| {
+            let path = manager.load_unit(unit).await?;
+            let unit = properties(manager.inner().connection(), path, "org.freedesktop.systemd1.Unit").await?;
+            Ok(UnitFacts {
+                id: unit.get_property("Id").await?,
+                names: unit.get_property("Names").await?,
+                load_state: unit.get_property("LoadState").await?,
+                active_state: unit.get_property("ActiveState").await?,
+                fragment_path: unit.get_property("FragmentPath").await?,
+                transient: unit.get_property("Transient").await?,
+                unit_file_state: unit.get_property("UnitFileState").await?,
+            })
+        })
+        .await
+    }
+
+    async fn restart(&self, unit: &str) -> Result<JobResult, RestartError> {
+        let result = self.try_restart(unit).await;
+        // Else systemd would go on sending every unit's changes.
+        if let Ok(connection) = self.connect().await
+            && let Ok(manager) = manager(&connection).await
+        {
+            let _ = within(CALL_LIMIT, manager.unsubscribe()).await;
+        }
+        if matches!(result, Err(RestartError::Lost(_) | RestartError::Unavailable(_))) {
+            self.connection.replace(None);
+        }
+        result
+    }
+
+    async fn polkit_version(&self) -> Result<Option<String>, Unavailable> {
+        let connection = self.connect().await?;
+        let version = async {
+            let authority = Proxy::new(
+                &connection,
+                "org.freedesktop.PolicyKit1",
+                "/org/freedesktop/PolicyKit1/Authority",
+                "org.freedesktop.PolicyKit1.Authority",
+            )
+            .await?;
+            authority.get_property::<String>("BackendVersion").await
+        };
+        Ok(within(RESTART_CALL_LIMIT, version).await.inspect_err(|error| log::debug!("polkit: {error}")).ok())
+    }
+}
+
+impl From<ListedUnit> for Unit {
+    fn from((name, _, load_state, active_state, sub_state, ..): ListedUnit) -> Self {
+        Self { name, load_state, active_state, sub_state }
+    }
+}
+
+async fn manager(connection: &Connection) -> zbus::Result<ManagerProxy<'static>> {
+    ManagerProxy::builder(connection).cache_properties(CacheProperties::No).build().await
+}
+
+async fn properties(connection: &Connection, path: OwnedObjectPath, interface: &'static str) -> zbus::Result<Proxy<'static>> {
+    proxy::Builder::new(connection)
+        .destination("org.freedesktop.systemd1")
+        .path(path)
+        .interface(interface)
+        .cache_properties(CacheProperties::No)
+        .build()
+        .await
+}
+
+async fn within<T>(limit: Duration, asking: impl Future<Output = zbus::Result<T>>) -> Result<T, String> {
+    match tokio::time::timeout(limit, asking).await {
+        Ok(answer) => answer.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("no answer within {} s", limit.as_secs())),
+    }
+}
+
+/// What a refused `RestartUnit` means. An answer from systemd says that nothing was done; anything else says nothing.
+fn refused(error: zbus::Error) -> RestartError {
+    let by_name = |name: &str, text: String| match name {
+        "org.freedesktop.DBus.Error.AccessDenied"
+        | "org.freedesktop.DBus.Error.AuthFailed"
+        | "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired"
+        | "org.freedesktop.PolicyKit1.Error.NotAuthorized" => RestartError::Denied,
+        "org.freedesktop.DBus.Error.NoReply"
+        | "org.freedesktop.DBus.Error.Timeout"
+        | "org.freedesktop.DBus.Error.TimedOut"
+        | "org.freedesktop.DBus.Error.Disconnected" => RestartError::Lost(text),
+        _ => RestartError::Refused(text),
+    };
+    match error {
+        zbus::Error::MethodError(name, text, _) => by_name(name.as_str(), text.unwrap_or_else(|| name.to_string())),
+        zbus::Error::FDO(error) => {
+            use zbus::DBusError as _;
+            let text = error.description().unwrap_or_default().to_owned();
+            by_name(error.name().as_str(), text)
+        }
+        other => RestartError::Lost(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zbus::fdo;
+
+    #[test]
+    fn a_refusal_is_told_from_an_unknown_end() {
+        let fdo = |error: fdo::Error| refused(zbus::Error::FDO(Box::new(error)));
+        assert_eq!(fdo(fdo::Error::AccessDenied("no".into())), RestartError::Denied);
+        assert_eq!(fdo(fdo::Error::InteractiveAuthorizationRequired("no".into())), RestartError::Denied);
+        assert!(matches!(fdo(fdo::Error::NoReply("x".into())), RestartError::Lost(_)));
+        assert!(matches!(fdo(fdo::Error::InvalidArgs("x".into())), RestartError::Refused(_)));
+        let broken = zbus::Error::InputOutput(std::sync::Arc::new(std::io::ErrorKind::TimedOut.into()));
+        assert!(matches!(refused(broken), RestartError::Lost(_)));
+    }
+}

@@ -1,0 +1,70 @@
+//! A systemd for tests: it says what it was told to say, and remembers what it was asked to do.
+
+use std::cell::RefCell;
+
+use super::{JobResult, RestartError, ServiceState, Systemd, Unavailable, Unit, UnitFacts};
+
+pub struct Fake {
+    pub units: Result<Vec<Unit>, Unavailable>,
+    pub facts: Vec<UnitFacts>,
+    pub states: RefCell<Vec<ServiceState>>,
+    pub job: Result<JobResult, RestartError>,
+    pub restarted: RefCell<Vec<String>>,
+    pub polkit: Option<String>,
+}
+
+impl Default for Fake {
+    fn default() -> Self {
+        Self {
+            units: Ok(Vec::new()),
+            facts: Vec::new(),
+            states: RefCell::default(),
+            job: Ok(JobResult::Done),
+            restarted: RefCell::default(),
+            polkit: Some("126".to_owned()),
+        }
+    }
+}
+
+pub fn unit(name: &str, active_state: &str) -> Unit {
+    Unit {
+        name: name.to_owned(),
+        load_state: "loaded".to_owned(),
+        active_state: active_state.to_owned(),
+        sub_state: if active_state == "active" { "running" } else { "dead" }.to_owned(),
+    }
+}
+
+impl Systemd for Fake {
+    async fn services(&self) -> Result<Vec<Unit>, Unavailable> {
+        self.units.clone()
+    }
+
+    async fn named(&self, names: &[String]) -> Result<Vec<Unit>, Unavailable> {
+        Ok(self.units.clone()?.into_iter().filter(|unit| names.contains(&unit.name)).collect())
+    }
+
+    /// Each call takes one from the list; the last one stays.
+    async fn state(&self, _: &str) -> Result<ServiceState, Unavailable> {
+        let mut states = self.states.borrow_mut();
+        let state = states.first().cloned().ok_or_else(|| Unavailable::Unreachable("no state".to_owned()))?;
+        if states.len() > 1 {
+            states.remove(0);
+        }
+        Ok(state)
+    }
+
+    async fn facts(&self, unit: &str) -> Result<UnitFacts, Unavailable> {
+        let known = self.facts.iter().find(|facts| facts.names.iter().any(|name| name == unit));
+        Ok(known.cloned().unwrap_or_else(|| UnitFacts { load_state: "not-found".to_owned(), ..UnitFacts::default() }))
+    }
+
+    async fn restart(&self, unit: &str) -> Result<JobResult, RestartError> {
+        self.restarted.borrow_mut().push(unit.to_owned());
+        self.job.clone()
+    }
+
+    async fn polkit_version(&self) -> Result<Option<String>, Unavailable> {
+        Ok(self.polkit.clone())
+    }
+}

@@ -1,0 +1,284 @@
+//! What is wrong with an agent's requests is answered clearly, and changes nothing.
+
+use data_encoding::BASE64;
+use osm_protocol::{
+    messages::{limits, problem},
+    request_signature::content_digest,
+};
+use osm_tests::{
+    agent::{Agent, client, disk, service},
+    world::{START, World},
+};
+use serde_json::json;
+
+use crate::story;
+
+story!(wrong_used_and_expired_tokens_get_one_and_the_same_answer, |engine| {
+    let world = World::new(engine).await;
+    let (used, _) = world.token(&world.anna, "a").await;
+    Agent::new(&world).pair(&used).await.unwrap();
+    let (expired, message) = world.token(&world.anna, "b").await;
+    world.clock.advance(15 * 60_000);
+    let mut wrong = used.clone();
+    wrong.replace_range(5..7, if &used[5..7] == "00" { "11" } else { "00" });
+
+    let mut answers = Vec::new();
+    for token in [used.as_str(), expired.as_str(), wrong.as_str(), "not a token"] {
+        let agent = Agent::new(&world);
+        let reply = agent.post("/agent/v1/pair", &agent.pair_request(token)).await.unwrap();
+        assert_eq!(reply.problem().kind, problem::TOKEN, "{token}");
+        answers.push((reply.status, reply.body));
+    }
+    assert!(answers.iter().all(|answer| *answer == answers[0]));
+    assert_eq!(answers[0].0, 403);
+    // The expired one is gone from the chat.
+    let closed = world.see(&world.anna, "Expired: this pairing command").await;
+    assert_eq!(closed.message_id, message.message_id);
+    assert!(!world.sim.transcript(&world.anna).contains(&expired));
+});
+
+story!(a_pairing_signed_by_another_key_than_it_brings_is_refused_and_the_token_still_works, |engine| {
+    let world = World::new(engine).await;
+    let (token, _) = world.token(&world.anna, "a").await;
+    let (agent, other) = (Agent::new(&world), Agent::new(&world));
+    let reply = other.post("/agent/v1/pair", &agent.pair_request(&token)).await.unwrap();
+    assert_eq!((reply.status, reply.problem().kind.as_str()), (401, problem::SIGNATURE));
+    Agent::new(&world).pair(&token).await.unwrap();
+});
+
+story!(pairings_from_one_address_are_limited, |engine| {
+    let world = World::new(engine).await;
+    let agent = Agent::new(&world);
+    let mut refused = None;
+    for _ in 0..40 {
+        let reply = agent.post("/agent/v1/pair", &agent.pair_request("OSM1-0")).await.unwrap();
+        if reply.status == 429 {
+            refused = Some(reply);
+            break;
+        }
+    }
+    assert_eq!(refused.expect("a limit").problem().status, 429);
+});
+
+story!(spoilt_signatures_are_refused_by_what_is_wrong_with_them, |engine| {
+    let world = World::new(engine).await;
+    let agent = world.paired("web-1").await;
+    let stranger = Agent::new(&world);
+    let other = world.paired("web-2").await;
+    let path = "/agent/v1/reports";
+    let body = serde_json::to_vec(&json!({ "agent_version": "0.1.0", "reports": [agent.report()] })).unwrap();
+    let good = agent.sign("POST", path, None, &body);
+
+    let mut spoilt = Vec::new();
+    let mut with = |what: &'static str, change: &dyn Fn(&mut osm_protocol::request_signature::Headers)| {
+        let mut headers = good.clone();
+        change(&mut headers);
+        spoilt.push((what, headers));
+    };
+    with("a signature of zeros", &|h| h.signature = format!("osm=:{}:", BASE64.encode(&[0; 64])));
+    with("two signatures", &|h| {
+        h.signature_input = format!("{0}, {1}", h.signature_input, h.signature_input.replacen("osm=", "two=", 1));
+        h.signature = format!("{0}, {1}", h.signature, h.signature.replacen("osm=", "two=", 1));
+    });
+    with("a component left out", &|h| h.signature_input = h.signature_input.replace("\"@authority\" ", ""));
+    with("no signature", &|h| h.signature = String::new());
+    with("hostile bytes", &|h| h.signature_input = "osm=(((((;;;\"".to_owned());
+    with("a digest of another body", &|h| h.content_digest = content_digest(b"{}"));
+    with("another digest algorithm", &|h| h.content_digest = "md5=:AAAA:".to_owned());
+    with("another tag", &|h| h.signature_input = h.signature_input.replace("osm-agent-v1", "other"));
+    spoilt.push(("a key nobody paired", stranger.sign("POST", path, None, &body)));
+    spoilt.push(("another path", agent.sign("POST", "/agent/v1/unpair", None, &body)));
+    spoilt.push(("a query that was not sent", agent.sign("POST", path, Some("a=b"), &body)));
+    let mut elsewhere = Agent::new(&world);
+    elsewhere.key = agent.key.clone();
+    elsewhere.authority = "osm.example".to_owned();
+    spoilt.push(("another authority", elsewhere.sign("POST", path, None, &body)));
+
+    for (what, headers) in spoilt {
+        let reply = agent.send("POST", path, None, &headers, &body).await.unwrap();
+        assert_eq!((reply.status, reply.problem().kind.as_str()), (401, problem::SIGNATURE), "{what}");
+    }
+    // Another server's signature is that server's, whatever the body says: its report is its own.
+    let reply = other.send("POST", path, None, &other.sign("POST", path, None, &body), &body).await.unwrap();
+    assert_eq!(reply.status, 200);
+    // The one good one still works.
+    assert_eq!(agent.send("POST", path, None, &good, &body).await.unwrap().status, 200);
+});
+
+story!(a_clock_an_hour_off_is_told_the_time_and_the_server_reports_and_says_so, |engine| {
+    let world = World::new(engine).await;
+    let mut agent = world.paired("web-1").await;
+    let backend = agent.clock.clone();
+    agent.clock = osm_api::clock::Clock::manual(START + 3_600_000);
+    let reply = agent.send_reports(vec![agent.report()]).await.unwrap();
+    assert_eq!(reply.status, 401);
+    let problem = reply.problem();
+    assert_eq!((problem.kind.as_str(), problem.now), (problem::CLOCK_SKEW, Some(backend.now())));
+    // Who cannot sign does not learn the time.
+    let stranger = Agent { clock: agent.clock.clone(), ..Agent::new(&world) };
+    assert_eq!(stranger.send_reports(vec![stranger.report()]).await.unwrap().problem().now, None);
+
+    // The agent signs with the offset it measured, and corrects its samples.
+    agent.clock = backend;
+    let mut report = agent.report();
+    report.at += 1;
+    report.clock_ahead_ms = 3_600_000;
+    agent.send_report(&report).await.unwrap();
+    let card = world.ask(&world.anna, "/status", "online").await;
+    assert!(card.plain.to_lowercase().contains("clock"), "{}", card.plain);
+});
+
+story!(what_a_report_must_not_hold_is_refused_by_field_and_nothing_changes, |engine| {
+    let world = World::new(engine).await;
+    let agent = world.paired("web-1").await;
+    let honest = || serde_json::to_value(agent.report()).unwrap();
+    let spoil = |pointer: &str, value: serde_json::Value| {
+        let mut report = honest();
+        *report.pointer_mut(pointer).unwrap() = value;
+        report
+    };
+    let many_disks = serde_json::to_value(vec![disk("/x", 1, 1); 10_000]).unwrap();
+    let many_services = serde_json::to_value(vec![service("a.service", "active", "running"); 10_000]).unwrap();
+    for (field, report) in [
+        ("host.hostname", spoil("/host/hostname", json!("web\u{0}1"))),
+        ("host.hostname", spoil("/host/hostname", json!("x".repeat(4096)))),
+        ("disks.mount", spoil("/disks/0/mount", json!("/\u{1b}[2J"))),
+        ("services.unit", spoil("/services/0/unit", json!("a\nb.service"))),
+        ("cpu", spoil("/cpu", json!(-1.0))),
+        ("cpu", spoil("/cpu", json!(1e300))),
+        ("at", spoil("/at", json!(0))),
+        ("at", spoil("/at", json!(i64::MAX))),
+        ("at", spoil("/at", json!(START + 3_600_000))),
+        ("disks", spoil("/disks", many_disks)),
+        ("services", spoil("/services", many_services)),
+        ("disks", spoil("/disks/0/total", json!(u64::MAX))),
+    ] {
+        let body = json!({ "agent_version": "0.1.0", "reports": [report] });
+        let reply = agent.post("/agent/v1/reports", &body).await.unwrap();
+        // 10,000 services are over the body's limit already.
+        if reply.status != 413 {
+            assert_eq!(reply.status, 422, "{field}: {}", String::from_utf8_lossy(&reply.body));
+            assert!(reply.problem().detail.starts_with(&format!("reports[0].{field}: ")), "{}", reply.problem().detail);
+        }
+    }
+    for body in [
+        json!({ "agent_version": "0.1.0", "reports": [] }),
+        json!({ "agent_version": "0.1.0", "reports": vec![honest(); 129] }),
+    ] {
+        assert_eq!(agent.post("/agent/v1/reports", &body).await.unwrap().status, 422);
+    }
+    // NaN has no JSON; an unknown field and the wrong type are no report of ours.
+    for body in [
+        serde_json::to_string(&honest()).unwrap().replace("12.5", "NaN"),
+        r#"{"agent_version":"0.1.0","reports":[{"at":1}]}"#.to_owned(),
+        r#"{"agent_version":"0.1.0","reports":[],"server_id":"other"}"#.to_owned(),
+        "\u{0}\u{1}".to_owned(),
+        String::new(),
+        "[".repeat(100_000),
+    ] {
+        let reply = agent.request("POST", "/agent/v1/reports", None, body.as_bytes()).await.unwrap();
+        assert_eq!((reply.status, reply.problem().kind.as_str()), (400, problem::INVALID), "{}", &body[..body.len().min(80)]);
+    }
+    let mut tx = world.core.store.read().await.unwrap();
+    assert_eq!(osm_api::store::reports::count(&mut tx, &agent.server_id).await.unwrap(), 1, "only the first report is stored");
+});
+
+story!(a_hostile_host_does_not_break_the_card, |engine| {
+    let world = World::new(engine).await;
+    let agent = world.paired("web-1").await;
+    let mut report = agent.report();
+    report.at += 1;
+    report.host.hostname = "<b>web</b>&amp;\u{202e}evil".to_owned();
+    report.host.os = "🐧".repeat(60);
+    report.disks = (0..limits::DISKS).map(|n| disk(&format!("/<i>{n}</i>/{}", "ü".repeat(400)), 95, 5)).collect();
+    report.services = (0..limits::SERVICES).map(|n| service(&format!("<a href='x'>{n}-{}.service", "z".repeat(200)), "failed", "failed")).collect();
+    agent.send_report(&report).await.unwrap();
+    // The stand-in refuses broken HTML and over-long texts as Telegram does.
+    let card = world.ask(&world.anna, "/status", "online").await;
+    assert!(card.plain.contains("<i>"), "shown as it is, not as markup");
+    world.tap(&world.anna, &card, "Restart").await;
+    let refused: Vec<_> = world.sim.calls().into_iter().filter(|call| call.error.is_some()).collect();
+    assert!(refused.is_empty(), "{refused:?}");
+});
+
+story!(one_bad_report_among_good_ones_fails_alone, |engine| {
+    let world = World::new(engine).await;
+    let (good, bad) = (world.paired("good").await, world.paired("bad").await);
+    let mut spoilt = bad.report();
+    spoilt.cpu = Some(101.0);
+    let mut fine = good.report();
+    fine.at += 1;
+    let (fine, spoilt) = tokio::join!(good.send_reports(vec![fine]), bad.send_reports(vec![bad.report(), spoilt]));
+    assert_eq!(fine.unwrap().status, 200);
+    let spoilt = spoilt.unwrap();
+    assert_eq!(spoilt.status, 422);
+    assert!(spoilt.problem().detail.starts_with("reports[1].cpu"), "{}", spoilt.problem().detail);
+    // A group of one removed server and one good one: each has its own answer.
+    let mut fine = good.report();
+    fine.at += 2;
+    bad.request("POST", "/agent/v1/unpair", None, b"").await.unwrap();
+    let (fine, gone) = tokio::join!(good.send_reports(vec![fine]), bad.send_reports(vec![bad.report()]));
+    assert_eq!((fine.unwrap().status, gone.unwrap().status), (200, 410));
+});
+
+story!(a_report_sent_twice_is_stored_once_and_history_does_not_replace_the_present, |engine| {
+    let world = World::new(engine).await;
+    let agent = world.paired("web-1").await;
+    let mut live = agent.report();
+    live.at += 1000;
+    let mut old = agent.report();
+    old.at -= 3_600_000;
+    old.cpu = Some(99.0);
+    for _ in 0..2 {
+        assert_eq!(agent.send_reports(vec![live.clone(), old.clone()]).await.unwrap().status, 200);
+    }
+    let mut tx = world.core.store.read().await.unwrap();
+    assert_eq!(osm_api::store::reports::count(&mut tx, &agent.server_id).await.unwrap(), 3);
+    let card = world.ask(&world.anna, "/status", "online").await;
+    assert!(card.plain.contains("CPU 12"), "{}", card.plain);
+});
+
+story!(two_hosts_with_one_key_are_noticed_and_commands_stop, |engine| {
+    let world = World::new(engine).await;
+    let agent = world.paired("web-1").await;
+    for (step, boot) in ["b", "d", "b"].into_iter().enumerate() {
+        let mut report = agent.report();
+        report.at += 1 + i64::try_from(step).unwrap();
+        report.boot = boot.repeat(64);
+        agent.send_report(&report).await.unwrap();
+    }
+    world.see(&world.anna, "suspended").await;
+    let card = world.ask(&world.anna, "/status", "online").await;
+    assert!(card.plain.contains("suspended"), "{}", card.plain);
+    assert!(card.button("Restart").is_none() || !world.tap(&world.anna, &card, "Restart").await.text.unwrap_or_default().is_empty());
+});
+
+story!(bodies_over_a_mebibyte_and_bodies_that_do_not_come_are_refused, |engine| {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let world = World::new(engine).await;
+    let agent = world.paired("web-1").await;
+    let reply = agent.request("POST", "/agent/v1/reports", None, &vec![b' '; limits::BODY + 1]).await.unwrap();
+    assert_eq!(reply.problem().status, 413);
+
+    let headers = agent.sign("POST", "/agent/v1/reports", None, b"{}");
+    let mut stream = tokio::net::TcpStream::connect(&agent.authority).await.unwrap();
+    let head = format!(
+        "POST /agent/v1/reports HTTP/1.1\r\nHost: {}\r\nContent-Length: 1000\r\nContent-Digest: {}\r\nSignature-Input: {}\r\nSignature: {}\r\n\r\n{{",
+        agent.authority, headers.content_digest, headers.signature_input, headers.signature
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = vec![0; 4096];
+    let read = tokio::time::timeout(std::time::Duration::from_secs(20), stream.read(&mut answer)).await.expect("an answer").unwrap();
+    assert!(String::from_utf8_lossy(&answer[..read]).starts_with("HTTP/1.1 408"), "{}", String::from_utf8_lossy(&answer[..read]));
+});
+
+story!(health_and_documents_are_there_for_everybody, |engine| {
+    let world = World::new(engine).await;
+    let get = async |path: &str| client().get(format!("{}{path}", world.api)).send().await.unwrap();
+    assert_eq!(get("/healthz").await.text().await.unwrap(), "ok\n");
+    let ready: serde_json::Value = get("/readyz").await.json().await.unwrap();
+    assert_eq!(ready["outbox_waiting"], 0);
+    let document: serde_json::Value = get("/openapi.json").await.json().await.unwrap();
+    assert!(document["paths"]["/agent/v1/pair"]["post"].is_object());
+    assert_eq!(get("/docs").await.status(), 200);
+});

@@ -1,0 +1,251 @@
+//! What comes wrongly from Telegram, or is refused by it: a clear answer, nothing lost, nothing done twice.
+
+use osm_telegram_sim::{Failure, FailureKind, Options};
+use osm_tests::{
+    agent::client,
+    world::{ANNA, BORIS, SOON, World},
+};
+use serde_json::json;
+
+use crate::story;
+
+/// A raw POST to the webhook.
+async fn post(world: &World, secret: Option<&str>, body: &str) -> u16 {
+    let mut request = client().post(format!("{}/telegram/webhook", world.api)).body(body.to_owned());
+    if let Some(secret) = secret {
+        request = request.header("X-Telegram-Bot-Api-Secret-Token", secret);
+    }
+    request.send().await.unwrap().status().as_u16()
+}
+
+fn command(update_id: i64, user_id: i64, text: &str) -> String {
+    let from = json!({ "id": user_id, "is_bot": false, "first_name": "Anna" });
+    json!({
+        "update_id": update_id,
+        "message": {
+            "message_id": 5, "date": 1_800_000_000, "text": text, "from": from,
+            "chat": { "id": user_id, "type": "private", "first_name": "Anna" },
+            "entities": [{ "type": "bot_command", "offset": 0, "length": text.split(' ').next().unwrap().len() }]
+        }
+    })
+    .to_string()
+}
+
+story!(only_the_secret_opens_the_webhook, |engine| {
+    let world = World::new(engine).await;
+    let secret = world.core.keys.webhook_secret.expose().to_owned();
+    let body = command(1, ANNA, "/help");
+    for wrong in [None, Some(""), Some("wrong"), Some(&secret[1..]), Some(&format!("{secret}x"))] {
+        assert_eq!(post(&world, wrong, &body).await, 403, "{wrong:?}");
+    }
+    assert!(world.sim.messages(ANNA).is_empty());
+    assert_eq!(post(&world, Some(&secret), &"x".repeat(1024 * 1024 + 1)).await, 413);
+    for malformed in ["", "{", "[]", "null", "{\"update_id\":\"x\"}", "\u{0}"] {
+        assert_eq!(post(&world, Some(&secret), malformed).await, 400, "{malformed:?}");
+    }
+});
+
+story!(unknown_kinds_and_plain_talk_are_acknowledged_and_dropped, |engine| {
+    let world = World::new(engine).await;
+    let secret = world.core.keys.webhook_secret.expose().to_owned();
+    for (number, update) in [
+        json!({ "update_id": 10, "brand_new_kind": { "x": 1 } }),
+        json!({ "update_id": 11, "edited_message": { "message_id": 1 } }),
+        json!({ "update_id": 12 }),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert_eq!(post(&world, Some(&secret), &update.to_string()).await, 200, "{number}");
+    }
+    world.sim.say(&world.anna, &world.anna, "my password is hunter2");
+    world.ask(&world.anna, "/help", "/add_server").await;
+    // Nothing of it is stored anywhere.
+    let mut tx = world.core.store.read().await.unwrap();
+    assert_eq!(osm_api::store::updates::count_open(&mut tx, ANNA).await.unwrap(), 0);
+    if let Ok(file) = std::fs::read(world.state_dir().join("osm.db-wal")) {
+        assert!(!file.windows(7).any(|bytes| bytes == b"hunter2"));
+    }
+});
+
+story!(the_same_update_again_is_done_once, |engine| {
+    let world = World::new(engine).await;
+    let secret = world.core.keys.webhook_secret.expose().to_owned();
+    let body = command(77, ANNA, "/add_server twice");
+    for _ in 0..5 {
+        assert_eq!(post(&world, Some(&secret), &body).await, 200);
+    }
+    world.see(ANNA, "osm-agent pair").await;
+    world.ask(&world.anna, "/help", "/servers").await;
+    let pairings = world.sim.messages(ANNA).into_iter().filter(|message| message.plain.contains("osm-agent pair")).count();
+    assert_eq!(pairings, 1);
+});
+
+story!(duplicated_and_reordered_updates_are_each_done_once, |engine| {
+    let world = World::new(engine).await;
+    world.sim.duplicate_updates(true);
+    world.sim.reorder_updates(true);
+    for name in ["a", "b", "c"] {
+        world.sim.say(&world.anna, &world.anna, &format!("/add_server {name}"));
+    }
+    for name in ["a", "b", "c"] {
+        world.see(ANNA, &format!("Add a server: {name}")).await;
+    }
+    world.sim.wait_delivered(SOON).await.unwrap();
+    world.ask(&world.anna, "/help", "/servers").await;
+    assert_eq!(world.sim.messages(ANNA).iter().filter(|message| message.plain.contains("osm-agent pair")).count(), 3);
+});
+
+story!(a_stranger_is_told_once_that_this_is_a_private_bot_and_gets_nothing, |engine| {
+    let world = World::new(engine).await;
+    world.paired("web-1").await;
+    world.ask(&world.boris, "/start", "private bot").await;
+    for text in ["/add_server evil", "/servers", "/status web-1", "/start AAAA", "/remove_server web-1"] {
+        world.sim.say(&world.boris, &world.boris, text);
+    }
+    world.sim.wait_delivered(SOON).await.unwrap();
+    world.ask(&world.anna, "/status", "online").await;
+    assert_eq!(world.sim.messages(BORIS).len(), 1, "{}", world.sim.transcript(BORIS));
+});
+
+story!(a_stranger_who_taps_in_a_group_changes_nothing, |engine| {
+    let world = World::new(engine).await;
+    let group = world.sim.group(-1_000_000_000_123, "Ops", &[world.anna.admin(), world.boris.member()]);
+    // The token goes to the asker's private chat, never into the group; and there the person has to write first.
+    world.sim.say(&group, &world.anna, "/add_server@osm_demo_bot web-1");
+    world.see(&group, "Open our chat").await;
+    world.ask(&world.anna, "/start", "Online Server Monitor").await;
+    world.sim.say(&group, &world.anna, "/add_server@osm_demo_bot web-1");
+    let private = world.see(&world.anna, "osm-agent pair").await;
+    let token = osm_tests::world::token_in(&private).unwrap();
+    assert!(!world.sim.transcript(&group).contains(&token));
+    let mut agent = osm_tests::agent::Agent::new(&world);
+    agent.pair(&token).await.unwrap();
+    agent.send_report(&agent.report()).await.unwrap();
+    let card = world.see(&group, "online").await;
+
+    // Boris sees the card, and may do nothing.
+    let toast = world.tap(&world.boris, &card, "Restart").await;
+    assert!(toast.text.unwrap_or_default().contains("You may look"));
+    world.tap(&world.boris, &card, "Refresh").await;
+    // Anna asks; Boris cannot confirm for her.
+    world.tap(&world.anna, &card, "Restart").await;
+    let services = world.see(&group, "Restart a service on").await;
+    world.tap(&world.anna, &services, "nginx").await;
+    let question = world.see(&group, "Only Anna can confirm").await;
+    let toast = world.tap(&world.boris, &question, "Restart").await;
+    assert!(!toast.text.unwrap_or_default().is_empty());
+    assert!(agent.envelopes(0).await.unwrap().is_empty());
+    world.tap(&world.anna, &question, "Restart").await;
+    assert!(agent.command().await.is_ok());
+});
+
+story!(a_group_that_becomes_a_supergroup_keeps_its_servers, |engine| {
+    let world = World::new(engine).await;
+    world.ask(&world.anna, "/start", "Online Server Monitor").await;
+    let group = world.sim.group(-4242, "Ops", &[world.anna.admin()]);
+    world.sim.say(&group, &world.anna, "/add_server web-1");
+    let token = osm_tests::world::token_in(&world.see(&world.anna, "osm-agent pair").await).unwrap();
+    let mut agent = osm_tests::agent::Agent::new(&world);
+    agent.pair(&token).await.unwrap();
+    world.see(&group, "Key fingerprint").await;
+    let supergroup = world.sim.migrate(&group, -1_000_000_004_242);
+    // What is sent next goes to the new id, whoever learns of it first.
+    agent.send_report(&agent.report()).await.unwrap();
+    world.see(&supergroup, "online").await;
+    world.sim.say(&supergroup, &world.anna, "/servers@osm_demo_bot");
+    world.see(&supergroup, "Servers").await;
+});
+
+story!(stale_and_forged_buttons_answer_with_a_toast, |engine| {
+    let world = World::new(engine).await;
+    world.paired("web-1").await;
+    let card = world.see(&world.anna, "online").await;
+    let long = "z".repeat(64);
+    for data in ["v0:old", "", "r:not-a-server:0", "c:00000000-0000-0000-0000-000000000000", long.as_str()] {
+        let press = world.sim.press_data(ANNA, &world.anna, card.message_id, data);
+        let toast = world.sim.wait_toast(&press, SOON).await.unwrap();
+        assert!(toast.text.is_some(), "{data}");
+    }
+});
+
+story!(too_many_requests_and_lost_connections_lose_no_message, |engine| {
+    let world = World::new(engine).await;
+    for kind in [FailureKind::TooManyRequests { retry_after: 1 }, FailureKind::DropBefore] {
+        world.sim.fail(Failure::new(kind).on("sendMessage").times(1));
+        world.ask(&world.anna, "/help", "/servers").await;
+    }
+    // Accepted, but the answer was lost: it may come twice, and comes at least once.
+    world.sim.fail(Failure::new(FailureKind::DropAfter).on("sendMessage").times(1));
+    world.ask(&world.anna, "/servers", "Nothing is paired").await;
+    // The outbox is empty in the end.
+    let empty = async {
+        loop {
+            let mut tx = world.core.store.read().await.unwrap();
+            if osm_api::store::outbox::backlog(&mut tx).await.unwrap().0 == 0 {
+                break;
+            }
+            drop(tx);
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(SOON, empty).await.expect("an empty outbox");
+});
+
+story!(server_errors_of_telegram_pass, |engine| {
+    let world = World::new(engine).await;
+    world.sim.fail(Failure::new(FailureKind::BadGateway).on("sendMessage").times(1));
+    let said = world.sim.say(&world.anna, &world.anna, "/help");
+    // The library waits 10 s after a 5xx before it gives the answer.
+    let limit = std::time::Duration::from_secs(30);
+    world.sim.wait(ANNA, limit, |message| message.message_id > said.message_id).await.unwrap();
+});
+
+story!(who_blocks_the_bot_is_left_alone_until_he_writes_again, |engine| {
+    let world = World::new(engine).await;
+    let agent = world.paired("web-1").await;
+    world.sim.block(&world.anna);
+    agent.request("POST", "/agent/v1/unpair", None, b"").await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    let before = world.sim.calls().len();
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    assert_eq!(world.sim.calls().len(), before, "no call goes to a chat that cannot be reached");
+    let ready: serde_json::Value = client().get(format!("{}/readyz", world.api)).send().await.unwrap().json().await.unwrap();
+    assert_eq!(ready["chats_unreachable"], 1);
+    world.sim.unblock(&world.anna);
+    world.ask(&world.anna, "/start", "Online Server Monitor").await;
+    world.see(&world.anna, "was unpaired on its host").await;
+});
+
+story!(the_claim_link_makes_the_first_who_uses_it_the_owner, |engine| {
+    let world = World::with(engine, Options::default(), &[("OSM_TELEGRAM_MODE", "webhook")]).await;
+    let code = osm_api::usecase::access::offer_claim(&world.core).await.unwrap().expect("a claim code");
+    world.ask(&world.boris, "/start WRONG", "private bot").await;
+    world.ask(&world.anna, &format!("/start {code}"), "You are now the owner").await;
+    assert_eq!(osm_api::usecase::access::offer_claim(&world.core).await.unwrap(), None);
+    world.clock.advance(3_600_000);
+    world.ask(&world.boris, &format!("/start {code}"), "private bot").await;
+    world.token(&world.anna, "web-1").await;
+});
+
+story!(updates_come_by_polling_too_and_survive_a_restart, |engine| {
+    let mut world = World::with(engine, Options::default(), &[("OSM_ALLOWED_USERS", "1001"), ("OSM_TELEGRAM_MODE", "polling")]).await;
+    world.ask(&world.anna, "/start", "Online Server Monitor").await;
+    world.stop().await.unwrap();
+    let said = world.sim.say(&world.anna, &world.anna, "/help");
+    world.start().await.unwrap();
+    world.sim.wait(ANNA, SOON * 4, |message| message.message_id > said.message_id && message.plain.contains("/servers")).await.unwrap();
+    let answers = world.sim.messages(ANNA).iter().filter(|message| message.plain.contains("Nothing is paired")).count();
+    assert_eq!(answers, 1, "what was handled before the restart is not handled again");
+});
+
+story!(the_bot_sets_itself_up, |engine| {
+    let world = World::new(engine).await;
+    let names: Vec<String> = world.sim.commands(ANNA, ANNA).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["start", "help", "add_server", "servers", "status", "server_status", "remove_server"]);
+    let call = world.sim.calls().into_iter().find(|call| call.method == "setWebhook").expect("setWebhook");
+    let params = call.params.to_string();
+    for set in ["message", "callback_query", "my_chat_member", "secret_token"] {
+        assert!(params.contains(set), "{set}");
+    }
+});

@@ -16,7 +16,10 @@ use crate::{
     config::{Rates, Settings},
     crash::crash_point,
     ledger::{Ledger, Taken},
-    policy::list::{ListError, UnitList},
+    policy::{
+        list::{ListError, UnitList},
+        rules,
+    },
     systemd::{JobResult, RestartError, ServiceState, Systemd},
     text::shorten,
 };
@@ -207,6 +210,9 @@ fn admit(
     let Action::RestartService { unit } = action else {
         return Err((Rejection::Unsupported, format!("agent {} cannot do this yet", env!("CARGO_PKG_VERSION"))));
     };
+    if let Err(never) = rules::check_name(unit, true) {
+        return Err((Rejection::UnitNotListed, never.to_string()));
+    }
     let past = ledger.past(|past| matches!(past, Action::RestartService { unit: other } if other == unit));
     check_rate(past, now, &settings.rates)?;
     match list {

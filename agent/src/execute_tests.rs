@@ -166,7 +166,9 @@ async fn the_agent_itself_is_never_restarted_even_when_listed() {
     let mut command = command(1, clock::host_now());
     command.action = Action::RestartService { unit: "osm-agent.service".to_owned() };
     host.handle(&signed(&command)).await;
-    assert_eq!(host.ledger.borrow().open_outcomes("id1")[0].1.reason, Some(Rejection::UnitNotListed));
+    let outcome = host.ledger.borrow().open_outcomes("id1")[0].1.clone();
+    assert_eq!(outcome.reason, Some(Rejection::UnitNotListed));
+    assert!(outcome.detail.contains("never"), "{}", outcome.detail);
     assert_eq!(host.restarts(), 0);
 }
 

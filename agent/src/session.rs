@@ -41,6 +41,8 @@ const KEY_PAUSE: Duration = Duration::from_mins(5);
 const BACKOFF_MAX: Duration = Duration::from_mins(1);
 /// Longest pause while the backend hands out what cannot be taken up.
 const IGNORED_MAX: Duration = Duration::from_mins(5);
+/// Sending gets at least this long, however short the interval.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// A long poll that comes back empty sooner than this was not one.
 const POLL_MIN: Duration = Duration::from_secs(1);
 
@@ -120,8 +122,9 @@ impl<'a, S: Systemd> Session<'a, S> {
             if let Err(error) = &entry {
                 log::error!("this report cannot be kept on disk: {error}; should the backend not answer now, it is lost");
             }
-            // Sending may take longer than the interval; the next sample does not wait for it.
-            let _ = timeout_at(next, self.send(&measured, entry.ok())).await;
+            // The next sample does not wait for a backend that hangs; what was sent is sent again, and changes nothing.
+            let patience = next.max(Instant::now() + PATIENCE);
+            let _ = timeout_at(patience, self.send(&measured, entry.ok())).await;
             self.tell();
             sleep_until(next).await;
         }

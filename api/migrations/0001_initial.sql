@@ -161,7 +161,7 @@ CREATE TABLE outbox (
     attempts BIGINT NOT NULL,
     created_at BIGINT NOT NULL
 );
-CREATE INDEX outbox_due ON outbox (urgency, id);
+CREATE INDEX outbox_due ON outbox (chat_id, urgency, id);
 
 -- Roles that only one instance may hold: sending, polling, housekeeping.
 CREATE TABLE leases (

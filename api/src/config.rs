@@ -17,7 +17,8 @@ use crate::domain::access::Allowed;
 pub struct Config {
     pub listen: SocketAddr,
     pub public_url: PublicUrl,
-    pub database_url: String,
+    /// May hold a password.
+    pub database_url: Secret,
     pub state_dir: PathBuf,
     pub telegram: Telegram,
     pub allowed_users: Allowed,
@@ -83,6 +84,7 @@ struct Raw {
     listen: Option<String>,
     public_url: Option<String>,
     database_url: Option<String>,
+    database_url_file: Option<String>,
     state_dir: Option<String>,
     telegram_token: Option<String>,
     telegram_token_file: Option<String>,
@@ -97,6 +99,17 @@ struct Raw {
 impl Config {
     /// Reads the file, if one is named, and lays `environment` over it (`OSM_LISTEN` over `listen`, and so on).
     pub fn load(file: Option<&Path>, environment: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        Self::validate(Raw::load(file, environment)?)
+    }
+
+    /// Where the keys are: all that a machine needs to know on which the root key is kept.
+    pub fn state_dir(file: Option<&Path>, environment: impl Fn(&str) -> Option<String>) -> Result<PathBuf, ConfigError> {
+        Ok(Raw::load(file, environment)?.state_dir())
+    }
+}
+
+impl Raw {
+    fn load(file: Option<&Path>, environment: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut raw = match file {
             None => Raw::default(),
             Some(path) => {
@@ -109,6 +122,7 @@ impl Config {
             ("OSM_LISTEN", &mut raw.listen),
             ("OSM_PUBLIC_URL", &mut raw.public_url),
             ("OSM_DATABASE_URL", &mut raw.database_url),
+            ("OSM_DATABASE_URL_FILE", &mut raw.database_url_file),
             ("OSM_STATE_DIR", &mut raw.state_dir),
             ("OSM_TELEGRAM_TOKEN", &mut raw.telegram_token),
             ("OSM_TELEGRAM_TOKEN_FILE", &mut raw.telegram_token_file),
@@ -123,17 +137,24 @@ impl Config {
                 *value = Some(set);
             }
         }
-        Self::validate(raw)
+        Ok(raw)
     }
 
+    fn state_dir(&self) -> PathBuf {
+        PathBuf::from(self.state_dir.as_deref().unwrap_or("/var/lib/osm-api"))
+    }
+}
+
+impl Config {
     fn validate(raw: Raw) -> Result<Self, ConfigError> {
+        let state_dir = raw.state_dir();
         let listen_text = raw.listen.unwrap_or_else(|| "127.0.0.1:8080".to_owned());
         let listen: SocketAddr = listen_text
             .parse()
             .map_err(|_| problem("OSM_LISTEN", format!("{listen_text:?} is not an address and a port, such as 127.0.0.1:8080")))?;
-        let state_dir = PathBuf::from(raw.state_dir.unwrap_or_else(|| "/var/lib/osm-api".to_owned()));
-        let database_url = raw.database_url.unwrap_or_else(|| format!("sqlite://{}/osm.db", state_dir.display()));
-        if !["sqlite:", "postgres:", "postgresql:"].iter().any(|scheme| database_url.starts_with(scheme)) {
+        let database_url = secret("OSM_DATABASE_URL", raw.database_url, raw.database_url_file)?
+            .unwrap_or_else(|| Secret::new(format!("sqlite://{}/osm.db", state_dir.display())));
+        if !["sqlite:", "postgres:", "postgresql:"].iter().any(|scheme| database_url.expose().starts_with(scheme)) {
             return Err(problem("OSM_DATABASE_URL", "must start with sqlite: or postgres:"));
         }
         let public_url = match raw.public_url {
@@ -280,7 +301,7 @@ mod tests {
         let config = load(&[TOKEN]).unwrap();
         assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
         assert_eq!(config.public_url.text, "http://127.0.0.1:8080");
-        assert_eq!(config.database_url, "sqlite:///var/lib/osm-api/osm.db");
+        assert_eq!(config.database_url.expose(), "sqlite:///var/lib/osm-api/osm.db");
         assert_eq!(config.telegram.mode, Mode::Polling);
         assert_eq!(config.allowed_users, Allowed::Listed(Vec::new()));
     }

@@ -46,7 +46,7 @@ pub struct App {
 impl App {
     pub async fn open(config: Config, clock: Clock) -> anyhow::Result<Self> {
         let keys = Keys::load(&config.state_dir, config.telegram.webhook_secret.clone(), clock.now())?;
-        let store = Store::open(&config.database_url).await?;
+        let store = Store::open(config.database_url.expose()).await?;
         let bot = Arc::new(Bot::new(&config.telegram)?);
         let (reports, writer) = Reports::new();
         let instance = clock.id();
@@ -72,7 +72,8 @@ impl App {
         let routes = Route::new().at(telegram::webhook::PATH, telegram::webhook::endpoint(&core, &bot)).nest("/", http::routes(&http));
         drop(http);
         let (failed, failure) = oneshot::channel();
-        let mut tasks = workers(&core, &bot, failed, announce);
+        let mut outward = outward(&core, &bot, failed, announce);
+        let mut inward = inward(&core, &bot);
         let writing = tokio::spawn({
             let core = core.clone();
             async move { writer.run(&core).await }
@@ -90,7 +91,10 @@ impl App {
         let server = Server::new_with_acceptor(TcpAcceptor::from_tokio(listener)?).idle_timeout(IDLE);
         server.run_with_graceful_shutdown(routes.with(poem::middleware::CatchPanic::new()), stop, Some(GRACE)).await?;
 
-        tasks.shutdown().await;
+        outward.shutdown().await;
+        // What is under way is finished, so that no message goes out twice for a restart.
+        let _ = tokio::time::timeout(GRACE, async { while inward.join_next().await.is_some() {} }).await;
+        inward.shutdown().await;
         // The routes are gone, and with them the last sender: what was accepted is written.
         let _ = tokio::time::timeout(GRACE, writing).await;
         let mut tx = core.store.begin().await?;
@@ -106,7 +110,8 @@ pub fn document() -> String {
     http::document()
 }
 
-fn workers(
+/// Sets the bot up, then polls where there is no webhook.
+fn outward(
     core: &Arc<Core>,
     bot: &Arc<Bot>,
     failed: oneshot::Sender<anyhow::Error>,
@@ -129,6 +134,12 @@ fn workers(
             }
         }
     });
+    tasks
+}
+
+/// What works on the database: it ends by itself when the backend stops.
+fn inward(core: &Arc<Core>, bot: &Arc<Bot>) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
     let (core_in, bot_in) = (core.clone(), bot.clone());
     tasks.spawn(async move { telegram::inbox::run(&core_in, &bot_in).await });
     let (core_in, bot_in) = (core.clone(), bot.clone());

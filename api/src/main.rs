@@ -60,20 +60,19 @@ fn main() -> ExitCode {
 #[tokio::main]
 async fn run(cli: &Cli) -> anyhow::Result<()> {
     let clock = Clock::system();
-    if let Command::Openapi = cli.command {
-        print!("{}", osm_api::document());
-        return Ok(());
-    }
-    let config = Config::load(cli.config.as_deref(), |key| std::env::var(key).ok())?;
+    let (file, environment) = (cli.config.as_deref(), |key: &str| std::env::var(key).ok());
     match &cli.command {
-        Command::Serve => serve(config, clock).await,
-        Command::Openapi => unreachable!("handled above"),
+        Command::Serve => serve(Config::load(file, environment)?, clock).await,
+        Command::Openapi => {
+            print!("{}", osm_api::document());
+            Ok(())
+        }
         Command::Keys { command: KeysCommand::Show } => {
-            show_keys(&Keys::load(&config.state_dir, None, clock.now())?.trusted);
+            show_keys(&Keys::load(&Config::state_dir(file, environment)?, None, clock.now())?.trusted);
             Ok(())
         }
         Command::Keys { command: KeysCommand::Rotate } => {
-            show_keys(&Keys::rotate(&config.state_dir, clock.now())?);
+            show_keys(&Keys::rotate(&Config::state_dir(file, environment)?, clock.now())?);
             println!("Restart the backend; agents fetch the new key set with their next report.");
             Ok(())
         }

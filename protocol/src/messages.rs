@@ -58,7 +58,8 @@ pub struct PairResponse {
     pub pairing: Envelope,
 }
 
-/// Body of `POST /agent/v1/reports`: the live report first, then backlog, newest first.
+/// Body of `POST /agent/v1/reports`: the live report, or backlog, newest first. What is older than the newest report stored is
+/// history: it is kept, and never shown or judged as the present.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(Object))]
 #[serde(deny_unknown_fields)]

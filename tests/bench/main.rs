@@ -21,7 +21,7 @@ mod reports;
 mod taps;
 mod wire;
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Result;
 use clap::Parser;
@@ -65,12 +65,24 @@ struct Options {
 /// Agents that wait for commands while memory is looked at.
 const POLLS: usize = 1000;
 
+fn main() -> ExitCode {
+    match run(&Options::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("osm-bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 #[tokio::main]
-async fn main() -> Result<()> {
-    let options = Options::parse();
+async fn run(options: &Options) -> Result<()> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let beside = std::env::current_exe()?.parent().map(PathBuf::from).unwrap_or_default();
     let dir = tempfile::Builder::new().prefix("osm-bench-").tempdir_in(options.dir.as_ref().unwrap_or(&beside))?;
+    if cfg!(debug_assertions) {
+        say("this is no release build: the figures say nothing");
+    }
     machine::print(dir.path())?;
     wire::allow_connections(4 * POLLS as u64 + 1000)?;
 

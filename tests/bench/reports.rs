@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use osm_protocol::{
     messages::ReportBatch,
     request_signature::{Target, sign},
@@ -35,6 +35,7 @@ const WARM_UP: Duration = Duration::from_secs(3);
 const RATE_MAX: u64 = 8000;
 /// Signatures are good for a minute either way: made for a time ahead, they outlast their own making.
 const SIGNED_AHEAD_S: i64 = 40;
+const SIGNED_WITHIN: Duration = Duration::from_secs(60);
 /// Stands where the time of a report is written in. No other number of a report looks like it.
 const AT: i64 = 1_111_111_111_111;
 
@@ -81,7 +82,9 @@ pub async fn run(backend: &Backend, fleet: &Fleet, plan: &Plan) -> Result<Measur
     let templates = fleet.servers.iter().map(Template::new).collect::<Result<Vec<_>>>()?;
     let rate = plan.rate.map_or(RATE_MAX, u64::from);
     let count = usize::try_from(rate * (WARM_UP + plan.seconds).as_secs())?;
+    let signing = Instant::now();
     let signed = sign_all(&fleet.servers, &templates, &backend.authority, count)?;
+    ensure!(signing.elapsed() < SIGNED_WITHIN, "signing {count} requests took {:?}: they are stale", signing.elapsed());
     let body = templates[0].body.len();
     let load = Arc::new(Load { templates, signed, next: AtomicUsize::new(0), address: backend.address });
 

@@ -179,7 +179,8 @@ impl Demo {
 
     /// Anna taps the button whose label holds `label`.
     fn tap(&self, message: &BotMessage, label: &str) -> Result<()> {
-        let button = message.button(label).with_context(|| format!("the bot's message has no button {label:?}:\n{}", message.plain))?;
+        let button =
+            message.button(label).with_context(|| format!("the bot's message has no button {label:?}:\n{}", message.plain))?;
         self.screen.tap("Anna", &button.label);
         self.sim.press(&self.anna, &self.anna, message.message_id, &button.label)?;
         Ok(())
@@ -204,7 +205,8 @@ impl Demo {
     async fn bot(&mut self, expected: &str, wanted: impl Fn(&BotMessage) -> bool) -> Result<BotMessage> {
         let (sim, anna) = (self.sim.clone(), self.anna.clone());
         let found = async { sim.wait(&anna, SOON, wanted).await.ok() };
-        self.during(async { found.await.with_context(|| format!("the bot did not answer with {expected:?} within {SOON:?}")) }).await
+        self.during(async { found.await.with_context(|| format!("the bot did not answer with {expected:?} within {SOON:?}")) })
+            .await
     }
 
     /// Shows the chat as it goes until `work` is done, or a program has died.

@@ -136,7 +136,12 @@ impl Here {
         if !output.status.success() {
             bail!("osm-agent pair has failed ({}): {}", output.status, said(&output.stderr));
         }
-        Ok([said(&output.stderr), said(&output.stdout)].iter().filter(|text| !text.is_empty()).cloned().collect::<Vec<_>>().join("\n"))
+        Ok([said(&output.stderr), said(&output.stdout)]
+            .iter()
+            .filter(|text| !text.is_empty())
+            .cloned()
+            .collect::<Vec<_>>()
+            .join("\n"))
     }
 
     fn folders(&self) -> [String; 4] {

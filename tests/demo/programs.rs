@@ -94,7 +94,8 @@ impl Programs {
 /// A program that ends with the thread that starts it, however that ends, and that Ctrl-C reaches only through us. It sees
 /// none of our configuration, no proxy, and no journal.
 pub fn command(program: &Path) -> Command {
-    let setpriv = env::split_paths(&env::var_os("PATH").unwrap_or_default()).map(|dir| dir.join("setpriv")).find(|path| path.is_file());
+    let setpriv =
+        env::split_paths(&env::var_os("PATH").unwrap_or_default()).map(|dir| dir.join("setpriv")).find(|path| path.is_file());
     let mut command = match setpriv {
         Some(setpriv) => {
             let mut command = Command::new(setpriv);

@@ -120,7 +120,10 @@ mod tests {
     fn messages_edits_and_toasts_are_told_apart() {
         let transcript = "── Anna (1001) ──\n#1 Anna:\n    /start\n#2 @osm_demo_bot (edited 2×):\n    Hello\n    #3 is not a header\n    [ Add ]\n    (toast: Done)\n";
         let posts = posts(transcript);
-        assert_eq!(posts.iter().map(|post| (post.id, post.who.as_str())).collect::<Vec<_>>(), [(1, "Anna"), (2, "@osm_demo_bot")]);
+        assert_eq!(
+            posts.iter().map(|post| (post.id, post.who.as_str())).collect::<Vec<_>>(),
+            [(1, "Anna"), (2, "@osm_demo_bot")]
+        );
         assert_eq!(posts[1].lines, ["Hello", "#3 is not a header", "[ Add ]"]);
         assert_eq!(posts[1].toasts, ["(toast: Done)"]);
     }

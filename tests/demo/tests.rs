@@ -151,5 +151,6 @@ fn name(pid: u32) -> String {
 
 /// A zombie that its reaper has not yet seen counts as gone.
 fn gone(pid: u32) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z ")) || !Path::new(&format!("/proc/{pid}")).exists()
+    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z "))
+        || !Path::new(&format!("/proc/{pid}")).exists()
 }

@@ -1,6 +1,11 @@
 //! A backend on a fresh database, the Bot API stand-in beside it, and people who write to the bot.
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use anyhow::{Context, Result};
 use osm_api::{App, clock::Clock, config::Config, usecase::Core};
@@ -16,7 +21,7 @@ use crate::{
 /// 2027-01-15 08:00:00 UTC, where the stories' clocks start.
 pub const START: i64 = 1_800_000_000_000;
 /// How long a story waits for what must happen.
-pub const SOON: Duration = Duration::from_secs(10);
+pub const SOON: Duration = Duration::from_secs(20);
 
 pub const ANNA: i64 = 1001;
 pub const BORIS: i64 = 1002;
@@ -28,6 +33,8 @@ pub struct World {
     pub api: String,
     pub anna: User,
     pub boris: User,
+    /// What the backend announced at its start: the claim link.
+    pub announced: Arc<Mutex<Option<String>>>,
     settings: HashMap<&'static str, String>,
     running: Option<Running>,
     /// Holds the state directory, and SQLite's file.
@@ -68,9 +75,10 @@ impl World {
         all.insert("OSM_TELEGRAM_TOKEN", sim.token().to_owned());
         all.insert("OSM_TELEGRAM_API_URL", sim.api_url());
         let clock = Clock::manual(START);
-        let (core, running) = start(&all, clock.clone(), listener).await?;
+        let announced = Arc::default();
+        let (core, running) = start(&all, clock.clone(), listener, &announced).await?;
         let (anna, boris) = (sim.user(ANNA, "Anna"), sim.user(BORIS, "Boris"));
-        let world = Self { sim, clock, core, api: format!("http://{address}"), anna, boris, settings: all, running: Some(running), dir };
+        let world = Self { sim, clock, core, api: format!("http://{address}"), anna, boris, announced, settings: all, running: Some(running), dir };
         world.ready().await?;
         Ok(world)
     }
@@ -96,7 +104,7 @@ impl World {
     /// Starts the backend again, on the same address and database.
     pub async fn start(&mut self) -> Result<()> {
         let listener = TcpListener::bind(self.api.trim_start_matches("http://")).await?;
-        let (core, running) = start(&self.settings, self.clock.clone(), listener).await?;
+        let (core, running) = start(&self.settings, self.clock.clone(), listener, &self.announced).await?;
         self.core = core;
         self.running = Some(running);
         Ok(())
@@ -162,7 +170,13 @@ pub fn copied(message: &BotMessage) -> Option<String> {
     })
 }
 
-async fn start(settings: &HashMap<&'static str, String>, clock: Clock, listener: TcpListener) -> Result<(Arc<Core>, Running)> {
+async fn start(
+    settings: &HashMap<&'static str, String>,
+    clock: Clock,
+    listener: TcpListener,
+    announced: &Arc<Mutex<Option<String>>>,
+) -> Result<(Arc<Core>, Running)> {
+    let announced = announced.clone();
     let config = Config::load(None, |key| settings.get(key).cloned())?;
     let app = App::open(config, clock).await.context("the backend does not open")?;
     let core = app.core.clone();
@@ -172,7 +186,7 @@ async fn start(settings: &HashMap<&'static str, String>, clock: Clock, listener:
         async {
             let _ = stopped.await;
         },
-        |_| {},
+        move |link| *announced.lock().expect("one writer") = Some(link.to_owned()),
     ));
     Ok((core, Running { stop, served }))
 }

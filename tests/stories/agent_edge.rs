@@ -238,6 +238,23 @@ story!(a_report_sent_twice_is_stored_once_and_history_does_not_replace_the_prese
     assert!(card.plain.contains("CPU 12"), "{}", card.plain);
 });
 
+story!(a_reboot_with_history_to_send_is_no_clone, |engine| {
+    let world = World::new(engine).await;
+    let agent = world.paired("web-1").await;
+    let (before, mut after) = (agent.report(), agent.report());
+    after.at += 2000;
+    after.boot = "d".repeat(64);
+    agent.send_report(&after).await.unwrap();
+    // What was spooled before the reboot comes in a batch of its own.
+    let history = osm_protocol::messages::Report { at: before.at + 1000, ..before };
+    assert_eq!(agent.send_reports(vec![history]).await.unwrap().status, 200);
+    after.at += 1000;
+    agent.send_report(&after).await.unwrap();
+    let card = world.ask(&world.anna, "/status", "online").await;
+    assert!(!card.plain.contains("suspended"), "{}", card.plain);
+    assert!(card.button("Restart").is_some());
+});
+
 story!(two_hosts_with_one_key_are_noticed_and_commands_stop, |engine| {
     let world = World::new(engine).await;
     let agent = world.paired("web-1").await;

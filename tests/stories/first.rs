@@ -39,7 +39,8 @@ story!(a_server_is_paired_and_its_first_card_comes, |engine| {
     }
     let list = world.ask(&world.anna, "/servers", "Servers").await;
     world.tap(&world.anna, &list, "web-1").await;
-    assert!(world.see(&world.anna, "online").await.message_id > list.message_id);
+    let newer = |message: &osm_telegram_sim::BotMessage| message.message_id > list.message_id && message.plain.contains("Figures of");
+    world.sim.wait(&world.anna, SOON, newer).await.unwrap();
 });
 
 story!(a_service_is_restarted_from_the_card, |engine| {

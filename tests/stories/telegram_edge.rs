@@ -71,7 +71,8 @@ story!(unknown_kinds_and_plain_talk_are_acknowledged_and_dropped, |engine| {
 story!(the_same_update_again_is_done_once, |engine| {
     let world = World::new(engine).await;
     let secret = world.core.keys.webhook_secret.expose().to_owned();
-    let body = command(77, ANNA, "/add_server twice");
+    world.ask(&world.anna, "/start", "Online Server Monitor").await;
+    let body = command(10_000_077, ANNA, "/add_server twice");
     for _ in 0..5 {
         assert_eq!(post(&world, Some(&secret), &body).await, 200);
     }
@@ -132,7 +133,7 @@ story!(a_stranger_who_taps_in_a_group_changes_nothing, |engine| {
     world.tap(&world.anna, &card, "Restart").await;
     let services = world.see(&group, "Restart a service on").await;
     world.tap(&world.anna, &services, "nginx").await;
-    let question = world.see(&group, "Only Anna can confirm").await;
+    let question = world.see(&group, "can confirm, within 60 s").await;
     let toast = world.tap(&world.boris, &question, "Restart").await;
     assert!(!toast.text.unwrap_or_default().is_empty());
     assert!(agent.envelopes(0).await.unwrap().is_empty());
@@ -219,7 +220,16 @@ story!(who_blocks_the_bot_is_left_alone_until_he_writes_again, |engine| {
 
 story!(the_claim_link_makes_the_first_who_uses_it_the_owner, |engine| {
     let world = World::with(engine, Options::default(), &[("OSM_TELEGRAM_MODE", "webhook")]).await;
-    let code = osm_api::usecase::access::offer_claim(&world.core).await.unwrap().expect("a claim code");
+    let announced = async {
+        loop {
+            if let Some(link) = world.announced.lock().unwrap().clone() {
+                break link;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    let link = tokio::time::timeout(SOON, announced).await.expect("a claim link");
+    let code = link.strip_prefix("https://t.me/osm_demo_bot?start=").expect("a link to this bot");
     world.ask(&world.boris, "/start WRONG", "private bot").await;
     world.ask(&world.anna, &format!("/start {code}"), "You are now the owner").await;
     assert_eq!(osm_api::usecase::access::offer_claim(&world.core).await.unwrap(), None);
@@ -242,7 +252,7 @@ story!(updates_come_by_polling_too_and_survive_a_restart, |engine| {
 story!(the_bot_sets_itself_up, |engine| {
     let world = World::new(engine).await;
     let names: Vec<String> = world.sim.commands(ANNA, ANNA).into_iter().map(|(name, _)| name).collect();
-    assert_eq!(names, ["start", "help", "add_server", "servers", "status", "server_status", "remove_server"]);
+    assert_eq!(names, ["start", "add_server", "servers", "status", "server_status", "remove_server", "help"]);
     let call = world.sim.calls().into_iter().find(|call| call.method == "setWebhook").expect("setWebhook");
     let params = call.params.to_string();
     for set in ["message", "callback_query", "my_chat_member", "secret_token"] {

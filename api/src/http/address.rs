@@ -14,6 +14,14 @@ pub fn of(request: &Request, trusted: &[IpNet]) -> Option<IpAddr> {
     Some(real(peer, &chain, trusted))
 }
 
+/// Whom a limit counts: an IPv6 subscriber has a /64 at least, and walks through it at will.
+pub fn subscriber(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => IpAddr::V6((address.to_bits() >> 64 << 64).into()),
+    }
+}
+
 fn real(peer: IpAddr, chain: &[&str], trusted: &[IpNet]) -> IpAddr {
     let is_trusted = |address: IpAddr| trusted.iter().any(|net| net.contains(&address));
     let mut address = peer;
@@ -36,6 +44,13 @@ mod tests {
     fn seen(peer: &str, chain: &[&str]) -> String {
         let trusted = ["127.0.0.1/32".parse().unwrap(), "10.0.0.0/8".parse().unwrap()];
         real(peer.parse().unwrap(), chain, &trusted).to_string()
+    }
+
+    #[test]
+    fn an_ipv6_subscriber_is_his_network() {
+        let subscriber = |text: &str| subscriber(text.parse().unwrap()).to_string();
+        assert_eq!(subscriber("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+        assert_eq!(subscriber("198.51.100.1"), "198.51.100.1");
     }
 
     #[test]

@@ -50,7 +50,7 @@ impl AgentApi {
 
     /// Report
     ///
-    /// The live report first, then backlog, newest first. Answered when it is durable; a report that was stored before changes nothing.
+    /// The live report, or backlog, newest first. Answered when it is durable; a report that was stored before changes nothing.
     #[oai(path = "/reports", method = "post", operation_id = "report")]
     async fn reports(&self, http: Data<&Arc<Http>>, request: SignedJson<ReportBatch>) -> Result<Json<Receipt>> {
         let core = &http.core;

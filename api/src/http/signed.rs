@@ -54,17 +54,14 @@ pub struct SelfSigned {
 
 impl<T: DeserializeOwned> SignedJson<T> {
     async fn read(request: &Request, body: &mut RequestBody) -> Result<Self> {
-        let http = http(request)?;
-        let bytes = read_body(body).await?;
-        let caller = authenticate(http, request, &bytes).await?;
+        let (caller, bytes) = authenticate(request, body).await?;
         Ok(Self { caller, body: parse(&bytes)? })
     }
 }
 
 impl Signed {
     async fn read(request: &Request, body: &mut RequestBody) -> Result<Self> {
-        let bytes = read_body(body).await?;
-        authenticate(http(request)?, request, &bytes).await.map(Self)
+        authenticate(request, body).await.map(|(caller, _)| Self(caller))
     }
 }
 
@@ -73,7 +70,7 @@ impl SelfSigned {
         let http = http(request)?;
         let address = address::of(request, &http.core.config.trusted_proxies);
         if let Some(address) = address {
-            http.pairings.take(address).map_err(|retry_after_s| Refusal::TooMany { retry_after_s })?;
+            http.pairings.take(address::subscriber(address)).map_err(|retry_after_s| Refusal::TooMany { retry_after_s })?;
         }
         let bytes = read_body(body).await?;
         let body: PairRequest = parse(&bytes)?;
@@ -119,16 +116,19 @@ impl KeyCache {
     }
 }
 
-async fn authenticate(http: &Http, request: &Request, body: &[u8]) -> Result<Caller> {
+/// Who sends this, and the body that he signed. Whoever names no key of ours has no byte of his body read.
+async fn authenticate(request: &Request, body: &mut RequestBody) -> Result<(Caller, Vec<u8>)> {
+    let http = http(request)?;
     let received = received(request)?;
     let (server_id, key) = match http.keys.get(&received.keyid) {
         Some(known) => known,
         None => look_up(http, &received.keyid).await?,
     };
-    verify(http, request, &received, body, &key)?;
+    let bytes = read_body(body).await?;
+    verify(http, request, &received, &bytes, &key)?;
     http.keys.put(&received.keyid, &server_id, key);
     let address = address::of(request, &http.core.config.trusted_proxies).map(|address: IpAddr| address.to_string());
-    Ok(Caller { server_id, address: address.unwrap_or_default() })
+    Ok((Caller { server_id, address: address.unwrap_or_default() }, bytes))
 }
 
 async fn look_up(http: &Http, key_id: &str) -> Result<(String, PublicKey)> {

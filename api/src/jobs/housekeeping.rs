@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::{
     domain::{DAY, HOUR, Millis, SECOND},
@@ -30,7 +30,7 @@ const STEP: i64 = 5_000;
 
 pub async fn run(core: &Core) {
     let mut pruned: Option<Instant> = None;
-    loop {
+    while !core.store.hub.is_stopping() {
         if let Err(error) = sweep(core).await {
             tracing::error!(%error, "housekeeping");
         } else if pruned.is_none_or(|pruned| pruned.elapsed() >= PRUNE_EVERY) {
@@ -39,12 +39,19 @@ pub async fn run(core: &Core) {
                 Err(error) => tracing::error!(%error, "pruning"),
             }
         }
-        tokio::time::sleep(EVERY).await;
+        let _ = timeout(EVERY, core.store.hub.stopped()).await;
     }
 }
 
 async fn sweep(core: &Core) -> store::Result<()> {
     let now = core.clock.now();
+    // A look first: an idle backend writes nothing.
+    let mut tx = core.store.read().await?;
+    let due = commands::any_due(&mut tx, now).await? || confirmations::any_due(&mut tx, now).await? || pairings::any_dead(&mut tx, now).await?;
+    drop(tx);
+    if !due {
+        return Ok(());
+    }
     let mut tx = core.store.begin().await?;
     if leases::hold(&mut tx, ROLE, &core.instance, now, now + LEASE).await? {
         command::sweep(&mut tx, core, now).await?;
@@ -57,6 +64,9 @@ async fn prune(core: &Core) -> store::Result<()> {
     let now = core.clock.now();
     loop {
         let mut tx = core.store.begin().await?;
+        if !leases::hold(&mut tx, ROLE, &core.instance, now, now + LEASE).await? {
+            return Ok(());
+        }
         let more = reports::prune(&mut tx, now - KEEP_FIGURES, STEP).await?;
         tx.commit("prune-figures").await?;
         if !more {

@@ -5,7 +5,7 @@ use osm_protocol::{action::Action, envelope::Envelope};
 use super::{Result, Tx, execute, from_json, on, to_json};
 use crate::domain::{
     Millis,
-    command::{Command, State},
+    command::{ANSWER_GRACE, Command, State},
 };
 
 /// Commands that may wait for one server.
@@ -113,12 +113,16 @@ pub async fn of_server(tx: &mut Tx, server_id: &str, id: &str) -> Result<Option<
         .bind(server_id).bind(id).fetch_optional(conn).await)
 }
 
-/// Commands on their way whose time may be over.
+/// Commands on their way whose time is over.
 pub async fn due(tx: &mut Tx, now: Millis) -> Result<Vec<Open>> {
     on!(tx, conn => sqlx::query_as(
         "SELECT id, chat_id, state, expires_at, message_id FROM commands
-         WHERE state IN ('queued', 'delivered') AND expires_at < $1 ORDER BY id LIMIT 100")
-        .bind(now).fetch_all(conn).await)
+         WHERE (state = 'queued' AND expires_at < $1) OR (state = 'delivered' AND expires_at < $2) ORDER BY expires_at LIMIT 100")
+        .bind(now).bind(now - ANSWER_GRACE).fetch_all(conn).await)
+}
+
+pub async fn any_due(tx: &mut Tx, now: Millis) -> Result<bool> {
+    Ok(!due(tx, now).await?.is_empty())
 }
 
 pub async fn get(tx: &mut Tx, chat_id: i64, id: &str) -> Result<Option<Command>> {

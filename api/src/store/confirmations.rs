@@ -88,6 +88,12 @@ pub async fn expire(tx: &mut Tx, now: Millis) -> Result<Vec<(String, i64, String
         .bind(now).fetch_all(conn).await)
 }
 
+pub async fn any_due(tx: &mut Tx, now: Millis) -> Result<bool> {
+    let found: Option<i64> = on!(tx, conn => sqlx::query_scalar("SELECT expires_at FROM confirmations WHERE state = 'open' AND expires_at <= $1 LIMIT 1")
+        .bind(now).fetch_optional(conn).await)?;
+    Ok(found.is_some())
+}
+
 pub async fn prune(tx: &mut Tx, before: Millis) -> Result<()> {
     execute!(tx, sqlx::query("DELETE FROM confirmations WHERE expires_at < $1 AND state <> 'open'").bind(before))?;
     Ok(())

@@ -20,7 +20,7 @@ pub mod servers;
 pub mod updates;
 mod wake;
 
-use std::{str::FromStr, sync::Arc, time::Duration};
+use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt, path::Path, str::FromStr, sync::Arc, time::Duration};
 
 use sqlx::{
     PgPool, Postgres, Sqlite, SqlitePool, Transaction,
@@ -96,6 +96,7 @@ impl Store {
                 // An accepted report is a durable one.
                 .synchronous(SqliteSynchronous::Full)
                 .busy_timeout(Duration::from_secs(10));
+            only_for_us(options.get_filename())?;
             let write = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
             sqlx::migrate!().run(&write).await?;
             let read = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
@@ -141,6 +142,16 @@ impl Store {
             }
             Pool::Postgres(pool) => pool.close().await,
         }
+    }
+}
+
+/// Makes the database file before SQLite does, readable by this user alone; SQLite gives its journal the same mode.
+fn only_for_us(file: &Path) -> std::io::Result<()> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(file) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            Err(std::io::Error::new(error.kind(), format!("{}: {error}", file.display())))
+        }
+        _ => Ok(()),
     }
 }
 

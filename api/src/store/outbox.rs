@@ -21,7 +21,8 @@ pub struct Entry {
     pub chat_id: i64,
     pub message_id: Option<String>,
     pub callback_id: Option<String>,
-    pub content: Content,
+    /// `None`: another version of the backend wrote it, and this one cannot read it.
+    pub content: Option<Content>,
     pub version: i64,
     pub attempts: i64,
     pub created_at: Millis,
@@ -56,7 +57,8 @@ pub async fn push_toast(tx: &mut Tx, id: &str, chat_id: i64, callback_id: &str, 
     Ok(())
 }
 
-/// What waits for chats that can be reached, most urgent first.
+/// The first entry of each chat that can be reached, most urgent first. A chat without a row (a group that just moved) counts as
+/// reachable: Telegram will say where it went.
 pub async fn due(tx: &mut Tx, limit: i64) -> Result<Vec<Entry>> {
     #[derive(sqlx::FromRow)]
     struct Row {
@@ -71,13 +73,12 @@ pub async fn due(tx: &mut Tx, limit: i64) -> Result<Vec<Entry>> {
     }
     let rows: Vec<Row> = on!(tx, conn => sqlx::query_as(
         "SELECT o.id, o.chat_id, o.message_id, o.callback_id, o.content, o.version, o.attempts, o.created_at
-         FROM outbox o JOIN chats c ON c.id = o.chat_id WHERE c.reachable = TRUE
+         FROM outbox o LEFT JOIN chats c ON c.id = o.chat_id WHERE COALESCE(c.reachable, TRUE) AND NOT EXISTS (
+             SELECT 1 FROM outbox e WHERE e.chat_id = o.chat_id AND (e.urgency < o.urgency OR (e.urgency = o.urgency AND e.id < o.id)))
          ORDER BY o.urgency, o.id LIMIT $1")
         .bind(limit).fetch_all(conn).await)?;
-    rows.into_iter()
-        .map(|row| {
-            Ok(Entry {
-                content: from_json("content", &row.content)?,
+    let readable = rows.into_iter().map(|row| Entry {
+                content: from_json("content", &row.content).ok(),
                 id: row.id,
                 chat_id: row.chat_id,
                 message_id: row.message_id,
@@ -85,9 +86,8 @@ pub async fn due(tx: &mut Tx, limit: i64) -> Result<Vec<Entry>> {
                 version: row.version,
                 attempts: row.attempts,
                 created_at: row.created_at,
-            })
-        })
-        .collect()
+            });
+    Ok(readable.collect())
 }
 
 /// Takes an accepted entry out; one that changed meanwhile stays, and is sent again as an edit.

@@ -73,6 +73,14 @@ pub async fn close_dead(tx: &mut Tx, now: Millis) -> Result<Vec<Pairing>> {
         .bind(now).fetch_all(conn).await)
 }
 
+/// Whether any message still shows a token that is dead.
+pub async fn any_dead(tx: &mut Tx, now: Millis) -> Result<bool> {
+    let found: Option<i64> = on!(tx, conn => sqlx::query_scalar(
+        "SELECT expires_at FROM pairings WHERE message_open = TRUE AND (expires_at <= $1 OR used_by_key IS NOT NULL) LIMIT 1")
+        .bind(now).fetch_optional(conn).await)?;
+    Ok(found.is_some())
+}
+
 pub async fn prune(tx: &mut Tx, before: Millis) -> Result<()> {
     execute!(tx, sqlx::query("DELETE FROM pairings WHERE expires_at < $1 AND message_open = FALSE").bind(before))?;
     Ok(())

@@ -56,8 +56,10 @@ pub async fn insert(tx: &mut Tx, server: &New<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Gives a known server the new key of its re-paired host, and the chat that asked.
+/// Gives a known server the new key of its re-paired host, and the chat that asked. What was last reported is forgotten, since it
+/// may be a clone's.
 pub async fn replace(tx: &mut Tx, server: &New<'_>) -> Result<()> {
+    execute!(tx, sqlx::query("DELETE FROM server_states WHERE server_id = $1").bind(server.id))?;
     execute!(tx, sqlx::query(
         "UPDATE servers SET chat_id = $2, name = $3, agent_key = $4, key_id = $5, machine = $6, os = $7, address = $8,
              suspended = FALSE, paired_at = $9 WHERE id = $1")
@@ -117,10 +119,12 @@ struct Row {
 }
 
 impl Row {
-    fn into_server(self) -> Result<Server> {
-        let latest = match (self.report, self.received_at) {
+    fn into_server(self) -> Server {
+        // A report that another version of the backend wrote, and this one cannot read, is as good as none: the next one comes soon.
+        let report = self.report.and_then(|report| from_json("report", &report).ok());
+        let latest = match (report, self.received_at) {
             (Some(report), Some(received_at)) => Some(Latest {
-                report: from_json("report", &report)?,
+                report,
                 received_at,
                 address: self.address.unwrap_or_default(),
                 agent_version: self.agent_version.unwrap_or_default(),
@@ -128,7 +132,7 @@ impl Row {
             _ => None,
         };
         let fingerprint = PublicKey::parse(&self.agent_key).map(|key| key.fingerprint()).unwrap_or_default();
-        Ok(Server {
+        Server {
             id: self.id,
             name: self.name,
             os: self.os,
@@ -137,7 +141,7 @@ impl Row {
             fingerprint,
             suspended: self.suspended,
             latest,
-        })
+        }
     }
 }
 
@@ -147,7 +151,7 @@ pub async fn get(tx: &mut Tx, chat_id: i64, id: &str) -> Result<Option<Server>> 
         "SELECT s.id, s.name, s.agent_key, s.os, s.address AS paired_from, s.suspended, s.paired_at, t.received_at, t.address, t.agent_version, t.report
          FROM servers s LEFT JOIN server_states t ON t.server_id = s.id WHERE s.chat_id = $1 AND s.id = $2")
         .bind(chat_id).bind(id).fetch_optional(conn).await)?;
-    row.map(Row::into_server).transpose()
+    Ok(row.map(Row::into_server))
 }
 
 /// A chat's servers by name.
@@ -156,7 +160,7 @@ pub async fn list(tx: &mut Tx, chat_id: i64, offset: i64, limit: i64) -> Result<
         "SELECT s.id, s.name, s.agent_key, s.os, s.address AS paired_from, s.suspended, s.paired_at, t.received_at, t.address, t.agent_version, t.report
          FROM servers s LEFT JOIN server_states t ON t.server_id = s.id WHERE s.chat_id = $1 ORDER BY s.name, s.id LIMIT $2 OFFSET $3")
         .bind(chat_id).bind(limit).bind(offset).fetch_all(conn).await)?;
-    rows.into_iter().map(Row::into_server).collect()
+    Ok(rows.into_iter().map(Row::into_server).collect())
 }
 
 /// Ids of a chat's servers with this name, in any case of letters.

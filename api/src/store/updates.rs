@@ -11,7 +11,8 @@ pub const ATTEMPTS: i64 = 3;
 pub struct Claimed {
     pub update_id: i64,
     pub chat_id: i64,
-    pub request: Request,
+    /// `None`: another version of the backend wrote it, and this one cannot read it.
+    pub request: Option<Request>,
     pub attempts: i64,
 }
 
@@ -42,10 +43,12 @@ pub async fn claim(tx: &mut Tx, now: Millis) -> Result<Option<Claimed>> {
                  SELECT 1 FROM updates e WHERE e.state = 'open' AND e.chat_id = u.chat_id AND e.update_id < u.update_id))
          RETURNING update_id, chat_id, request, attempts")
         .bind(now + CLAIM).bind(now).fetch_optional(conn).await)?;
-    row.map(|(update_id, chat_id, request, attempts)| {
-        Ok(Claimed { update_id, chat_id, request: from_json("request", &request)?, attempts })
-    })
-    .transpose()
+    Ok(row.map(|(update_id, chat_id, request, attempts)| Claimed {
+        update_id,
+        chat_id,
+        request: from_json("request", &request).ok(),
+        attempts,
+    }))
 }
 
 /// Ends an update and erases its payload. False when it is no longer this claim's.
@@ -67,10 +70,6 @@ pub async fn release_all(tx: &mut Tx) -> Result<()> {
 pub async fn count_open(tx: &mut Tx, chat_id: i64) -> Result<i64> {
     on!(tx, conn => sqlx::query_scalar("SELECT CAST(COUNT(*) AS BIGINT) FROM updates WHERE state = 'open' AND chat_id = $1")
         .bind(chat_id).fetch_one(conn).await)
-}
-
-pub async fn last_id(tx: &mut Tx) -> Result<Option<i64>> {
-    on!(tx, conn => sqlx::query_scalar("SELECT MAX(update_id) FROM updates").fetch_one(conn).await)
 }
 
 pub async fn prune(tx: &mut Tx, before: Millis) -> Result<()> {

@@ -71,6 +71,12 @@ impl Hub {
     /// The process is about to end: nobody waits any longer.
     pub fn stop(&self) {
         self.stopping.send_replace(true);
+        self.inbox.notify_one();
+        self.outbox.notify_one();
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        *self.stopping.borrow()
     }
 
     pub async fn stopped(&self) {

@@ -5,9 +5,11 @@ use std::{collections::HashMap, time::Duration};
 
 use tokio::time::Instant;
 
-/// A chat's bucket: this many at once, then one a second.
+/// A private chat's bucket: this many at once, then one a second.
 const CHAT_BURST: f64 = 3.0;
-const GROUP_PER_SECOND: f64 = 20.0 / 60.0;
+/// A group's: 8 at once and 12 a minute never exceed 20 in a minute.
+const GROUP_BURST: f64 = 8.0;
+const GROUP_PER_SECOND: f64 = 12.0 / 60.0;
 const OVERALL_BURST: f64 = 25.0;
 const OVERALL_PER_SECOND: f64 = 25.0;
 
@@ -100,9 +102,9 @@ impl Budget {
 
     fn chat(&mut self, chat_id: i64, now: Instant) -> &mut Chat {
         // Groups have negative ids.
-        let per_second = if chat_id < 0 { GROUP_PER_SECOND } else { 1.0 };
+        let (burst, per_second) = if chat_id < 0 { (GROUP_BURST, GROUP_PER_SECOND) } else { (CHAT_BURST, 1.0) };
         self.chats.entry(chat_id).or_insert_with(|| Chat {
-            bucket: Bucket::new(CHAT_BURST, per_second, now),
+            bucket: Bucket::new(burst, per_second, now),
             paused: None,
             throttled: false,
         })
@@ -119,14 +121,16 @@ mod tests {
     fn a_chat_has_a_burst_then_one_a_second_and_a_group_twenty_a_minute() {
         let now = Instant::now();
         let mut budget = Budget::new(now);
-        for chat in [7, -7] {
-            for _ in 0..3 {
+        for (chat, burst) in [(7, 3), (-7, 8)] {
+            for _ in 0..burst {
                 assert_eq!(budget.take(chat, now), Ok(()));
             }
         }
         assert_eq!(budget.take(7, now), Err(S));
         assert_eq!(budget.take(7, now + S), Ok(()));
-        assert_eq!(budget.take(-7, now).unwrap_err().as_secs(), 3);
+        assert_eq!(budget.take(-7, now), Err(5 * S));
+        let in_a_minute = 8 + (1..=60).filter(|second| budget.take(-7, now + *second * S).is_ok()).count();
+        assert!(in_a_minute <= 20, "{in_a_minute}");
     }
 
     #[test]

@@ -5,15 +5,19 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use crate::{
+    domain::intent::Request,
     telegram::bot::Bot,
     usecase::{Core, access, update},
 };
 
 /// How long to wait for a wake before looking anyway.
 const SWEEP: Duration = Duration::from_secs(1);
+/// How long Telegram may take to say whether somebody is an administrator: well below the claim on an update.
+const LOOK_UP: Duration = Duration::from_secs(5);
 
+/// Ends when the backend stops, with what is under way applied.
 pub async fn run(core: &Core, bot: &Bot) {
-    loop {
+    while !core.store.hub.is_stopping() {
         let worked = match work(core, bot).await {
             Ok(worked) => worked,
             Err(error) => {
@@ -30,16 +34,21 @@ pub async fn run(core: &Core, bot: &Bot) {
 /// Applies one update; whether there was one.
 async fn work(core: &Core, bot: &Bot) -> crate::error::Result<bool> {
     let Some(claimed) = update::claim(core).await? else { return Ok(false) };
-    let request = &claimed.request;
-    let is_admin = access::depends_on_group_role(request)
-        && match bot.is_admin(request.chat.id, request.actor.id).await {
-            Ok(is_admin) => is_admin,
-            Err(fault) => {
-                // Not knowing means not allowing.
-                tracing::warn!(?fault, "the role in a group could not be looked up");
-                false
-            }
-        };
+    let is_admin = match &claimed.request {
+        Some(request) if access::depends_on_group_role(request) => is_admin(bot, request).await,
+        _ => false,
+    };
     update::apply(core, &claimed, is_admin).await?;
     Ok(true)
+}
+
+/// Not knowing means not allowing.
+async fn is_admin(bot: &Bot, request: &Request) -> bool {
+    match timeout(LOOK_UP, bot.is_admin(request.chat.id, request.actor.id)).await {
+        Ok(Ok(is_admin)) => is_admin,
+        unknown => {
+            tracing::warn!(?unknown, "the role in a group could not be looked up");
+            false
+        }
+    }
 }

@@ -23,8 +23,8 @@ use crate::{
 };
 
 const ROLE: &str = "sender";
-/// A sender that has not renewed its lease for this long is no longer the sender.
-const LEASE: i64 = 15 * SECOND;
+/// A sender that has not renewed its lease for this long is no longer the sender. Longer than a call may take (17 s).
+const LEASE: i64 = 30 * SECOND;
 const SWEEP: Duration = Duration::from_secs(1);
 /// Entries looked at in a round, and calls under way at a time.
 const LOOK: i64 = 500;
@@ -32,9 +32,10 @@ const AT_ONCE: usize = 16;
 /// A tap nobody answered for this long has stopped spinning.
 const TOAST_STALE: i64 = 60 * SECOND;
 
+/// Ends when the backend stops, with what is under way settled.
 pub async fn run(core: &Core, bot: &Bot) {
     let mut budget = Budget::new(Instant::now());
-    loop {
+    while !core.store.hub.is_stopping() {
         let wait = match round(core, bot, &mut budget).await {
             Ok(wait) => wait,
             Err(error) => {
@@ -78,11 +79,16 @@ async fn round(core: &Core, bot: &Bot, budget: &mut Budget) -> store::Result<Dur
     if sendable.is_empty() {
         return Ok(wait.max(Duration::from_millis(10)));
     }
+    let mut failed = None;
     let results = join_all(sendable.iter().map(|entry| send(core, bot, entry))).await;
     for (entry, result) in sendable.iter().zip(results) {
-        settle(core, budget, entry, result?).await?;
+        // What Telegram has accepted is settled first of all; only then does somebody else's error count.
+        match result {
+            Ok(sent) => settle(core, budget, entry, sent).await?,
+            Err(error) => failed = Some(error),
+        }
     }
-    Ok(Duration::ZERO)
+    failed.map_or(Ok(Duration::ZERO), Err)
 }
 
 async fn hold_lease(core: &Core) -> store::Result<bool> {
@@ -102,15 +108,22 @@ async fn send(core: &Core, bot: &Bot, entry: &Entry) -> store::Result<Sent> {
     let language = chats::get(&mut tx, entry.chat_id).await?.and_then(|chat| chat.language);
     let text = Text::new(language.as_deref());
     match (&entry.content, &entry.callback_id, &entry.message_id) {
-        (Content::Toast(toast), Some(callback_id), _) => {
+        (Some(Content::Toast(toast)), Some(callback_id), _) => {
             drop(tx);
             if now - entry.created_at > TOAST_STALE {
                 return Ok(Ok(None));
             }
             Ok(bot.answer(callback_id, cards::toast(*toast, &text)).await.map(|()| None))
         }
-        (Content::Notice(notice), _, Some(message_id)) => {
-            let view = views::load(&mut tx, core, bot.username(), entry.chat_id, notice).await?;
+        (Some(Content::Notice(notice)), _, Some(message_id)) => {
+            let view = match views::load(&mut tx, core, bot.username(), entry.chat_id, notice).await {
+                Ok(view) => view,
+                // A row that cannot be read will not be readable later.
+                Err(error @ (sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_))) => {
+                    return Ok(Err(Fault::Permanent(error.to_string())));
+                }
+                Err(error) => return Err(error),
+            };
             let telegram_id = messages::telegram_id(&mut tx, message_id).await?;
             drop(tx);
             let rendered = cards::render(&view, &text, now);
@@ -119,7 +132,7 @@ async fn send(core: &Core, bot: &Bot, entry: &Entry) -> store::Result<Sent> {
                 None => bot.send(entry.chat_id, rendered).await.map(Some),
             })
         }
-        _ => Ok(Err(Fault::Permanent("an entry that is neither a notice nor a toast".to_owned()))),
+        _ => Ok(Err(Fault::Permanent("an entry that this version cannot read".to_owned()))),
     }
 }
 
@@ -128,7 +141,7 @@ async fn settle(core: &Core, budget: &mut Budget, entry: &Entry, sent: Sent) -> 
     let now = Instant::now();
     let mut tx = core.store.begin().await?;
     // Whoever took the lease over also sends this again: at least once, never lost.
-    if !leases::is_held(&mut tx, ROLE, &core.instance, core.clock.now()).await? {
+    if !leases::is_held(&mut tx, ROLE, &core.instance).await? {
         return Ok(());
     }
     match sent {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     domain::SECOND,
     error::Result,
-    store::{leases, updates},
+    store::leases,
     telegram::{
         bot::{Bot, Fault},
         webhook::store_update,
@@ -19,7 +19,8 @@ const LEASE: i64 = 30 * SECOND;
 
 pub async fn run(core: &Core, bot: &Bot) {
     let mut failures = 0;
-    // Confirmed to Telegram by the next call: everything below is stored.
+    // Confirmed to Telegram by the next call: everything below is stored. After a start Telegram says again what was not confirmed, and
+    // the inbox knows what it has.
     let mut offset = 0;
     loop {
         let wait = match poll(core, bot, &mut offset).await {
@@ -41,7 +42,7 @@ pub async fn run(core: &Core, bot: &Bot) {
 
 /// One poll; false when another instance is the poller.
 async fn poll(core: &Core, bot: &Bot, offset: &mut i32) -> std::result::Result<bool, String> {
-    if !prepare(core, offset).await.map_err(|error| error.to_string())? {
+    if !is_poller(core).await.map_err(|error| error.to_string())? {
         return Ok(false);
     }
     let received = bot.updates(*offset).await.map_err(|fault| match fault {
@@ -58,15 +59,10 @@ async fn poll(core: &Core, bot: &Bot, offset: &mut i32) -> std::result::Result<b
     Ok(true)
 }
 
-async fn prepare(core: &Core, offset: &mut i32) -> Result<bool> {
+async fn is_poller(core: &Core) -> Result<bool> {
     let now = core.clock.now();
     let mut tx = core.store.begin().await?;
     let held = leases::hold(&mut tx, ROLE, &core.instance, now, now + LEASE).await?;
-    if *offset == 0
-        && let Some(last) = updates::last_id(&mut tx).await?
-    {
-        *offset = i32::try_from(last).unwrap_or(0).saturating_add(1);
-    }
     tx.commit("poller-lease").await?;
     Ok(held)
 }

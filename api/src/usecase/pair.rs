@@ -102,10 +102,16 @@ pub async fn complete(core: &Core, request: &PairRequest, agent_key: &PublicKey,
     match &old {
         Some(old) => {
             servers::replace(&mut tx, &new).await?;
+            if let Ok(old_key) = PublicKey::parse(&old.agent_key) {
+                servers::forget_key(&mut tx, &old_key.id(), now).await?;
+            }
             if old.chat_id != pairing.chat_id {
                 let teller = Teller { clock: &core.clock, chat_id: old.chat_id, now };
                 teller.send(&mut tx, &Notice::Unpaired { name: old.name.clone() }, Urgency::Background).await?;
             }
+        }
+        None if servers::count(&mut tx, pairing.chat_id).await? >= server::PER_CHAT => {
+            return Err(Refusal::Invalid(format!("this chat has {} servers, and no room for another", server::PER_CHAT)).into());
         }
         None => servers::insert(&mut tx, &new).await?,
     }

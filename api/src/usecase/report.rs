@@ -134,8 +134,9 @@ async fn commit(core: &Core, submissions: &[&Submission]) -> store::Result<Vec<R
             continue;
         };
         figures.extend(submission.batch.reports.iter().map(|report| figures_of(submission, report)));
-        // By contract the first is the live one; what follows is history.
-        if let Some(live) = submission.batch.reports.first() {
+        // The newest is the live one, unless it is older than what is known: then all of it is history, and judges nothing.
+        let live = submission.batch.reports.iter().max_by_key(|report| report.at);
+        if let Some(live) = live.filter(|live| known.at.is_none_or(|at| live.at > at)) {
             notice_changes(&mut tx, core, known, live, submission.received_at).await?;
             states.push(state_of(submission, known, live));
         }

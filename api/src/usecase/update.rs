@@ -48,15 +48,16 @@ pub async fn claim(core: &Core) -> Result<Option<Claimed>> {
 pub async fn apply(core: &Core, claimed: &Claimed, is_admin: bool) -> Result<()> {
     let mut tx = core.store.begin().await?;
     let teller = Teller { clock: &core.clock, chat_id: claimed.chat_id, now: core.clock.now() };
-    let set_aside = claimed.attempts > updates::ATTEMPTS;
-    if !updates::finish(&mut tx, claimed, set_aside).await? {
+    let request = claimed.request.as_ref().filter(|_| claimed.attempts <= updates::ATTEMPTS);
+    if !updates::finish(&mut tx, claimed, request.is_none()).await? {
         return Ok(());
     }
-    if set_aside {
-        tracing::error!(update = claimed.update_id, "an update crashed the backend {} times and was set aside", updates::ATTEMPTS);
-        teller.send(&mut tx, &Notice::SetAside { update_id: claimed.update_id }, Urgency::Answer).await?;
+    if let Some(request) = request {
+        handle(&mut tx, core, &teller, request, is_admin).await?;
     } else {
-        handle(&mut tx, core, &teller, &claimed.request, is_admin).await?;
+        let attempts = claimed.attempts - 1;
+        tracing::error!(update = claimed.update_id, attempts, "an update that crashed the backend, or cannot be read, was set aside");
+        teller.send(&mut tx, &Notice::SetAside { update_id: claimed.update_id }, Urgency::Answer).await?;
     }
     tx.commit("apply-update").await?;
     Ok(())
@@ -68,7 +69,7 @@ async fn handle(tx: &mut Tx, core: &Core, teller: &Teller<'_>, request: &Request
         Intent::Reachable { reachable } => return chats::set_reachable(tx, request.chat.id, *reachable).await,
         Intent::Migrated { to } => return chats::migrate(tx, request.chat.id, *to).await,
         Intent::Start { code: Some(code) }
-            if request.chat.kind == ChatKind::Private && access::claim(tx, &request.actor, code).await? =>
+            if request.chat.kind == ChatKind::Private && access::claim(tx, core, &request.actor, code).await? =>
         {
             return teller.send(tx, &Notice::Welcome { claimed: true }, Urgency::Answer).await.map(drop);
         }

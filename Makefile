@@ -42,10 +42,11 @@ test: deps-test test-programs ## Every test, on SQLite and PostgreSQL (a throwaw
 test-systemd: deps-systemd test-programs ## Stories in booted Debian containers, with real systemd and polkit (root)
 	cargo test $(workspace),osm-tests/systemd --test systemd
 
-# The programs that tests start as processes: `cargo test` itself builds none of another package.
+# The programs that tests start as processes: `cargo test` itself builds none of another package. With --tests, because
+# without tests cargo leaves out the features that only tests need, and then would build most libraries a second time.
 .PHONY: test-programs
 test-programs:
-	cargo build $(workspace) --bin osm-api --bin osm-agent
+	cargo build $(workspace) --tests --bin osm-api --bin osm-agent
 
 .PHONY: bench
 bench: deps-run ## Measure reports/s, latency and memory (release build); prints a table
@@ -54,7 +55,7 @@ bench: deps-run ## Measure reports/s, latency and memory (release build); prints
 
 .PHONY: openapi
 openapi: deps-run ## Write openapi/openapi.json anew from the code
-	cargo build $(workspace) --bin osm-api
+	cargo build $(workspace) --test house --bin osm-api
 	"$(built)/debug/osm-api" openapi >openapi/.openapi.json.new
 	mv openapi/.openapi.json.new openapi/openapi.json
 

@@ -149,9 +149,9 @@ impl Config {
     fn validate(raw: Raw) -> Result<Self, ConfigError> {
         let state_dir = raw.state_dir();
         let listen_text = raw.listen.unwrap_or_else(|| "127.0.0.1:8080".to_owned());
-        let listen: SocketAddr = listen_text
-            .parse()
-            .map_err(|_| problem("OSM_LISTEN", format!("{listen_text:?} is not an address and a port, such as 127.0.0.1:8080")))?;
+        let listen: SocketAddr = listen_text.parse().map_err(|_| {
+            problem("OSM_LISTEN", format!("{listen_text:?} is not an address and a port, such as 127.0.0.1:8080"))
+        })?;
         let database_url = secret("OSM_DATABASE_URL", raw.database_url, raw.database_url_file)?
             .unwrap_or_else(|| Secret::new(format!("sqlite://{}/osm.db", state_dir.display())));
         if !["sqlite:", "postgres:", "postgresql:"].iter().any(|scheme| database_url.expose().starts_with(scheme)) {
@@ -219,17 +219,22 @@ fn secret(key: &str, value: Option<String>, file: Option<String>) -> Result<Opti
     }
 }
 
-/// `ID:35 characters`, as @BotFather gives it.
+/// `ID:35 characters`, as `@BotFather` gives it.
 fn token(token: Option<Secret>) -> Result<Secret, ConfigError> {
     const KEY: &str = "OSM_TELEGRAM_TOKEN";
-    let token = token.ok_or_else(|| problem(KEY, "is not set; ask @BotFather for a bot and set it, or OSM_TELEGRAM_TOKEN_FILE"))?;
+    let token =
+        token.ok_or_else(|| problem(KEY, "is not set; ask @BotFather for a bot and set it, or OSM_TELEGRAM_TOKEN_FILE"))?;
     let good = token.expose().split_once(':').is_some_and(|(id, rest)| {
         !id.is_empty()
             && id.bytes().all(|byte| byte.is_ascii_digit())
             && rest.len() >= 20
             && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
     });
-    if good { Ok(token) } else { Err(problem(KEY, "is not a bot token (digits, a colon, 35 characters); copy it again from @BotFather")) }
+    if good {
+        Ok(token)
+    } else {
+        Err(problem(KEY, "is not a bot token (digits, a colon, 35 characters); copy it again from @BotFather"))
+    }
 }
 
 fn api_url(text: &str) -> Result<Url, ConfigError> {
@@ -265,7 +270,9 @@ fn allowed_users(text: &str) -> Result<Allowed, ConfigError> {
         return Ok(Allowed::Everyone);
     }
     let ids = text.split(',').map(str::trim).filter(|id| !id.is_empty()).map(|id| {
-        id.parse().map_err(|_| problem("OSM_ALLOWED_USERS", format!("{id:?} is not a Telegram user id; list ids with commas, or write *")))
+        id.parse().map_err(|_| {
+            problem("OSM_ALLOWED_USERS", format!("{id:?} is not a Telegram user id; list ids with commas, or write *"))
+        })
     });
     Ok(Allowed::Listed(ids.collect::<Result<_, _>>()?))
 }

@@ -109,7 +109,13 @@ impl Error {
             }
             Self::Internal(error) => {
                 tracing::error!(%error, "internal");
-                (StatusCode::INTERNAL_SERVER_ERROR, "about:blank", "a fault of the backend; its log says more".to_owned(), None, None)
+                (
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "about:blank",
+                    "a fault of the backend; its log says more".to_owned(),
+                    None,
+                    None,
+                )
             }
         };
         let title = status.canonical_reason().unwrap_or_default().to_owned();

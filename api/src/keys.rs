@@ -85,6 +85,9 @@ impl Keys {
 
     /// The token of a pairing, derived from its id: HMAC-SHA256 under a key that is not in the database, so that the database
     /// holds no token and the message can still be rendered again.
+    ///
+    /// # Panics
+    /// Never: HMAC takes keys of any length.
     pub fn pairing_token(&self, pairing_id: &str) -> PairingToken {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.pairing).expect("HMAC takes keys of any length");
         mac.update(b"osm pairing token v1\0");
@@ -136,7 +139,8 @@ impl Dir {
             format!("cannot make {}: create the state directory for this user, or set OSM_STATE_DIR", path.display())
         })?;
         let mode = fs::metadata(&path)?.mode() & 0o777;
-        ensure!(mode & 0o077 == 0, "{}: others can look into it (mode {mode:o}); run `chmod 700` on it", path.display());
+        let others = mode & 0o077;
+        ensure!(others == 0, "{}: others can look into it (mode {mode:o}); run `chmod 700` on it", path.display());
         Ok(Self(path))
     }
 

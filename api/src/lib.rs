@@ -69,7 +69,8 @@ impl App {
             tx.commit("release").await?;
         }
         let http = http::Http::new(core.clone(), reports);
-        let routes = Route::new().at(telegram::webhook::PATH, telegram::webhook::endpoint(&core, &bot)).nest("/", http::routes(&http));
+        let routes =
+            Route::new().at(telegram::webhook::PATH, telegram::webhook::endpoint(&core, &bot)).nest("/", http::routes(&http));
         drop(http);
         let (failed, failure) = oneshot::channel();
         let mut outward = outward(&core, &bot, failed, announce);

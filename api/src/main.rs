@@ -12,8 +12,11 @@ use tokio::{
 
 /// The backend of Online Server Monitor: Telegram on one side, agents on the other.
 #[derive(Parser)]
-#[command(version, after_help = "Configuration: a TOML file (--config), then the environment (OSM_LISTEN, OSM_PUBLIC_URL, \
-OSM_TELEGRAM_TOKEN, …; every secret also as …_FILE). The README lists all keys. OSM_LOG sets the log's level (error, warn, info, debug).")]
+#[command(
+    version,
+    after_help = "Configuration: a TOML file (--config), then the environment (OSM_LISTEN, OSM_PUBLIC_URL, \
+OSM_TELEGRAM_TOKEN, …; every secret also as …_FILE). The README lists all keys. OSM_LOG sets the log's level (error, warn, info, debug)."
+)]
 struct Cli {
     /// Configuration file.
     #[arg(long, global = true, value_name = "FILE")]

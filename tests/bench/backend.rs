@@ -42,8 +42,7 @@ impl Backend {
     pub async fn start(beside: &Path, dir: &Path, postgres: Option<&str>, fleet: &Fleet) -> Result<Self> {
         let state_dir = dir.join("api");
         std::fs::create_dir(&state_dir)?;
-        let database_url =
-            postgres.map_or_else(|| format!("sqlite://{}", state_dir.join("osm.db").display()), ToOwned::to_owned);
+        let database_url = postgres.map_or_else(|| format!("sqlite://{}", state_dir.join("osm.db").display()), ToOwned::to_owned);
         fleet.pair(&database_url).await.context("pairing servers in the database")?;
 
         let sim = Sim::start(Options::default()).await?;
@@ -79,11 +78,7 @@ pub fn spawn(command: &mut Command, log: &Path) -> Result<(Child, u32)> {
 
 pub fn program(beside: &Path, name: &str) -> Result<std::path::PathBuf> {
     let path = beside.join(name);
-    ensure!(
-        path.exists(),
-        "{} is missing: cargo build --release -p osm-api -p osm-agent -p osm-tests --bins",
-        path.display()
-    );
+    ensure!(path.exists(), "{} is missing: cargo build --release -p osm-api -p osm-agent -p osm-tests --bins", path.display());
     Ok(path)
 }
 

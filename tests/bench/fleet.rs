@@ -115,7 +115,12 @@ impl Server {
             clock_ahead_ms: 3,
             host,
             cpu: Some(12.5),
-            memory: Some(Memory { total: 8_326_320_128, available: 6_442_450_944, swap_total: 1 << 30, swap_free: 1_000_341_504 }),
+            memory: Some(Memory {
+                total: 8_326_320_128,
+                available: 6_442_450_944,
+                swap_total: 1 << 30,
+                swap_free: 1_000_341_504,
+            }),
             load: Some(Load { one: 0.42, five: 0.31, fifteen: 0.27 }),
             disks: ["/", "/boot", "/home", "/var", "/srv/backup"].map(disk).to_vec(),
             systemd: Systemd::Available,

@@ -63,10 +63,8 @@ pub async fn run(backend: &Backend, beside: &Path, dir: &Path, watched: Duration
 async fn pair(backend: &Backend, command: &mut Command) -> Result<()> {
     let anna = backend.sim.user(1001, "Anna");
     let said = backend.sim.say(&anna, &anna, "/add_server bench");
-    let message = backend
-        .sim
-        .wait(&anna, SOON, |message| message.message_id > said.message_id && token_in(message).is_some())
-        .await?;
+    let message =
+        backend.sim.wait(&anna, SOON, |message| message.message_id > said.message_id && token_in(message).is_some()).await?;
     let token = token_in(&message).context("no token")?;
     let api = format!("http://{}", backend.authority);
     let mut child = command

@@ -185,7 +185,13 @@ impl Load {
         Ok((latencies, accepted))
     }
 
-    async fn one_connection(self: Arc<Self>, rate: Option<u32>, start: Instant, from: Instant, end: Instant) -> Result<(Latencies, i64)> {
+    async fn one_connection(
+        self: Arc<Self>,
+        rate: Option<u32>,
+        start: Instant,
+        from: Instant,
+        end: Instant,
+    ) -> Result<(Latencies, i64)> {
         let mut connection = Connection::open(self.address).await?;
         let (mut latencies, mut accepted) = (Latencies::default(), 0);
         let mut request = Vec::with_capacity(8192);

@@ -166,7 +166,8 @@ impl<'a> Person<'a> {
         self.seq = command.seq;
         let outcome = Outcome { result: OutcomeKind::Succeeded, reason: None, detail: "active (running)".to_owned(), at: now() };
         let path = format!("/agent/v1/commands/{}/outcome", command.jti);
-        let status = self.agent.exchange(&self.server.post(&backend.authority, &path, &serde_json::to_vec(&outcome)?)).await?.status;
+        let status =
+            self.agent.exchange(&self.server.post(&backend.authority, &path, &serde_json::to_vec(&outcome)?)).await?.status;
         ensure!(status == 204, "the outcome was answered {status}");
         Ok(())
     }

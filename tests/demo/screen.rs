@@ -70,12 +70,12 @@ impl Screen {
         let by_bot = post.who.starts_with('@');
         let (name, colour) = if by_bot { ("Bot", BOT) } else { (post.who.as_str(), PERSON) };
         let edge = self.paint(colour, "│");
-        match before {
-            Some(before) if before.lines == post.lines => {}
-            _ => {
-                let edited = if before.is_some() { self.paint(DIM, " (edits a message)") } else { String::new() };
-                line(&format!("\n{} {edge}{edited}", self.name(name, colour)));
-                post.lines.iter().for_each(|text| line(&format!("{:MARGIN$} {edge} {text}", "")));
+        if before.is_none_or(|before| before.lines != post.lines) {
+            let edited = before.map(|_| self.paint(DIM, "(edits a message)"));
+            let mut margin = format!("\n{}", self.name(name, colour));
+            for text in edited.iter().chain(&post.lines) {
+                line(format!("{margin} {edge} {text}").trim_end_matches(' '));
+                margin = " ".repeat(MARGIN);
             }
         }
         for toast in post.toasts.iter().skip(before.map_or(0, |before| before.toasts.len())) {

@@ -17,7 +17,7 @@ const SOON: Duration = Duration::from_secs(60);
 
 #[test]
 fn the_first_conversation_is_played_and_shown() {
-    let output = finished(demo(&["--once"]));
+    let output = finished(&mut demo(&["--once"]));
     let shown = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{}\n{shown}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
     // In this order.

@@ -118,7 +118,10 @@ fn every_room_imports_only_what_it_may() {
 #[test]
 fn a_seeded_violation_is_found() {
     assert_eq!(violations("domain", "use crate::store::Tx;"), ["domain imports store"]);
-    assert_eq!(violations("store", "use crate::{\n    domain::Millis,\n    usecase::{Core, tell},\n};"), ["store imports usecase"]);
+    assert_eq!(
+        violations("store", "use crate::{\n    domain::Millis,\n    usecase::{Core, tell},\n};"),
+        ["store imports usecase"]
+    );
     assert_eq!(violations("http", "fn f() { crate::telegram::send(); }"), ["http imports telegram"]);
     assert_eq!(violations("jobs", "use crate::{http::Http, telegram::bot};"), ["jobs imports http", "jobs imports telegram"]);
     assert!(violations("usecase", "use crate::{domain::{a, b}, store::{self, Tx}, usecase::Core, error::Result};").is_empty());
@@ -130,7 +133,10 @@ fn backend_and_agent_never_import_each_other() {
     let manifest = |crate_dir: &str| fs::read_to_string(workspace().join(crate_dir).join("Cargo.toml")).expect("a manifest");
     assert!(!manifest("api").contains("osm-agent.") && !manifest("agent").contains("osm-api"));
     let protocol = manifest("protocol");
-    assert!(!protocol.contains("osm-api.") && !protocol.contains("osm-agent.") && !protocol.contains("tokio"), "the protocol has no I/O");
+    assert!(
+        !protocol.contains("osm-api.") && !protocol.contains("osm-agent.") && !protocol.contains("tokio"),
+        "the protocol has no I/O"
+    );
 }
 
 #[test]

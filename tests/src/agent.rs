@@ -111,7 +111,10 @@ impl Agent {
             load: Some(Load { one: 0.42, five: 0.3, fifteen: 0.2 }),
             disks: vec![disk("/", 40, 60), disk("/var", 91, 9)],
             systemd: Systemd::Available,
-            services: vec![service("nginx.service", "active", "running"), service("postgresql@15-main.service", "failed", "failed")],
+            services: vec![
+                service("nginx.service", "active", "running"),
+                service("postgresql@15-main.service", "failed", "failed"),
+            ],
         }
     }
 
@@ -141,7 +144,8 @@ impl Agent {
         let agent_key = PublicKey::from(&self.key).to_string();
         let trusted = &self.keys.as_ref().context("not paired")?.command_keys;
         let command =
-            Judge { trusted, server_id: &self.server_id, agent_key: &agent_key, now: self.clock.now(), last_seq: self.seq }.judge(envelope)?;
+            Judge { trusted, server_id: &self.server_id, agent_key: &agent_key, now: self.clock.now(), last_seq: self.seq }
+                .judge(envelope)?;
         self.seq = command.seq;
         Ok(command)
     }

@@ -16,10 +16,14 @@ pub async fn fresh(engine: Engine, dir: &Path) -> Result<String> {
     match engine {
         Engine::Sqlite => Ok(format!("sqlite://{}", dir.join("osm.db").display())),
         Engine::Postgres => {
-            let server = |name: &str| std::env::var(name).with_context(|| format!("{name} is not set: run the tests with `make test`, which starts PostgreSQL"));
+            let server = |name: &str| {
+                std::env::var(name)
+                    .with_context(|| format!("{name} is not set: run the tests with `make test`, which starts PostgreSQL"))
+            };
             let (host, port, user, password) = (server("PGHOST")?, server("PGPORT")?, server("PGUSER")?, server("PGPASSWORD")?);
             let name = format!("osm_{}", uuid::Uuid::new_v4().simple());
-            let options = PgConnectOptions::new().host(&host).port(port.parse()?).username(&user).password(&password).database("postgres");
+            let options =
+                PgConnectOptions::new().host(&host).port(port.parse()?).username(&user).password(&password).database("postgres");
             let mut connection = PgConnection::connect_with(&options).await.context("the PostgreSQL server does not answer")?;
             sqlx::query(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&mut connection).await?;
             Ok(format!("postgres://{user}:{password}@{host}:{port}/{name}"))

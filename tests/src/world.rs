@@ -52,13 +52,22 @@ impl World {
         Self::with(engine, Options::default(), &[("OSM_ALLOWED_USERS", "1001"), ("OSM_TELEGRAM_MODE", "webhook")]).await
     }
 
+    /// Like [`World::new`], by the system's clock: for agents that have no other.
+    ///
+    /// # Panics
+    /// When the world cannot be made.
+    pub async fn on_system_clock(engine: Engine) -> Self {
+        let settings = [("OSM_ALLOWED_USERS", "1001"), ("OSM_TELEGRAM_MODE", "webhook")];
+        Self::try_with(engine, Options::default(), &settings, Clock::system()).await.expect("a world")
+    }
+
     /// # Panics
     /// When the world cannot be made: there is no story then.
     pub async fn with(engine: Engine, options: Options, settings: &[(&'static str, &str)]) -> Self {
-        Self::try_with(engine, options, settings).await.expect("a world")
+        Self::try_with(engine, options, settings, Clock::manual(START)).await.expect("a world")
     }
 
-    async fn try_with(engine: Engine, options: Options, settings: &[(&'static str, &str)]) -> Result<Self> {
+    async fn try_with(engine: Engine, options: Options, settings: &[(&'static str, &str)], clock: Clock) -> Result<Self> {
         let _ = rustls::crypto::ring::default_provider().install_default();
         // OSM_LOG=debug shows what the backend says.
         if let Ok(filter) = tracing_subscriber::EnvFilter::try_from_env("OSM_LOG") {
@@ -74,11 +83,21 @@ impl World {
         all.insert("OSM_DATABASE_URL", database::fresh(engine, dir.path()).await?);
         all.insert("OSM_TELEGRAM_TOKEN", sim.token().to_owned());
         all.insert("OSM_TELEGRAM_API_URL", sim.api_url());
-        let clock = Clock::manual(START);
         let announced = Arc::default();
         let (core, running) = start(&all, clock.clone(), listener, &announced).await?;
         let (anna, boris) = (sim.user(ANNA, "Anna"), sim.user(BORIS, "Boris"));
-        let world = Self { sim, clock, core, api: format!("http://{address}"), anna, boris, announced, settings: all, running: Some(running), dir };
+        let world = Self {
+            sim,
+            clock,
+            core,
+            api: format!("http://{address}"),
+            anna,
+            boris,
+            announced,
+            settings: all,
+            running: Some(running),
+            dir,
+        };
         world.ready().await?;
         Ok(world)
     }
@@ -113,7 +132,10 @@ impl World {
     /// Somebody writes in his private chat and gets a new message that holds `expected`.
     pub async fn ask(&self, user: &User, text: &str, expected: &str) -> BotMessage {
         let said = self.sim.say(user, user, text);
-        self.sim.wait(user, SOON, |message| message.message_id > said.message_id && message.plain.contains(expected)).await.unwrap()
+        self.sim
+            .wait(user, SOON, |message| message.message_id > said.message_id && message.plain.contains(expected))
+            .await
+            .unwrap()
     }
 
     /// The newest message of a chat that holds `expected`, also by an edit.
@@ -141,7 +163,10 @@ impl World {
         let picking = |message: &BotMessage| message.message_id == card.message_id && message.edits > 0;
         let services = self.sim.wait(&self.anna, SOON, picking).await.unwrap();
         self.tap(&self.anna, &services, unit).await;
-        self.sim.wait(&self.anna, SOON, |message| message.message_id > card.message_id && message.plain.contains(unit)).await.unwrap()
+        self.sim
+            .wait(&self.anna, SOON, |message| message.message_id > card.message_id && message.plain.contains(unit))
+            .await
+            .unwrap()
     }
 
     /// A server of Anna's, paired and with its first report.

@@ -161,10 +161,9 @@ story!(what_a_report_must_not_hold_is_refused_by_field_and_nothing_changes, |eng
             assert!(reply.problem().detail.starts_with(&format!("reports[0].{field}: ")), "{}", reply.problem().detail);
         }
     }
-    for body in [
-        json!({ "agent_version": "0.1.0", "reports": [] }),
-        json!({ "agent_version": "0.1.0", "reports": vec![honest(); 129] }),
-    ] {
+    for body in
+        [json!({ "agent_version": "0.1.0", "reports": [] }), json!({ "agent_version": "0.1.0", "reports": vec![honest(); 129] })]
+    {
         assert_eq!(agent.post("/agent/v1/reports", &body).await.unwrap().status, 422);
     }
     // NaN has no JSON; an unknown field and the wrong type are no report of ours.
@@ -191,7 +190,9 @@ story!(a_hostile_host_does_not_break_the_card, |engine| {
     report.host.hostname = "<b>web</b>&amp;\u{202e}evil".to_owned();
     report.host.os = "🐧".repeat(60);
     report.disks = (0..limits::DISKS).map(|n| disk(&format!("/<i>{n}</i>/{}", "ü".repeat(400)), 95, 5)).collect();
-    report.services = (0..limits::SERVICES).map(|n| service(&format!("<a href='x'>{n}-{}.service", "z".repeat(200)), "failed", "failed")).collect();
+    report.services = (0..limits::SERVICES)
+        .map(|n| service(&format!("<a href='x'>{n}-{}.service", "z".repeat(200)), "failed", "failed"))
+        .collect();
     agent.send_report(&report).await.unwrap();
     // The stand-in refuses broken HTML and over-long texts as Telegram does.
     let card = world.ask(&world.anna, "/status", "online").await;
@@ -267,7 +268,9 @@ story!(two_hosts_with_one_key_are_noticed_and_commands_stop, |engine| {
     world.see(&world.anna, "suspended").await;
     let card = world.ask(&world.anna, "/status", "online").await;
     assert!(card.plain.contains("suspended"), "{}", card.plain);
-    assert!(card.button("Restart").is_none() || !world.tap(&world.anna, &card, "Restart").await.text.unwrap_or_default().is_empty());
+    assert!(
+        card.button("Restart").is_none() || !world.tap(&world.anna, &card, "Restart").await.text.unwrap_or_default().is_empty()
+    );
 });
 
 story!(bodies_over_a_mebibyte_and_bodies_that_do_not_come_are_refused, |engine| {
@@ -285,7 +288,8 @@ story!(bodies_over_a_mebibyte_and_bodies_that_do_not_come_are_refused, |engine| 
     );
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut answer = vec![0; 4096];
-    let read = tokio::time::timeout(std::time::Duration::from_secs(20), stream.read(&mut answer)).await.expect("an answer").unwrap();
+    let read =
+        tokio::time::timeout(std::time::Duration::from_secs(20), stream.read(&mut answer)).await.expect("an answer").unwrap();
     assert!(String::from_utf8_lossy(&answer[..read]).starts_with("HTTP/1.1 408"), "{}", String::from_utf8_lossy(&answer[..read]));
 });
 

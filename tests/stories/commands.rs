@@ -33,7 +33,8 @@ story!(each_refusal_of_the_host_is_told_with_its_fix, |engine| {
         let question = world.restart_question("nginx.service").await;
         world.tap(&world.anna, &question, "Restart").await;
         let command = agent.command().await.unwrap();
-        let outcome = Outcome { result: OutcomeKind::Rejected, reason: Some(reason), detail: String::new(), at: world.clock.now() };
+        let outcome =
+            Outcome { result: OutcomeKind::Rejected, reason: Some(reason), detail: String::new(), at: world.clock.now() };
         let reply = agent.post(&format!("/agent/v1/commands/{}/outcome", command.jti), &outcome).await.unwrap();
         assert_eq!(reply.status, 204);
         let told = world.see(&world.anna, said).await;

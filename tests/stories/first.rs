@@ -39,7 +39,8 @@ story!(a_server_is_paired_and_its_first_card_comes, |engine| {
     }
     let list = world.ask(&world.anna, "/servers", "Servers").await;
     world.tap(&world.anna, &list, "web-1").await;
-    let newer = |message: &osm_telegram_sim::BotMessage| message.message_id > list.message_id && message.plain.contains("Figures of");
+    let newer =
+        |message: &osm_telegram_sim::BotMessage| message.message_id > list.message_id && message.plain.contains("Figures of");
     world.sim.wait(&world.anna, SOON, newer).await.unwrap();
 });
 
@@ -52,7 +53,10 @@ story!(a_service_is_restarted_from_the_card, |engine| {
     let command = agent.command().await.unwrap();
     assert_eq!(command.action, Action::RestartService { unit: "nginx.service".to_owned() });
     assert_eq!(command.exp - command.iat, 120_000);
-    assert_eq!(agent.finish(&command.jti, OutcomeKind::Succeeded, "nginx.service is active (running)").await.unwrap().status, 204);
+    assert_eq!(
+        agent.finish(&command.jti, OutcomeKind::Succeeded, "nginx.service is active (running)").await.unwrap().status,
+        204
+    );
     let done = world.see(&world.anna, "The host says: nginx.service is active (running)").await;
     assert_eq!(done.message_id, question.message_id, "the message that asked shows the result");
 
@@ -104,7 +108,11 @@ story!(an_agent_that_unpairs_tells_the_chat, |engine| {
     let world = World::new(engine).await;
     let agent = world.paired("web-1").await;
     assert_eq!(agent.request("POST", "/agent/v1/unpair", None, b"").await.unwrap().status, 204);
-    world.sim.wait(&world.anna, SOON, |message| message.plain.contains("web-1") && message.plain.contains("unpaired")).await.unwrap();
+    world
+        .sim
+        .wait(&world.anna, SOON, |message| message.plain.contains("web-1") && message.plain.contains("unpaired"))
+        .await
+        .unwrap();
 });
 
 story!(a_lost_answer_to_a_pairing_can_be_had_again_and_a_repaired_host_stays_the_same_server, |engine| {

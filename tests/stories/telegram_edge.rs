@@ -239,12 +239,17 @@ story!(the_claim_link_makes_the_first_who_uses_it_the_owner, |engine| {
 });
 
 story!(updates_come_by_polling_too_and_survive_a_restart, |engine| {
-    let mut world = World::with(engine, Options::default(), &[("OSM_ALLOWED_USERS", "1001"), ("OSM_TELEGRAM_MODE", "polling")]).await;
+    let mut world =
+        World::with(engine, Options::default(), &[("OSM_ALLOWED_USERS", "1001"), ("OSM_TELEGRAM_MODE", "polling")]).await;
     world.ask(&world.anna, "/start", "Online Server Monitor").await;
     world.stop().await.unwrap();
     let said = world.sim.say(&world.anna, &world.anna, "/help");
     world.start().await.unwrap();
-    world.sim.wait(ANNA, SOON * 4, |message| message.message_id > said.message_id && message.plain.contains("/servers")).await.unwrap();
+    world
+        .sim
+        .wait(ANNA, SOON * 4, |message| message.message_id > said.message_id && message.plain.contains("/servers"))
+        .await
+        .unwrap();
     let answers = world.sim.messages(ANNA).iter().filter(|message| message.plain.contains("Nothing is paired")).count();
     assert_eq!(answers, 1, "what was handled before the restart is not handled again");
 });

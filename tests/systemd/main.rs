@@ -1,7 +1,11 @@
 //! Stories on a booted Debian, with real systemd, D-Bus and polkit. Run as root, see `osm_tests::machine`.
 
+mod crash;
 mod harness;
+mod installed;
+mod outage;
 mod polkit;
+mod restart;
 
 use std::path::Path;
 

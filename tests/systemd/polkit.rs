@@ -1,14 +1,16 @@
-//! What the polkit rule lets the agent's account do: restart the listed units. The account is tried as a thief
-//! would have it, running any program, both from a shell and from inside the agent's own unit.
+//! What the polkit rule that `osm-agent policy apply` writes lets the agent's account do: restart the listed units. The
+//! account is tried as a thief would have it, running any program, both from a shell and from inside the agent's own unit.
 
 use std::time::Duration;
 
 use anyhow::Result;
 use osm_tests::machine::{Machine, Output};
 
-use crate::web_server;
+use crate::{
+    installed::{NGINX, install_policy, listed},
+    web_server,
+};
 
-const RULE: &str = include_str!("50-osm-agent.rules");
 const BUSCTL: [&str; 5] =
     ["busctl", "call", "org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager"];
 const OTHER_UNIT: &str = "[Service]\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n";
@@ -131,11 +133,10 @@ fn main_pid(machine: &Machine, unit: &str) -> Result<String> {
 /// A web server with the agent's account, the rule that grants it nginx, and a unit that is not granted.
 fn granted(suite: &str) -> Result<Machine> {
     let machine = web_server(suite, "polkit")?;
-    machine.write("/etc/polkit-1/rules.d/50-osm-agent.rules", RULE, 0o644, "root")?;
-    machine.write("/usr/lib/sysusers.d/osm-agent.conf", "u osm-agent - \"Online Server Monitor\"\n", 0o644, "root")?;
-    machine.ok(&["systemd-sysusers"])?;
     machine.write("/etc/systemd/system/other.service", OTHER_UNIT, 0o644, "root")?;
-    machine.ok(&["systemctl", "daemon-reload"])?;
+    install_policy(&machine)?;
     machine.ok(&["systemctl", "start", "other.service"])?;
+    machine.ok(&["systemctl", "start", "osm-agent-policy.service"])?;
+    assert_eq!(listed(&machine)?, [NGINX], "the unit that nobody enabled is no service of this server");
     Ok(machine)
 }

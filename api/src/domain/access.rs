@@ -42,9 +42,8 @@ pub fn required(intent: &Intent) -> Role {
         Intent::AddServer { .. } | Intent::PairingSteps { .. } | Intent::RemoveServer { .. } | Intent::AskRemove { .. } => {
             Role::Manager
         }
-        Intent::AskRestart { .. } | Intent::Services { .. } => Role::Operator,
-        // A confirmation names what it confirms; the use case looks the role up again for that.
-        Intent::Confirm { .. } | Intent::Decline { .. } => Role::Operator,
+        // What a confirmation confirms may ask for more: the use case looks.
+        Intent::AskRestart { .. } | Intent::Services { .. } | Intent::Confirm { .. } | Intent::Decline { .. } => Role::Operator,
         Intent::Start { .. }
         | Intent::Help
         | Intent::Servers { .. }

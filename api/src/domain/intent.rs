@@ -38,7 +38,7 @@ pub struct Actor {
 }
 
 impl Actor {
-    /// The id under which anonymous group administrators write (@GroupAnonymousBot).
+    /// The id under which anonymous group administrators write (`@GroupAnonymousBot`).
     pub const ANONYMOUS_ADMIN: i64 = 1_087_968_824;
 }
 
@@ -54,37 +54,71 @@ pub struct Tap {
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum Intent {
     /// `/start`, with the claim code of `t.me/BOT?start=CODE` where there is one.
-    Start { code: Option<String> },
+    Start {
+        code: Option<String>,
+    },
     Help,
     /// `/add_server [name]`, or the button.
-    AddServer { name: Option<String> },
+    AddServer {
+        name: Option<String>,
+    },
     /// The buttons of the pairing message: show the steps for one family of distributions.
-    PairingSteps { pairing_id: String, family: Family },
-    Servers { page: u32 },
+    PairingSteps {
+        pairing_id: String,
+        family: Family,
+    },
+    Servers {
+        page: u32,
+    },
     /// `/status [name]`, `/server_status [name]`.
-    Status { name: Option<String> },
+    Status {
+        name: Option<String>,
+    },
     /// A server's button in a list: its card as a new message.
-    ShowServer { server_id: String },
+    ShowServer {
+        server_id: String,
+    },
     /// A card's own buttons: show it again in place.
-    Refresh { server_id: String, page: u32 },
+    Refresh {
+        server_id: String,
+        page: u32,
+    },
     /// The services of a server, to pick one to restart, in place.
-    Services { server_id: String, page: u32 },
+    Services {
+        server_id: String,
+        page: u32,
+    },
     /// Restart a unit: asks to confirm. `unit` is [`crate::domain::server::unit_tag`] of its name, since a button holds 64 bytes.
-    AskRestart { server_id: String, unit: String },
+    AskRestart {
+        server_id: String,
+        unit: String,
+    },
     /// `/remove_server [name]`.
-    RemoveServer { name: Option<String> },
+    RemoveServer {
+        name: Option<String>,
+    },
     /// A server's button in the list of `/remove_server`: asks to confirm.
-    AskRemove { server_id: String },
-    Confirm { confirmation_id: String },
-    Decline { confirmation_id: String },
+    AskRemove {
+        server_id: String,
+    },
+    Confirm {
+        confirmation_id: String,
+    },
+    Decline {
+        confirmation_id: String,
+    },
     /// A button of an older version, or one that was tampered with.
     StaleButton,
     /// A command that the bot does not know.
     UnknownCommand,
     /// The bot was blocked or removed from the chat (`false`), or may write again (`true`).
-    Reachable { reachable: bool },
+    Reachable {
+        reachable: bool,
+    },
     /// The group became a supergroup with another id.
-    Migrated { to: i64 },
+    Migrated {
+        to: i64,
+    },
 }
 
 /// Which steps the pairing message shows.

@@ -10,42 +10,77 @@ use crate::domain::intent::Family;
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum Notice {
     /// The answer to `/start`; `claimed`: this person just became the owner.
-    Welcome { claimed: bool },
+    Welcome {
+        claimed: bool,
+    },
     /// To those who may not use the bot.
     PrivateBot,
     Help,
     /// The message that carries a pairing token while that is open.
-    Pairing { pairing_id: String, family: Family },
+    Pairing {
+        pairing_id: String,
+        family: Family,
+    },
     /// In a group: the pairing message went to the asker's private chat.
-    PairingSentPrivately { name: String },
+    PairingSentPrivately {
+        name: String,
+    },
     /// In a group: the asker has never written to the bot, which therefore cannot write to him.
     PairingNeedsPrivateChat,
     /// A server was paired.
-    Paired { server_id: String },
+    Paired {
+        server_id: String,
+    },
     /// Reports come from two hosts in turn: one is a clone. Commands are suspended.
-    Cloned { server_id: String },
+    Cloned {
+        server_id: String,
+    },
     /// The agent was unpaired on the host.
-    Unpaired { name: String },
-    Servers { page: u32 },
+    Unpaired {
+        name: String,
+    },
+    Servers {
+        page: u32,
+    },
     /// A server's card.
-    Status { server_id: String, page: u32 },
+    Status {
+        server_id: String,
+        page: u32,
+    },
     /// The units that can be restarted.
-    Services { server_id: String, page: u32 },
+    Services {
+        server_id: String,
+        page: u32,
+    },
     /// A name is missing or matches several servers: buttons to choose from.
-    Choose { purpose: Purpose },
-    NoSuchServer { name: String },
+    Choose {
+        purpose: Purpose,
+    },
+    NoSuchServer {
+        name: String,
+    },
     /// "Really?", with the two buttons.
-    Confirmation { confirmation_id: String },
+    Confirmation {
+        confirmation_id: String,
+    },
     /// A command's course, from queued to its result.
-    Command { command_id: String },
-    Removed { name: String },
+    Command {
+        command_id: String,
+    },
+    Removed {
+        name: String,
+    },
     /// The person's role does not allow it.
     NotAllowed,
     /// A limit of this backend; says which.
-    LimitReached { limit: Limit },
+    LimitReached {
+        limit: Limit,
+    },
     UnknownCommand,
     /// An update that crashed the backend three times was set aside.
-    SetAside { update_id: i64 },
+    SetAside {
+        update_id: i64,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -42,7 +42,9 @@ pub enum Presence {
     Waiting,
     Online,
     /// Nothing heard for more than three intervals.
-    Stale { since: Millis },
+    Stale {
+        since: Millis,
+    },
 }
 
 impl Server {

@@ -13,29 +13,65 @@ use crate::domain::{
 #[derive(Clone, Debug, PartialEq)]
 pub enum View {
     /// `servers`: how many the chat has. `claimed`: this person just became the owner.
-    Welcome { servers: i64, claimed: bool },
+    Welcome {
+        servers: i64,
+        claimed: bool,
+    },
     PrivateBot,
     Help,
     Pairing(Pairing),
-    PairingSentPrivately { name: String },
+    PairingSentPrivately {
+        name: String,
+    },
     /// `link`: `https://t.me/BOT?start=…`
-    PairingNeedsPrivateChat { link: String },
-    Paired { server: Server },
-    Cloned { server: Server },
-    Unpaired { name: String },
-    Servers { servers: Vec<Server>, page: u32, pages: u32 },
-    Status { server: Server, page: u32 },
+    PairingNeedsPrivateChat {
+        link: String,
+    },
+    Paired {
+        server: Server,
+    },
+    Cloned {
+        server: Server,
+    },
+    Unpaired {
+        name: String,
+    },
+    Servers {
+        servers: Vec<Server>,
+        page: u32,
+        pages: u32,
+    },
+    Status {
+        server: Server,
+        page: u32,
+    },
     /// One page of the units that can be restarted.
-    Services { server: Server, services: Vec<Service>, page: u32, pages: u32 },
-    Choose { purpose: Purpose, servers: Vec<Server> },
-    NoSuchServer { name: String },
+    Services {
+        server: Server,
+        services: Vec<Service>,
+        page: u32,
+        pages: u32,
+    },
+    Choose {
+        purpose: Purpose,
+        servers: Vec<Server>,
+    },
+    NoSuchServer {
+        name: String,
+    },
     Confirmation(Confirmation),
     Command(Command),
-    Removed { name: String },
+    Removed {
+        name: String,
+    },
     NotAllowed,
-    LimitReached { limit: Limit },
+    LimitReached {
+        limit: Limit,
+    },
     UnknownCommand,
-    SetAside { update_id: i64 },
+    SetAside {
+        update_id: i64,
+    },
     /// What the message was about is gone (a removed server).
     Gone,
 }
@@ -54,8 +90,13 @@ pub struct Pairing {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PairingState {
     /// The token may be used until `until`.
-    Open { token: String, until: Millis },
-    Used { server_name: String },
+    Open {
+        token: String,
+        until: Millis,
+    },
+    Used {
+        server_name: String,
+    },
     Expired,
 }
 

@@ -58,10 +58,7 @@ impl AgentApi {
         http.batches.take(caller.server_id.clone()).map_err(|retry_after_s| Refusal::TooMany { retry_after_s })?;
         let now = core.clock.now();
         batch.validate(now).map_err(|invalid| Refusal::Invalid(invalid.to_string()))?;
-        http
-            .reports
-            .submit(Submission { server_id: caller.server_id, batch, address: caller.address, received_at: now })
-            .await?;
+        http.reports.submit(Submission { server_id: caller.server_id, batch, address: caller.address, received_at: now }).await?;
         Ok(Json(Receipt { now: core.clock.now(), key_set_version: core.keys.trusted.version }))
     }
 
@@ -69,7 +66,13 @@ impl AgentApi {
     ///
     /// Signed command envelopes (DSSE) with a seq above `after`, in order; empty when `wait` seconds (0 to 50) passed without one.
     #[oai(path = "/commands", method = "get", operation_id = "commands")]
-    async fn commands(&self, http: Data<&Arc<Http>>, request: Signed, wait: Query<Option<u64>>, after: Query<Option<i64>>) -> Result<Json<Commands>> {
+    async fn commands(
+        &self,
+        http: Data<&Arc<Http>>,
+        request: Signed,
+        wait: Query<Option<u64>>,
+        after: Query<Option<i64>>,
+    ) -> Result<Json<Commands>> {
         let server_id = request.0.server_id;
         let deadline = Instant::now() + Duration::from_secs(wait.0.unwrap_or(0).min(WAIT_MAX));
         let poll = http.core.store.hub.poll(&server_id);
@@ -104,6 +107,7 @@ impl AgentApi {
     ///
     /// Which keys sign commands: a DSSE envelope signed by the root key that the pairing token pinned.
     #[oai(path = "/keys", method = "get", operation_id = "keys")]
+    #[expect(clippy::unused_async, reason = "a handler of poem-openapi is async")]
     async fn keys(&self, http: Data<&Arc<Http>>, _request: Signed) -> Result<Json<Envelope>> {
         Ok(Json(http.core.keys.key_set.clone()))
     }
@@ -139,7 +143,10 @@ impl ApiResponse for Error {
         let problem = || vec![MetaMediaType { content_type: "application/problem+json", schema: Problem::schema_ref() }];
         let responses = [
             (400, "The body is not JSON of the expected shape."),
-            (401, "The signature is missing, not of this profile, does not hold, or its time is off (type clock-skew, with `now`)."),
+            (
+                401,
+                "The signature is missing, not of this profile, does not hold, or its time is off (type clock-skew, with `now`).",
+            ),
             (403, "The pairing token is wrong, used or expired."),
             (404, "No such command for this server."),
             (408, "The body did not arrive within 15 s."),

@@ -180,7 +180,8 @@ async fn read_body(body: &mut RequestBody) -> Result<Vec<u8>> {
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
-    Ok(serde_json::from_slice(bytes).map_err(|error| Refusal::Malformed(format!("the body is not what is expected here: {error}")))?)
+    Ok(serde_json::from_slice(bytes)
+        .map_err(|error| Refusal::Malformed(format!("the body is not what is expected here: {error}")))?)
 }
 
 fn http(request: &Request) -> Result<&Http> {

@@ -14,7 +14,7 @@ use crate::{
 const ROLE: &str = "housekeeper";
 const LEASE: i64 = 15 * SECOND;
 const EVERY: Duration = Duration::from_secs(1);
-const PRUNE_EVERY: Duration = Duration::from_secs(600);
+const PRUNE_EVERY: Duration = Duration::from_mins(10);
 
 /// How long raw figures are kept: longer than an agent's spool reaches back.
 const KEEP_FIGURES: Millis = 7 * DAY;
@@ -47,7 +47,9 @@ async fn sweep(core: &Core) -> store::Result<()> {
     let now = core.clock.now();
     // A look first: an idle backend writes nothing.
     let mut tx = core.store.read().await?;
-    let due = commands::any_due(&mut tx, now).await? || confirmations::any_due(&mut tx, now).await? || pairings::any_dead(&mut tx, now).await?;
+    let due = commands::any_due(&mut tx, now).await?
+        || confirmations::any_due(&mut tx, now).await?
+        || pairings::any_dead(&mut tx, now).await?;
     drop(tx);
     if !due {
         return Ok(());

@@ -39,8 +39,10 @@ pub async fn set_reachable(tx: &mut Tx, id: i64, reachable: bool) -> Result<()> 
 
 /// Whether a stranger is to be told that this is a private bot: once in `every`.
 pub async fn may_refuse(tx: &mut Tx, id: i64, every: Millis, now: Millis) -> Result<bool> {
-    let done = execute!(tx, sqlx::query("UPDATE chats SET refused_at = $2 WHERE id = $1 AND refused_at <= $3")
-        .bind(id).bind(now).bind(now - every))?;
+    let done = execute!(
+        tx,
+        sqlx::query("UPDATE chats SET refused_at = $2 WHERE id = $1 AND refused_at <= $3").bind(id).bind(now).bind(now - every)
+    )?;
     Ok(done == 1)
 }
 

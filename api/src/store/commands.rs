@@ -83,7 +83,8 @@ pub async fn hand_out(tx: &mut Tx, server_id: &str, after: i64, now: Millis) -> 
     rows.sort_by_key(|row| row.seq);
     let mut handed_out = Vec::with_capacity(rows.len());
     for row in rows {
-        let moved = row.open.state() != Some(State::Queued) || transition(tx, &row.open.id, State::Queued, State::Delivered, None).await?;
+        let moved = row.open.state() != Some(State::Queued)
+            || transition(tx, &row.open.id, State::Queued, State::Delivered, None).await?;
         if moved {
             handed_out.push((row.open, from_json("envelope", &row.envelope)?));
         }
@@ -101,9 +102,16 @@ pub struct Finish<'a> {
 /// Moves a command from one state to another, once: false when it was no longer in the first.
 pub async fn transition(tx: &mut Tx, id: &str, from: State, to: State, finish: Option<Finish<'_>>) -> Result<bool> {
     let (reason, detail, at) = finish.map_or((None, "", None), |finish| (finish.reason, finish.detail, Some(finish.at)));
-    let done = execute!(tx, sqlx::query(
-        "UPDATE commands SET state = $3, reason = $4, detail = $5, finished_at = $6 WHERE id = $1 AND state = $2")
-        .bind(id).bind(from.as_str()).bind(to.as_str()).bind(reason).bind(detail).bind(at))?;
+    let done = execute!(
+        tx,
+        sqlx::query("UPDATE commands SET state = $3, reason = $4, detail = $5, finished_at = $6 WHERE id = $1 AND state = $2")
+            .bind(id)
+            .bind(from.as_str())
+            .bind(to.as_str())
+            .bind(reason)
+            .bind(detail)
+            .bind(at)
+    )?;
     Ok(done == 1)
 }
 
@@ -159,7 +167,9 @@ pub async fn get(tx: &mut Tx, chat_id: i64, id: &str) -> Result<Option<Command>>
 }
 
 pub async fn prune(tx: &mut Tx, before: Millis) -> Result<()> {
-    execute!(tx, sqlx::query("DELETE FROM commands WHERE created_at < $1 AND state NOT IN ('queued', 'delivered')")
-        .bind(before))?;
+    execute!(
+        tx,
+        sqlx::query("DELETE FROM commands WHERE created_at < $1 AND state NOT IN ('queued', 'delivered')").bind(before)
+    )?;
     Ok(())
 }

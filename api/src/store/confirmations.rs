@@ -44,12 +44,22 @@ struct Row {
 }
 
 pub async fn insert(tx: &mut Tx, confirmation: &Confirmation) -> Result<()> {
-    execute!(tx, sqlx::query(
-        "INSERT INTO confirmations (id, chat_id, user_id, actor_name, server_id, asks, expires_at, state, message_id)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)")
-        .bind(&confirmation.id).bind(confirmation.chat_id).bind(confirmation.user_id).bind(&confirmation.actor_name)
-        .bind(&confirmation.server_id).bind(to_json(&confirmation.asks)).bind(confirmation.expires_at).bind(&confirmation.state)
-        .bind(&confirmation.message_id))?;
+    execute!(
+        tx,
+        sqlx::query(
+            "INSERT INTO confirmations (id, chat_id, user_id, actor_name, server_id, asks, expires_at, state, message_id)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+        )
+        .bind(&confirmation.id)
+        .bind(confirmation.chat_id)
+        .bind(confirmation.user_id)
+        .bind(&confirmation.actor_name)
+        .bind(&confirmation.server_id)
+        .bind(to_json(&confirmation.asks))
+        .bind(confirmation.expires_at)
+        .bind(&confirmation.state)
+        .bind(&confirmation.message_id)
+    )?;
     Ok(())
 }
 
@@ -76,8 +86,8 @@ pub async fn get(tx: &mut Tx, chat_id: i64, id: &str) -> Result<Option<Confirmat
 
 /// Answers an open question once: false when it was answered before.
 pub async fn answer(tx: &mut Tx, id: &str, state: &str) -> Result<bool> {
-    let done = execute!(tx, sqlx::query("UPDATE confirmations SET state = $2 WHERE id = $1 AND state = 'open'")
-        .bind(id).bind(state))?;
+    let done =
+        execute!(tx, sqlx::query("UPDATE confirmations SET state = $2 WHERE id = $1 AND state = 'open'").bind(id).bind(state))?;
     Ok(done == 1)
 }
 

@@ -5,11 +5,18 @@ use crate::domain::Millis;
 
 /// Gains or keeps a role until `until`; whether this instance has it.
 pub async fn hold(tx: &mut Tx, role: &str, holder: &str, now: Millis, until: Millis) -> Result<bool> {
-    let done = execute!(tx, sqlx::query(
-        "INSERT INTO leases (role, holder, expires_at) VALUES ($1, $2, $4)
+    let done = execute!(
+        tx,
+        sqlx::query(
+            "INSERT INTO leases (role, holder, expires_at) VALUES ($1, $2, $4)
          ON CONFLICT (role) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
-         WHERE leases.holder = excluded.holder OR leases.expires_at <= $3")
-        .bind(role).bind(holder).bind(now).bind(until))?;
+         WHERE leases.holder = excluded.holder OR leases.expires_at <= $3"
+        )
+        .bind(role)
+        .bind(holder)
+        .bind(now)
+        .bind(until)
+    )?;
     Ok(done == 1)
 }
 

@@ -4,8 +4,14 @@ use super::{Result, Tx, execute, on};
 use crate::domain::Millis;
 
 pub async fn insert(tx: &mut Tx, id: &str, chat_id: i64, telegram_id: Option<i32>, now: Millis) -> Result<()> {
-    execute!(tx, sqlx::query("INSERT INTO messages (id, chat_id, telegram_id, created_at) VALUES ($1, $2, $3, $4)")
-        .bind(id).bind(chat_id).bind(telegram_id.map(i64::from)).bind(now))?;
+    execute!(
+        tx,
+        sqlx::query("INSERT INTO messages (id, chat_id, telegram_id, created_at) VALUES ($1, $2, $3, $4)")
+            .bind(id)
+            .bind(chat_id)
+            .bind(telegram_id.map(i64::from))
+            .bind(now)
+    )?;
     Ok(())
 }
 
@@ -21,8 +27,7 @@ pub async fn telegram_id(tx: &mut Tx, id: &str) -> Result<Option<i32>> {
 }
 
 pub async fn set_telegram_id(tx: &mut Tx, id: &str, telegram_id: Option<i32>) -> Result<()> {
-    execute!(tx, sqlx::query("UPDATE messages SET telegram_id = $2 WHERE id = $1")
-        .bind(id).bind(telegram_id.map(i64::from)))?;
+    execute!(tx, sqlx::query("UPDATE messages SET telegram_id = $2 WHERE id = $1").bind(id).bind(telegram_id.map(i64::from)))?;
     Ok(())
 }
 

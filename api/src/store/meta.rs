@@ -12,22 +12,27 @@ pub async fn get(tx: &mut Tx, key: &str) -> Result<Option<String>> {
 }
 
 pub async fn set(tx: &mut Tx, key: &str, value: &str) -> Result<()> {
-    execute!(tx, sqlx::query("INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value")
-        .bind(key).bind(value))?;
+    execute!(
+        tx,
+        sqlx::query("INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value")
+            .bind(key)
+            .bind(value)
+    )?;
     Ok(())
 }
 
 /// Sets it unless it is set; whether it was.
 pub async fn set_once(tx: &mut Tx, key: &str, value: &str) -> Result<bool> {
-    let done = execute!(tx, sqlx::query("INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING")
-        .bind(key).bind(value))?;
+    let done = execute!(
+        tx,
+        sqlx::query("INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING").bind(key).bind(value)
+    )?;
     Ok(done == 1)
 }
 
 /// Deletes it if it has this value; whether it had.
 pub async fn take(tx: &mut Tx, key: &str, value: &str) -> Result<bool> {
-    let done = execute!(tx, sqlx::query("DELETE FROM meta WHERE key = $1 AND value = $2")
-        .bind(key).bind(value))?;
+    let done = execute!(tx, sqlx::query("DELETE FROM meta WHERE key = $1 AND value = $2").bind(key).bind(value))?;
     Ok(done == 1)
 }
 

@@ -68,7 +68,10 @@ pub struct Store {
 #[derive(Clone)]
 enum Pool {
     /// SQLite has one writer: a pool of one connection makes writers queue here, in order, instead of polling for the lock.
-    Sqlite { read: SqlitePool, write: SqlitePool },
+    Sqlite {
+        read: SqlitePool,
+        write: SqlitePool,
+    },
     Postgres(PgPool),
 }
 
@@ -103,7 +106,8 @@ impl Store {
             Pool::Sqlite { read, write }
         } else {
             let options = PgConnectOptions::from_str(url)?;
-            let pool = PgPoolOptions::new().max_connections(16).acquire_timeout(Duration::from_secs(10)).connect_with(options).await?;
+            let pool =
+                PgPoolOptions::new().max_connections(16).acquire_timeout(Duration::from_secs(10)).connect_with(options).await?;
             sqlx::migrate!().run(&pool).await?;
             wake::listen(pool.clone(), hub.clone());
             Pool::Postgres(pool)

@@ -38,21 +38,39 @@ pub async fn push_notice(
     urgency: Urgency,
     now: Millis,
 ) -> Result<()> {
-    execute!(tx, sqlx::query(
-        "INSERT INTO outbox (id, chat_id, message_id, content, urgency, version, attempts, created_at)
+    execute!(
+        tx,
+        sqlx::query(
+            "INSERT INTO outbox (id, chat_id, message_id, content, urgency, version, attempts, created_at)
          VALUES ($1, $2, $3, $4, $5, 0, 0, $6)
          ON CONFLICT (message_id) DO UPDATE SET content = excluded.content, version = outbox.version + 1,
-             urgency = CASE WHEN excluded.urgency < outbox.urgency THEN excluded.urgency ELSE outbox.urgency END")
-        .bind(id).bind(chat_id).bind(message_id).bind(to_json(&Content::Notice(notice.clone()))).bind(urgency as i16).bind(now))?;
+             urgency = CASE WHEN excluded.urgency < outbox.urgency THEN excluded.urgency ELSE outbox.urgency END"
+        )
+        .bind(id)
+        .bind(chat_id)
+        .bind(message_id)
+        .bind(to_json(&Content::Notice(notice.clone())))
+        .bind(urgency as i16)
+        .bind(now)
+    )?;
     tx.wake(Wake::Outbox);
     Ok(())
 }
 
 pub async fn push_toast(tx: &mut Tx, id: &str, chat_id: i64, callback_id: &str, toast: Toast, now: Millis) -> Result<()> {
-    execute!(tx, sqlx::query(
-        "INSERT INTO outbox (id, chat_id, callback_id, content, urgency, version, attempts, created_at)
-         VALUES ($1, $2, $3, $4, $5, 0, 0, $6)")
-        .bind(id).bind(chat_id).bind(callback_id).bind(to_json(&Content::Toast(toast))).bind(Urgency::Tap as i16).bind(now))?;
+    execute!(
+        tx,
+        sqlx::query(
+            "INSERT INTO outbox (id, chat_id, callback_id, content, urgency, version, attempts, created_at)
+         VALUES ($1, $2, $3, $4, $5, 0, 0, $6)"
+        )
+        .bind(id)
+        .bind(chat_id)
+        .bind(callback_id)
+        .bind(to_json(&Content::Toast(toast)))
+        .bind(Urgency::Tap as i16)
+        .bind(now)
+    )?;
     tx.wake(Wake::Outbox);
     Ok(())
 }
@@ -78,15 +96,15 @@ pub async fn due(tx: &mut Tx, limit: i64) -> Result<Vec<Entry>> {
          ORDER BY o.urgency, o.id LIMIT $1")
         .bind(limit).fetch_all(conn).await)?;
     let readable = rows.into_iter().map(|row| Entry {
-                content: from_json("content", &row.content).ok(),
-                id: row.id,
-                chat_id: row.chat_id,
-                message_id: row.message_id,
-                callback_id: row.callback_id,
-                version: row.version,
-                attempts: row.attempts,
-                created_at: row.created_at,
-            });
+        content: from_json("content", &row.content).ok(),
+        id: row.id,
+        chat_id: row.chat_id,
+        message_id: row.message_id,
+        callback_id: row.callback_id,
+        version: row.version,
+        attempts: row.attempts,
+        created_at: row.created_at,
+    });
     Ok(readable.collect())
 }
 

@@ -27,11 +27,21 @@ pub struct New<'a> {
 }
 
 pub async fn insert(tx: &mut Tx, pairing: &New<'_>) -> Result<()> {
-    execute!(tx, sqlx::query(
-        "INSERT INTO pairings (id, chat_id, user_id, name, token_hash, created_at, expires_at, message_id, message_open)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, TRUE)")
-        .bind(pairing.id).bind(pairing.chat_id).bind(pairing.user_id).bind(pairing.name).bind(pairing.token_hash)
-        .bind(pairing.created_at).bind(pairing.expires_at).bind(pairing.message_id))?;
+    execute!(
+        tx,
+        sqlx::query(
+            "INSERT INTO pairings (id, chat_id, user_id, name, token_hash, created_at, expires_at, message_id, message_open)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, TRUE)"
+        )
+        .bind(pairing.id)
+        .bind(pairing.chat_id)
+        .bind(pairing.user_id)
+        .bind(pairing.name)
+        .bind(pairing.token_hash)
+        .bind(pairing.created_at)
+        .bind(pairing.expires_at)
+        .bind(pairing.message_id)
+    )?;
     Ok(())
 }
 

@@ -100,7 +100,8 @@ pub async fn put_figures(tx: &mut Tx, figures: &[Figures]) -> Result<()> {
 
 /// Deletes a small step of what is older; whether there may be more.
 pub async fn prune(tx: &mut Tx, before: Millis, step: i64) -> Result<bool> {
-    let done = execute!(tx, sqlx::query(
+    let done =
+        execute!(tx, sqlx::query(
         "DELETE FROM reports WHERE at < $1 AND (server_id, at) IN (SELECT server_id, at FROM reports WHERE at < $1 LIMIT $2)")
         .bind(before).bind(step))?;
     Ok(i64::try_from(done).unwrap_or_default() == step)

@@ -48,11 +48,22 @@ pub async fn was_removed(tx: &mut Tx, key_id: &str) -> Result<bool> {
 }
 
 pub async fn insert(tx: &mut Tx, server: &New<'_>) -> Result<()> {
-    execute!(tx, sqlx::query(
-        "INSERT INTO servers (id, chat_id, name, agent_key, key_id, machine, os, address, last_seq, suspended, paired_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, FALSE, $9)")
-        .bind(server.id).bind(server.chat_id).bind(server.name).bind(server.agent_key.to_string()).bind(server.agent_key.id())
-        .bind(server.machine).bind(server.os).bind(server.address).bind(server.paired_at))?;
+    execute!(
+        tx,
+        sqlx::query(
+            "INSERT INTO servers (id, chat_id, name, agent_key, key_id, machine, os, address, last_seq, suspended, paired_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, FALSE, $9)"
+        )
+        .bind(server.id)
+        .bind(server.chat_id)
+        .bind(server.name)
+        .bind(server.agent_key.to_string())
+        .bind(server.agent_key.id())
+        .bind(server.machine)
+        .bind(server.os)
+        .bind(server.address)
+        .bind(server.paired_at)
+    )?;
     Ok(())
 }
 
@@ -60,11 +71,22 @@ pub async fn insert(tx: &mut Tx, server: &New<'_>) -> Result<()> {
 /// may be a clone's.
 pub async fn replace(tx: &mut Tx, server: &New<'_>) -> Result<()> {
     execute!(tx, sqlx::query("DELETE FROM server_states WHERE server_id = $1").bind(server.id))?;
-    execute!(tx, sqlx::query(
-        "UPDATE servers SET chat_id = $2, name = $3, agent_key = $4, key_id = $5, machine = $6, os = $7, address = $8,
-             suspended = FALSE, paired_at = $9 WHERE id = $1")
-        .bind(server.id).bind(server.chat_id).bind(server.name).bind(server.agent_key.to_string()).bind(server.agent_key.id())
-        .bind(server.machine).bind(server.os).bind(server.address).bind(server.paired_at))?;
+    execute!(
+        tx,
+        sqlx::query(
+            "UPDATE servers SET chat_id = $2, name = $3, agent_key = $4, key_id = $5, machine = $6, os = $7, address = $8,
+             suspended = FALSE, paired_at = $9 WHERE id = $1"
+        )
+        .bind(server.id)
+        .bind(server.chat_id)
+        .bind(server.name)
+        .bind(server.agent_key.to_string())
+        .bind(server.agent_key.id())
+        .bind(server.machine)
+        .bind(server.os)
+        .bind(server.address)
+        .bind(server.paired_at)
+    )?;
     Ok(())
 }
 
@@ -80,8 +102,12 @@ pub async fn remove(tx: &mut Tx, chat_id: i64, id: &str, now: Millis) -> Result<
 
 /// Remembers a key that is no longer anybody's.
 pub async fn forget_key(tx: &mut Tx, key_id: &str, now: Millis) -> Result<()> {
-    execute!(tx, sqlx::query("INSERT INTO removed_keys (key_id, removed_at) VALUES ($1, $2) ON CONFLICT (key_id) DO NOTHING")
-        .bind(key_id).bind(now))?;
+    execute!(
+        tx,
+        sqlx::query("INSERT INTO removed_keys (key_id, removed_at) VALUES ($1, $2) ON CONFLICT (key_id) DO NOTHING")
+            .bind(key_id)
+            .bind(now)
+    )?;
     Ok(())
 }
 
@@ -93,8 +119,7 @@ pub async fn next_seq(tx: &mut Tx, id: &str, now: Millis) -> Result<Option<i64>>
 }
 
 pub async fn suspend(tx: &mut Tx, id: &str) -> Result<bool> {
-    let done = execute!(tx, sqlx::query("UPDATE servers SET suspended = TRUE WHERE id = $1 AND suspended = FALSE")
-        .bind(id))?;
+    let done = execute!(tx, sqlx::query("UPDATE servers SET suspended = TRUE WHERE id = $1 AND suspended = FALSE").bind(id))?;
     Ok(done == 1)
 }
 

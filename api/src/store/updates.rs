@@ -18,10 +18,17 @@ pub struct Claimed {
 
 /// Stores an update once; whether it was new.
 pub async fn insert(tx: &mut Tx, update_id: i64, request: &Request, now: Millis) -> Result<bool> {
-    let done = execute!(tx, sqlx::query(
-        "INSERT INTO updates (update_id, chat_id, request, state, attempts, claimed_until, received_at)
-         VALUES ($1, $2, $3, 'open', 0, 0, $4) ON CONFLICT (update_id) DO NOTHING")
-        .bind(update_id).bind(request.chat.id).bind(to_json(request)).bind(now))?;
+    let done = execute!(
+        tx,
+        sqlx::query(
+            "INSERT INTO updates (update_id, chat_id, request, state, attempts, claimed_until, received_at)
+         VALUES ($1, $2, $3, 'open', 0, 0, $4) ON CONFLICT (update_id) DO NOTHING"
+        )
+        .bind(update_id)
+        .bind(request.chat.id)
+        .bind(to_json(request))
+        .bind(now)
+    )?;
     tx.wake(Wake::Inbox);
     Ok(done == 1)
 }
@@ -54,9 +61,13 @@ pub async fn claim(tx: &mut Tx, now: Millis) -> Result<Option<Claimed>> {
 /// Ends an update and erases its payload. False when it is no longer this claim's.
 pub async fn finish(tx: &mut Tx, claimed: &Claimed, set_aside: bool) -> Result<bool> {
     let state = if set_aside { "set-aside" } else { "done" };
-    let done = execute!(tx, sqlx::query(
-        "UPDATE updates SET state = $3, request = NULL WHERE update_id = $1 AND state = 'open' AND attempts = $2")
-        .bind(claimed.update_id).bind(claimed.attempts).bind(state))?;
+    let done = execute!(
+        tx,
+        sqlx::query("UPDATE updates SET state = $3, request = NULL WHERE update_id = $1 AND state = 'open' AND attempts = $2")
+            .bind(claimed.update_id)
+            .bind(claimed.attempts)
+            .bind(state)
+    )?;
     Ok(done == 1)
 }
 

@@ -7,20 +7,18 @@ use teloxide::{
     ApiError, RequestError,
     net::default_reqwest_settings,
     payloads::{
-        AnswerCallbackQuerySetters, EditMessageTextSetters, GetUpdatesSetters, SendMessageSetters, SetMyCommandsSetters, SetWebhookSetters,
+        AnswerCallbackQuerySetters, EditMessageTextSetters, GetUpdatesSetters, SendMessageSetters, SetMyCommandsSetters,
+        SetWebhookSetters,
     },
     prelude::Requester,
     types::{
-        AllowedUpdate, BotCommand, BotCommandScope, CallbackQueryId, ChatId, ChatMemberKind, LinkPreviewOptions, MessageId, ParseMode, Update,
-        UserId,
+        AllowedUpdate, BotCommand, BotCommandScope, CallbackQueryId, ChatId, ChatMemberKind, LinkPreviewOptions, MessageId,
+        ParseMode, Update, UserId,
     },
 };
 use url::Url;
 
-use crate::{
-    config::Telegram,
-    telegram::cards::Rendered,
-};
+use crate::{config::Telegram, telegram::cards::Rendered};
 
 pub struct Bot {
     bot: teloxide::Bot,
@@ -183,5 +181,11 @@ fn allowed_updates() -> Vec<AllowedUpdate> {
 }
 
 fn no_preview() -> LinkPreviewOptions {
-    LinkPreviewOptions { is_disabled: true, url: None, prefer_small_media: false, prefer_large_media: false, show_above_text: false }
+    LinkPreviewOptions {
+        is_disabled: true,
+        url: None,
+        prefer_small_media: false,
+        prefer_large_media: false,
+        show_above_text: false,
+    }
 }

@@ -78,7 +78,8 @@ impl Budget {
 
     /// Telegram said 429: this chat waits; when a second chat is told so meanwhile, it is about the bot, and all wait.
     pub fn throttle(&mut self, chat_id: i64, wait: Duration, now: Instant) {
-        let another = self.chats.iter().any(|(id, chat)| *id != chat_id && chat.throttled && chat.paused.is_some_and(|until| until > now));
+        let another =
+            self.chats.iter().any(|(id, chat)| *id != chat_id && chat.throttled && chat.paused.is_some_and(|until| until > now));
         let chat = self.chat(chat_id, now);
         chat.paused = Some(now + wait);
         chat.throttled = true;

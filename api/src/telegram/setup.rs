@@ -31,7 +31,7 @@ pub async fn run(core: &Core, bot: &Bot) -> anyhow::Result<Option<String>> {
             Err(fault) => {
                 tracing::warn!(?fault, ?wait, "Telegram could not be reached; trying again");
                 tokio::time::sleep(wait).await;
-                wait = (wait * 2).min(Duration::from_secs(60));
+                wait = (wait * 2).min(Duration::from_mins(1));
             }
         }
     }

@@ -6,6 +6,7 @@ use crate::{
     domain::{
         intent::Family,
         notice::Notice,
+        server::PER_CHAT,
         view::{Asks, Confirmation, ConfirmationState, Pairing, PairingState, View},
     },
     store::{self, Tx, commands, confirmations, pairings, servers},
@@ -14,8 +15,6 @@ use crate::{
 
 /// Servers or services on one page.
 const PER_PAGE: u32 = 8;
-/// Buttons to choose from.
-const CHOICES: i64 = 50;
 
 pub async fn load(tx: &mut Tx, core: &Core, bot_username: &str, chat_id: i64, notice: &Notice) -> store::Result<View> {
     Ok(match notice {
@@ -24,7 +23,9 @@ pub async fn load(tx: &mut Tx, core: &Core, bot_username: &str, chat_id: i64, no
         Notice::Help => View::Help,
         Notice::Pairing { pairing_id, family } => pairing(tx, core, chat_id, pairing_id, *family).await?,
         Notice::PairingSentPrivately { name } => View::PairingSentPrivately { name: name.clone() },
-        Notice::PairingNeedsPrivateChat => View::PairingNeedsPrivateChat { link: format!("https://t.me/{bot_username}?start=hello") },
+        Notice::PairingNeedsPrivateChat => {
+            View::PairingNeedsPrivateChat { link: format!("https://t.me/{bot_username}?start=hello") }
+        }
         Notice::Paired { server_id } => server(tx, chat_id, server_id, |server| View::Paired { server }).await?,
         Notice::Cloned { server_id } => server(tx, chat_id, server_id, |server| View::Cloned { server }).await?,
         Notice::Unpaired { name } => View::Unpaired { name: name.clone() },
@@ -34,9 +35,7 @@ pub async fn load(tx: &mut Tx, core: &Core, bot_username: &str, chat_id: i64, no
             server(tx, chat_id, server_id, |server| View::Status { server, page }).await?
         }
         Notice::Services { server_id, page } => services(tx, chat_id, server_id, *page).await?,
-        Notice::Choose { purpose } => {
-            View::Choose { purpose: *purpose, servers: servers::list(tx, chat_id, 0, CHOICES).await? }
-        }
+        Notice::Choose { purpose } => View::Choose { purpose: *purpose, servers: servers::list(tx, chat_id, 0, PER_CHAT).await? },
         Notice::NoSuchServer { name } => View::NoSuchServer { name: name.clone() },
         Notice::Confirmation { confirmation_id } => confirmation(tx, chat_id, confirmation_id).await?,
         Notice::Command { command_id } => commands::get(tx, chat_id, command_id).await?.map_or(View::Gone, View::Command),

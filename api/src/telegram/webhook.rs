@@ -3,11 +3,7 @@
 
 use std::sync::Arc;
 
-use poem::{
-    Body, Endpoint, EndpointExt, Request, handler, post,
-    http::StatusCode,
-    web::Data,
-};
+use poem::{Body, Endpoint, EndpointExt, Request, handler, http::StatusCode, post, web::Data};
 use subtle::ConstantTimeEq;
 use teloxide::types::Update;
 

@@ -30,7 +30,9 @@ pub async fn offer_claim(core: &Core) -> Result<Option<String>> {
 pub async fn claim(tx: &mut Tx, core: &Core, actor: &Actor, code: &str) -> store::Result<bool> {
     // A link of before somebody was named in the configuration is dead.
     let open = core.config.allowed_users.needs_owner(meta::owner(tx).await?);
-    Ok(open && meta::take(tx, meta::CLAIM_HASH, &hash(code)).await? && meta::set_once(tx, meta::OWNER, &actor.id.to_string()).await?)
+    Ok(open
+        && meta::take(tx, meta::CLAIM_HASH, &hash(code)).await?
+        && meta::set_once(tx, meta::OWNER, &actor.id.to_string()).await?)
 }
 
 /// The role of whoever sent this, or `None` for a stranger. `is_admin`: what Telegram says of him in a group.

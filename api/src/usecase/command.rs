@@ -232,7 +232,8 @@ pub async fn finish(core: &Core, server_id: &str, id: &str, outcome: &Outcome) -
     let Some((from, to)) = open.state().and_then(|from| Some((from, from.with_outcome(outcome.result)?))) else {
         return Ok(());
     };
-    let finish = commands::Finish { reason: outcome.reason.as_ref().map(reason_text), detail: &outcome.detail, at: now };
+    let finish =
+        commands::Finish { reason: outcome.reason.as_ref().map(store::to_json::<Rejection>), detail: &outcome.detail, at: now };
     if commands::transition(&mut tx, id, from, to, Some(finish)).await? {
         show(&mut tx, core, &open, now).await?;
     }
@@ -261,8 +262,4 @@ pub async fn sweep(tx: &mut Tx, core: &Core, now: Millis) -> store::Result<()> {
 async fn show(tx: &mut Tx, core: &Core, open: &commands::Open, now: Millis) -> store::Result<()> {
     let teller = Teller { clock: &core.clock, chat_id: open.chat_id, now };
     teller.edit(tx, &open.message_id, &Notice::Command { command_id: open.id.clone() }, Urgency::Answer).await
-}
-
-fn reason_text(reason: &Rejection) -> String {
-    store::to_json(reason)
 }

@@ -133,7 +133,12 @@ pub async fn close_messages(tx: &mut Tx, core: &Core, now: Millis) -> store::Res
 }
 
 /// The server whose old key signed the replacement, if it is still paired.
-async fn replaced(tx: &mut Tx, envelope: Option<&Envelope>, new_key: &PublicKey, token_hash: &str) -> Result<Option<servers::Agent>> {
+async fn replaced(
+    tx: &mut Tx,
+    envelope: Option<&Envelope>,
+    new_key: &PublicKey,
+    token_hash: &str,
+) -> Result<Option<servers::Agent>> {
     let Some(envelope) = envelope else { return Ok(None) };
     let Some(signature) = envelope.signatures.first() else { return Ok(None) };
     let Some(old) = servers::by_key_id(tx, &signature.keyid).await? else { return Ok(None) };

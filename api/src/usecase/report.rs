@@ -123,7 +123,8 @@ async fn write(core: &Core, group: Vec<Waiting>) {
 async fn commit(core: &Core, submissions: &[&Submission]) -> store::Result<Vec<Result<()>>> {
     let mut tx = core.store.begin().await?;
     let ids: Vec<String> = submissions.iter().map(|submission| submission.server_id.clone()).collect();
-    let known: HashMap<String, Known> = reports::known(&mut tx, &ids).await?.into_iter().map(|known| (known.id.clone(), known)).collect();
+    let known: HashMap<String, Known> =
+        reports::known(&mut tx, &ids).await?.into_iter().map(|known| (known.id.clone(), known)).collect();
 
     let mut states = Vec::with_capacity(submissions.len());
     let mut figures = Vec::with_capacity(submissions.len());

@@ -61,7 +61,14 @@ pub async fn open(tx: &mut Tx, teller: &Teller<'_>, tap: Option<&Tap>, server_id
 }
 
 /// A card's own button: shows `notice` in place; the toast says whether the server is still there.
-pub async fn turn(tx: &mut Tx, teller: &Teller<'_>, tap: Option<&Tap>, server_id: &str, notice: Notice, done: Toast) -> store::Result<()> {
+pub async fn turn(
+    tx: &mut Tx,
+    teller: &Teller<'_>,
+    tap: Option<&Tap>,
+    server_id: &str,
+    notice: Notice,
+    done: Toast,
+) -> store::Result<()> {
     let toast = if servers::get(tx, teller.chat_id, server_id).await?.is_some() { done } else { Toast::Stale };
     teller.show(tx, tap, &notice).await?;
     teller.toast(tx, tap, toast).await

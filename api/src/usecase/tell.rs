@@ -40,14 +40,11 @@ impl Teller<'_> {
         match tap.and_then(|tap| tap.message_id) {
             None => self.send(tx, notice, Urgency::Answer).await.map(drop),
             Some(telegram_id) => {
-                let message_id = match messages::by_telegram_id(tx, self.chat_id, telegram_id).await? {
-                    Some(message_id) => message_id,
-                    None => {
-                        let message_id = self.clock.id();
-                        messages::insert(tx, &message_id, self.chat_id, Some(telegram_id), self.now).await?;
-                        message_id
-                    }
-                };
+                let known = messages::by_telegram_id(tx, self.chat_id, telegram_id).await?;
+                let message_id = known.clone().unwrap_or_else(|| self.clock.id());
+                if known.is_none() {
+                    messages::insert(tx, &message_id, self.chat_id, Some(telegram_id), self.now).await?;
+                }
                 self.edit(tx, &message_id, notice, Urgency::Answer).await
             }
         }

@@ -56,7 +56,11 @@ pub async fn apply(core: &Core, claimed: &Claimed, is_admin: bool) -> Result<()>
         handle(&mut tx, core, &teller, request, is_admin).await?;
     } else {
         let attempts = claimed.attempts - 1;
-        tracing::error!(update = claimed.update_id, attempts, "an update that crashed the backend, or cannot be read, was set aside");
+        tracing::error!(
+            update = claimed.update_id,
+            attempts,
+            "an update that crashed the backend, or cannot be read, was set aside"
+        );
         teller.send(&mut tx, &Notice::SetAside { update_id: claimed.update_id }, Urgency::Answer).await?;
     }
     tx.commit("apply-update").await?;

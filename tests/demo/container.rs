@@ -1,15 +1,19 @@
 //! The server as a booted Debian container: the agent is installed as its package will do it, and nginx is there to be
 //! restarted.
 
-use std::{fs, net::TcpListener, path::PathBuf, sync::Arc};
+use std::{fs, net::TcpListener, path::Path, sync::Arc};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use osm_tests::machine::{Machine, Root};
-use tokio::task::spawn_blocking;
+use tokio::{
+    task::spawn_blocking,
+    time::{Duration, Instant, sleep},
+};
 
 use crate::{host::PairingLine, settings::program};
 
 const NAME: &str = "web-1";
+const REBOOT: Duration = Duration::from_mins(1);
 /// The same as the stories of tests/systemd use: the root is built once for both.
 const PACKAGES: [&str; 9] =
     ["systemd", "systemd-sysv", "dbus", "polkitd", "libpam-systemd", "nginx", "ca-certificates", "procps", "iproute2"];
@@ -57,6 +61,19 @@ impl Container {
         self.with(|machine| machine.unit_property("nginx.service", "MainPID")).await
     }
 
+    /// Waits until it is down for longer than a reboot takes.
+    pub async fn died(&self) -> anyhow::Error {
+        let mut seen = Instant::now();
+        loop {
+            sleep(Duration::from_secs(2)).await;
+            if self.machine.init_pid().is_ok() {
+                seen = Instant::now();
+            } else if seen.elapsed() > REBOOT {
+                return anyhow!("the container has ended; its console said last:\n{}", self.machine.console());
+            }
+        }
+    }
+
     pub async fn end(self) {
         // Dropping a machine blocks until all of it is gone.
         let _ = spawn_blocking(move || drop(self.machine)).await;
@@ -68,7 +85,7 @@ impl Container {
     }
 }
 
-fn boot(agent: &PathBuf) -> Result<Machine> {
+fn boot(agent: &Path) -> Result<Machine> {
     let root = Root::ensure(suite(), &PACKAGES)?;
     // The container shares this machine's network: a port that is free here.
     let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();

@@ -1,6 +1,6 @@
 //! The first conversation: Anna claims the bot, adds a server, pairs it as the bot says and asks how it is.
 
-use std::{future::Future, path::Path, time::Duration};
+use std::{future::Future, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use osm_telegram_sim::{BotMessage, Options, Sim, User};
@@ -29,10 +29,12 @@ const SOON: Duration = Duration::from_mins(1);
 pub struct Demo {
     sim: Sim,
     anna: User,
-    api: std::net::SocketAddr,
+    api: SocketAddr,
+    /// Address of the stand-in and its web chat.
+    chat: String,
     screen: Screen,
     programs: Programs,
-    host: Option<Host>,
+    host: Option<Arc<Host>>,
     /// Databases, keys and logs; gone with us.
     dir: TempDir,
 }
@@ -42,10 +44,20 @@ impl Demo {
         let dir = tempfile::Builder::new().prefix("osm-demo-").tempdir().context("no folder for a state directory")?;
         // As strict as Telegram, which is the point of trying it.
         let options = Options { enforce_budgets: true, ..Options::default() };
+        let chat = settings::url(settings.chat.local_addr()?);
         let sim = Sim::serve(TcpListener::from_std(settings.chat)?, options)?;
         let (anna, bob) = (sim.user(ANNA, "Anna"), sim.user(BOB, "Bob"));
         sim.group(GROUP, "Ops", &[anna.owner(), bob.member()]);
-        Ok(Self { anna, api: settings.api, screen: Screen::new(), programs: Programs::new(dir.path()), host: None, sim, dir })
+        Ok(Self {
+            anna,
+            api: settings.api,
+            chat,
+            screen: Screen::new(),
+            programs: Programs::new(dir.path()),
+            host: None,
+            sim,
+            dir,
+        })
     }
 
     /// Plays it; then stays, unless it was only to be played `once`, until a program dies.
@@ -60,12 +72,12 @@ impl Demo {
         } else {
             Host::here(self.dir.path())?
         };
-        self.host = Some(host);
+        self.host = Some(Arc::new(host));
         self.claim(&api).await?;
         let line = self.add_server().await?;
         self.pair(&line).await?;
         self.status().await?;
-        match self.host.as_ref().and_then(Host::no_buttons) {
+        match self.server()?.no_buttons() {
             Some(why) => self.screen.note(&format!("\n{why}")),
             None => self.restart().await?,
         }
@@ -77,15 +89,21 @@ impl Demo {
             return Ok(());
         }
         self.screen.note(&format!("The programs' logs are in {}.", self.dir.path().display()));
-        let chat = self.sim.api_url();
+        let chat = &self.chat;
         self.screen.say(&format!("Open {chat}/#user={ANNA}&chat={ANNA} to go on in the web chat. Ctrl-C ends everything."));
-        self.during(std::future::pending()).await
+        self.stay().await
+    }
+
+    /// Shows the chat until something dies.
+    async fn stay(&mut self) -> Result<()> {
+        let host = self.server()?;
+        self.during(async { Err(host.died().await) }).await
     }
 
     /// Ends all that was started.
     pub async fn end(mut self) {
         self.screen.note("\nEnding …");
-        if let Some(host) = self.host.take() {
+        if let Some(host) = self.host.take().and_then(Arc::into_inner) {
             host.end().await;
         }
         self.programs.end().await;
@@ -100,7 +118,7 @@ impl Demo {
             ("OSM_LISTEN", self.api.to_string()),
             ("OSM_PUBLIC_URL", settings::url(self.api)),
             ("OSM_STATE_DIR", self.dir.path().join("api").display().to_string()),
-            ("OSM_TELEGRAM_API_URL", self.sim.api_url()),
+            ("OSM_TELEGRAM_API_URL", self.chat.clone()),
             ("OSM_TELEGRAM_TOKEN", self.sim.token().to_owned()),
             ("OSM_TELEGRAM_MODE", "webhook".to_owned()),
         ]);
@@ -128,21 +146,14 @@ impl Demo {
 
     /// Does on the server what the bot's message says.
     async fn pair(&mut self, line: &PairingLine) -> Result<()> {
-        let Some(host) = self.host.take() else { bail!("there is no server") };
+        let host = self.server()?;
         let (title, command) = host.describe(line);
         self.screen.note(&format!("\n{title}"));
         self.screen.run(&command);
-        let (host, printed) = self
-            .during(async move {
-                let printed = host.pair(line).await?;
-                Ok((host, printed))
-            })
-            .await?;
+        let printed = self.during(host.pair(line)).await?;
         self.screen.output(&printed);
         self.screen.run(&host.start_command());
-        host.start(&mut self.programs).await?;
-        self.host = Some(host);
-        Ok(())
+        host.start(&mut self.programs).await
     }
 
     async fn status(&mut self) -> Result<()> {
@@ -171,10 +182,14 @@ impl Demo {
     }
 
     async fn nginx(&self) -> Result<String> {
-        match &self.host {
-            Some(Host::Container(container)) => container.nginx().await,
-            _ => bail!("there is no nginx here"),
+        match &*self.server()? {
+            Host::Container(container) => container.nginx().await,
+            Host::Here(_) => bail!("there is no nginx here"),
         }
+    }
+
+    fn server(&self) -> Result<Arc<Host>> {
+        self.host.clone().context("there is no server yet")
     }
 
     /// Anna taps the button whose label holds `label`.

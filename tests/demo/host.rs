@@ -115,6 +115,14 @@ impl Host {
         })
     }
 
+    /// Waits until the server itself is gone; this machine never is.
+    pub async fn died(&self) -> anyhow::Error {
+        match self {
+            Self::Here(_) => std::future::pending().await,
+            Self::Container(container) => container.died().await,
+        }
+    }
+
     pub async fn end(self) {
         if let Self::Container(container) = self {
             container.end().await;

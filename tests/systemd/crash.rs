@@ -42,7 +42,7 @@ async fn a_command_is_done_at_most_once_wherever_the_agent_dies() -> Result<()> 
     for (index, point) in points.iter().enumerate() {
         let starts = server.starts(NGINX)?;
         assert_eq!(begin(&server, Some(before.len() + index + 1))?, before);
-        let question = server.ask_restart(NGINX).await;
+        let question = server.ask_restart(NGINX).await?;
         server.came_back(1)?;
         // Not yet written down: it is done afterwards. Written down without its end: it is never done again.
         let expected = if (taken..written).contains(&index) { "Unknown" } else { "Done" };
@@ -70,7 +70,7 @@ async fn a_command_is_done_at_most_once_wherever_the_agent_dies() -> Result<()> 
 async fn killed_while_systemd_is_at_it(server: &Server) -> Result<()> {
     begin(server, None)?;
     let starts = server.starts(SLOW)?;
-    let question = server.ask_restart(SLOW).await;
+    let question = server.ask_restart(SLOW).await?;
     server
         .wait_for("restart under way", || Ok((server.machine.unit_property(SLOW, "SubState")? == "start-pre").then_some(())))?;
     server.kill_agent()?;
@@ -82,7 +82,7 @@ async fn killed_while_systemd_is_at_it(server: &Server) -> Result<()> {
 }
 
 async fn restart_well(server: &Server) -> Result<()> {
-    let question = server.ask_restart(NGINX).await;
+    let question = server.ask_restart(NGINX).await?;
     server.told(&question, "Done").await?;
     Ok(())
 }

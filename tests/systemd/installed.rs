@@ -117,10 +117,23 @@ impl Server {
     }
 
     /// Anna taps her way to a restart and confirms it; gives the message that will tell how it goes.
-    pub async fn ask_restart(&self, unit: &str) -> BotMessage {
-        let question = self.world.restart_question(unit).await;
+    pub async fn ask_restart(&self, unit: &str) -> Result<BotMessage> {
+        let question = self.question(unit).await?;
         self.confirm(&question).await;
-        question
+        Ok(question)
+    }
+
+    /// The question, from a list of services that stands in the chat already, else by way of a card: the chat has its pace.
+    async fn question(&self, unit: &str) -> Result<BotMessage> {
+        let (world, anna) = (&self.world, &self.world.anna);
+        let messages = world.sim.messages(anna);
+        let Some(list) = messages.iter().rev().find(|message| message.button(unit).is_some()) else {
+            return Ok(world.restart_question(unit).await);
+        };
+        let last = messages.iter().map(|message| message.message_id).max().unwrap_or_default();
+        world.tap(anna, list, unit).await;
+        let asked = |message: &BotMessage| message.message_id > last && message.plain.starts_with(&format!("Restart {unit}"));
+        world.sim.wait(anna, SOON, asked).await
     }
 
     pub async fn confirm(&self, question: &BotMessage) {

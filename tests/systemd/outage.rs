@@ -56,7 +56,7 @@ async fn what_was_measured_while_the_backend_was_away_arrives_with_its_own_times
     // The present is shown, not the past, and the way back works.
     let card = server.card_with("nginx.service · active").await?;
     assert!(!card.plain.contains("suspended") && !card.plain.contains("clock is"), "{}", card.plain);
-    let question = server.ask_restart(NGINX).await;
+    let question = server.ask_restart(NGINX).await?;
     server.told(&question, "Done").await?;
     assert_ne!(server.main_pid(NGINX)?, nginx);
     Ok(())

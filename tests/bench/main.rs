@@ -54,7 +54,7 @@ struct Options {
     /// How long the real agent is watched; 0 leaves it out.
     #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u64).range(0..=3600))]
     agent_seconds: u64,
-    /// An empty PostgreSQL database, postgres://user:password@host/name [default: a fresh SQLite file]
+    /// An empty PostgreSQL database, `postgres://user:password@host/name` [default: a fresh SQLite file]
     #[arg(long, value_name = "URL")]
     postgres: Option<String>,
     /// Where state goes meanwhile; its disk decides what a commit costs [default: beside this program]
@@ -87,7 +87,7 @@ async fn run(options: &Options) -> Result<()> {
     wire::allow_connections(4 * POLLS as u64 + 1000)?;
 
     say("making keys, pairing servers");
-    let fleet = Fleet::new(options.servers)?;
+    let fleet = Fleet::new(options.servers);
     let backend = Backend::start(&beside, dir.path(), options.postgres.as_deref(), &fleet).await?;
     let mut table = Table::default();
 

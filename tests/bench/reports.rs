@@ -35,7 +35,7 @@ const WARM_UP: Duration = Duration::from_secs(3);
 const RATE_MAX: u64 = 8000;
 /// Signatures are good for a minute either way: made for a time ahead, they outlast their own making.
 const SIGNED_AHEAD_S: i64 = 40;
-const SIGNED_WITHIN: Duration = Duration::from_secs(60);
+const SIGNED_WITHIN: Duration = Duration::from_mins(1);
 /// Stands where the time of a report is written in. No other number of a report looks like it.
 const AT: i64 = 1_111_111_111_111;
 

@@ -12,7 +12,7 @@ use tokio::{
 };
 
 /// Above the longest poll.
-const WITHIN: Duration = Duration::from_secs(60);
+const WITHIN: Duration = Duration::from_mins(1);
 
 pub struct Connection {
     stream: TcpStream,

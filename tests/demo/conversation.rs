@@ -125,7 +125,7 @@ impl Demo {
         let mut lines = self.programs.start("osm-api", command).await?;
         let code = loop {
             let line = next(&mut lines, &mut self.programs).await?;
-            self.screen.output(&line);
+            Screen::output(&line);
             if let Some((_, code)) = line.split_once("?start=") {
                 break code.split_whitespace().next().unwrap_or_default().to_owned();
             }
@@ -151,7 +151,7 @@ impl Demo {
         self.screen.note(&format!("\n{title}"));
         self.screen.run(&command);
         let printed = self.during(host.pair(line)).await?;
-        self.screen.output(&printed);
+        Screen::output(&printed);
         self.screen.run(&host.start_command());
         host.start(&mut self.programs).await
     }

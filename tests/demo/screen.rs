@@ -45,7 +45,7 @@ impl Screen {
     }
 
     /// What that printed.
-    pub fn output(&self, text: &str) {
+    pub fn output(text: &str) {
         text.lines().for_each(|text| line(&format!("  {text}")));
     }
 

@@ -12,8 +12,9 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
 
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 
 #[test]
 fn the_first_conversation_is_played_and_shown() {
@@ -45,17 +46,20 @@ fn the_first_conversation_is_played_and_shown() {
 #[test]
 fn a_signal_ends_everything() {
     for signal in [Signal::INT, Signal::TERM] {
-        let (mut demo, programs) = staying();
+        let (mut demo, programs, files) = staying();
         kill_process(Pid::from_child(&demo), signal).unwrap();
         let status = demo.wait().unwrap();
         assert!(status.success(), "{status}");
-        programs.iter().for_each(|program| assert!(gone(*program), "{program} outlived the demo"));
+        for program in &programs {
+            assert!(gone(*program), "{program} outlived the demo");
+        }
+        assert_eq!(fs::read_dir(&files).unwrap().count(), 0, "databases and logs are left");
     }
 }
 
 #[test]
 fn a_hard_kill_takes_the_programs_along() {
-    let (mut demo, programs) = staying();
+    let (mut demo, programs, _files) = staying();
     demo.kill().unwrap();
     demo.wait().unwrap();
     for program in programs {
@@ -69,7 +73,7 @@ fn a_hard_kill_takes_the_programs_along() {
 
 #[test]
 fn a_program_that_dies_is_named_and_ends_the_rest() {
-    let (mut demo, programs) = staying();
+    let (mut demo, programs, _files) = staying();
     let agent = programs.iter().find(|pid| name(**pid) == "osm-agent").copied().expect("an agent");
     kill_process(Pid::from_raw(agent.cast_signed()).unwrap(), Signal::KILL).unwrap();
     let mut error = String::new();
@@ -127,9 +131,10 @@ fn finished(command: &mut Command) -> Output {
     command.output().expect("osm-demo runs")
 }
 
-/// A demo that has played its conversation and waits for Ctrl-C, and its programs.
-fn staying() -> (Child, Vec<u32>) {
-    let mut child = demo(&[]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+/// A demo that has played its conversation and waits for Ctrl-C, its programs, and the folder of its temporary files.
+fn staying() -> (Child, Vec<u32>, TempDir) {
+    let files = tempfile::tempdir().unwrap();
+    let mut child = demo(&[]).env("TMPDIR", files.path()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
     let invitation = lines.find(|line| line.contains("to go on in the web chat. Ctrl-C ends everything."));
     assert!(invitation.is_some_and(|line| line.starts_with("Open http://127.0.0.1:")), "it does not get to its end");
@@ -137,7 +142,7 @@ fn staying() -> (Child, Vec<u32>) {
     let mut names: Vec<_> = programs.iter().map(|program| name(*program)).collect();
     names.sort_unstable();
     assert_eq!(names, ["osm-agent", "osm-api"]);
-    (child, programs)
+    (child, programs, files)
 }
 
 fn children(pid: u32) -> Vec<u32> {

@@ -82,16 +82,16 @@ story!(spoilt_signatures_are_refused_by_what_is_wrong_with_them, |engine| {
     });
     with("a component left out", &|h| h.signature_input = h.signature_input.replace("\"@authority\" ", ""));
     with("no signature", &|h| h.signature = String::new());
-    with("hostile bytes", &|h| h.signature_input = "osm=(((((;;;\"".to_owned());
+    with("hostile bytes", &|h| h.signature_input = "osm=(((((;;;\"".into());
     with("a digest of another body", &|h| h.content_digest = content_digest(b"{}"));
-    with("another digest algorithm", &|h| h.content_digest = "md5=:AAAA:".to_owned());
+    with("another digest algorithm", &|h| h.content_digest = "md5=:AAAA:".into());
     with("another tag", &|h| h.signature_input = h.signature_input.replace("osm-agent-v1", "other"));
     spoilt.push(("a key nobody paired", stranger.sign("POST", path, None, &body)));
     spoilt.push(("another path", agent.sign("POST", "/agent/v1/unpair", None, &body)));
     spoilt.push(("a query that was not sent", agent.sign("POST", path, Some("a=b"), &body)));
     let mut elsewhere = Agent::new(&world);
     elsewhere.key = agent.key.clone();
-    elsewhere.authority = "osm.example".to_owned();
+    elsewhere.authority = "osm.example".into();
     spoilt.push(("another authority", elsewhere.sign("POST", path, None, &body)));
 
     for (what, headers) in spoilt {
@@ -187,7 +187,7 @@ story!(a_hostile_host_does_not_break_the_card, |engine| {
     let agent = world.paired("web-1").await;
     let mut report = agent.report();
     report.at += 1;
-    report.host.hostname = "<b>web</b>&amp;\u{202e}evil".to_owned();
+    report.host.hostname = "<b>web</b>&amp;\u{202e}evil".into();
     report.host.os = "🐧".repeat(60);
     report.disks = (0..limits::DISKS).map(|n| disk(&format!("/<i>{n}</i>/{}", "ü".repeat(400)), 95, 5)).collect();
     report.services = (0..limits::SERVICES)

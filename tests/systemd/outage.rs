@@ -64,7 +64,8 @@ async fn what_was_measured_while_the_backend_was_away_arrives_with_its_own_times
 
 /// Reports in the agent's spool, by their times, which stand in their names: `NUMBER_AT_BOOT-TIME_BOOT.json`.
 fn kept(server: &Server) -> Result<BTreeMap<i64, String>> {
-    let files = server.state_files("")?.into_iter().filter(|file| file.starts_with("spool-") && file.ends_with(".json"));
+    let files =
+        server.state_files("")?.into_iter().filter(|file| file.starts_with("spool-") && file.rsplit('.').next() == Some("json"));
     files.map(|file| Ok((file.split('_').nth(1).context("no time")?.parse()?, file))).collect()
 }
 

@@ -34,13 +34,16 @@ check: deps-run ## Formatting, clippy, the rules of the house, the OpenAPI docum
 	cargo clippy --workspace --all-targets --features osm-tests/systemd --locked -- -D warnings
 	cargo test $(workspace) --test house
 
+# Stories mostly wait, for Telegram's pace of a message a second or for a machine to boot: more of them side by side than there are
+# cores.
+
 .PHONY: test
 test: deps-test test-programs ## Every test, on SQLite and PostgreSQL (a throwaway cluster of its own)
-	pg_virtualenv -t -o fsync=off cargo test $(workspace)
+	RUST_TEST_THREADS=8 pg_virtualenv -t -o fsync=off cargo test $(workspace)
 
 .PHONY: test-systemd
 test-systemd: deps-systemd test-programs ## Stories in booted Debian containers, with real systemd and polkit (root)
-	cargo test $(workspace),osm-tests/systemd --test systemd
+	RUST_TEST_THREADS=4 cargo test $(workspace),osm-tests/systemd --test systemd
 
 # The programs that tests start as processes: `cargo test` itself builds none of another package. With --tests, because
 # without tests cargo leaves out the features that only tests need, and then would build most libraries a second time.

@@ -77,7 +77,7 @@ story!(a_waiting_poll_gets_the_command_at_once, |engine| {
         world.tap(&world.anna, &question, "Restart").await
     });
     assert!(command.is_ok());
-    world.see(&world.anna, "Sent: the server has it").await;
+    world.see(&world.anna, "Sent to the server").await;
 });
 
 story!(a_removed_server_is_gone_and_its_agent_learns_it, |engine| {

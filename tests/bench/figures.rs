@@ -39,9 +39,10 @@ pub fn us(duration: Duration) -> String {
     format!("{} µs", duration.as_micros())
 }
 
+/// In 10^6 bytes.
 #[expect(clippy::cast_precision_loss, reason = "one digit is shown")]
-pub fn mib(bytes: u64) -> String {
-    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
+pub fn mb(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
 }
 
 /// What was measured, and what is to be reached.

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::Result;
 
-use crate::figures::{Latencies, mib};
+use crate::figures::{Latencies, mb};
 
 pub fn print(dir: &Path) -> Result<()> {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo")?;
@@ -18,7 +18,7 @@ pub fn print(dir: &Path) -> Result<()> {
     let meminfo = fs::read_to_string("/proc/meminfo")?;
     let total = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
     println!("cpu      {} × {}", std::thread::available_parallelism()?, model.trim());
-    println!("memory   {}", mib(total.unwrap_or_default() * 1024));
+    println!("memory   {}", mb(total.unwrap_or_default() * 1024));
     println!("kernel   {}", fs::read_to_string("/proc/sys/kernel/osrelease")?.trim());
     println!("load     {} before the start", fs::read_to_string("/proc/loadavg")?.split(' ').next().unwrap_or_default());
     println!("disk     {}, 4 KiB written and fdatasync: {}", dir.display(), sync(dir)?.summary());

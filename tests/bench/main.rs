@@ -91,10 +91,10 @@ async fn run(options: &Options) -> Result<()> {
     let backend = Backend::start(&beside, dir.path(), options.postgres.as_deref(), &fleet).await?;
     let mut table = Table::default();
 
-    table.row("memory of osm-api, idle", figures::mib(proc::rss(backend.pid)?), "");
+    table.row("memory of osm-api, idle", figures::mb(proc::rss(backend.pid)?), "");
     say(&format!("{POLLS} agents wait for commands"));
     let memory = polls::memory(&backend, &fleet.servers[..POLLS]).await?;
-    table.row(format!("  with {POLLS} agents long-polling"), figures::mib(memory), "");
+    table.row(format!("  with {POLLS} agents long-polling"), figures::mb(memory), "");
 
     say(&format!("reports: as many as go, {} connections", options.connections));
     let plan = reports::Plan { seconds: Duration::from_secs(options.seconds), connections: options.connections, rate: None };
@@ -107,7 +107,7 @@ async fn run(options: &Options) -> Result<()> {
     let accepted = full.accepted_in_all + paced.accepted_in_all;
     table.row("  stored / accepted", format!("{stored} / {accepted}"), "equal");
     let memory = polls::memory(&backend, &fleet.servers[..POLLS]).await?;
-    table.row(format!("memory after that, with {POLLS} long-polling"), figures::mib(memory), "");
+    table.row(format!("memory after that, with {POLLS} long-polling"), figures::mb(memory), "");
 
     say(&format!("{} restarts are confirmed in the chat", options.taps));
     taps::run(&backend, &fleet, options.taps).await?.rows(&mut table);

@@ -25,6 +25,13 @@ pub fn cpu(pid: u32) -> Result<Duration> {
     Ok(TICK * fields.iter().sum())
 }
 
+/// Bytes it caused to be written to disk.
+pub fn written(pid: u32) -> Result<u64> {
+    let io = fs::read_to_string(format!("/proc/{pid}/io"))?;
+    let line = io.lines().find_map(|line| line.strip_prefix("write_bytes:")).context("no write_bytes")?;
+    Ok(line.trim().parse()?)
+}
+
 fn kib(text: &str, key: &str) -> Result<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(key)).with_context(|| format!("no {key}"))?;
     let value: u64 = line.trim().trim_end_matches("kB").trim().parse()?;

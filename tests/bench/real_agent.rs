@@ -12,7 +12,7 @@ use tokio::{io::AsyncWriteExt, process::Command, time::sleep};
 
 use crate::{
     backend::{Backend, program, spawn},
-    figures::{Table, mib, ms},
+    figures::{Table, mb, ms},
     proc,
 };
 
@@ -29,7 +29,7 @@ pub struct Measured {
 
 impl Measured {
     pub fn rows(self, table: &mut Table) {
-        table.row("osm-agent, PSS", mib(self.pss), "< 7 MB");
+        table.row("osm-agent, PSS", mb(self.pss), "< 7 MB");
         let cpu = format!("{} a minute, over {} s", ms(self.cpu_a_minute), self.watched.as_secs());
         table.row("  CPU at the default interval", cpu, "< 30 ms");
         table.row(format!("  CPU of its start and first {} s", SETTLING.as_secs()), ms(self.at_start), "");

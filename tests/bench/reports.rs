@@ -53,6 +53,7 @@ pub struct Measured {
     /// CPU time of the backend, and of this process, while it was measured.
     backend_cpu: Duration,
     own_cpu: Duration,
+    written: u64,
     body: usize,
     /// With those of the warm-up.
     pub accepted_in_all: i64,
@@ -75,6 +76,7 @@ impl Measured {
             ),
             "",
         );
+        table.row("  written to disk", format!("{:.1} KiB a report", self.written as f64 / 1024.0 / count.max(1.0)), "");
     }
 }
 
@@ -97,7 +99,7 @@ pub async fn run(backend: &Backend, fleet: &Fleet, plan: &Plan) -> Result<Measur
         tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(load.send(plan, start, measure_from, end))
     });
     sleep_until(measure_from.into()).await;
-    let before = (proc::cpu(backend.pid)?, proc::cpu(std::process::id())?);
+    let before = (proc::cpu(backend.pid)?, proc::cpu(std::process::id())?, proc::written(backend.pid)?);
     let (latencies, accepted_in_all) = sending.await??;
     let elapsed = measure_from.elapsed();
     Ok(Measured {
@@ -105,6 +107,7 @@ pub async fn run(backend: &Backend, fleet: &Fleet, plan: &Plan) -> Result<Measur
         elapsed,
         backend_cpu: proc::cpu(backend.pid)?.saturating_sub(before.0),
         own_cpu: proc::cpu(std::process::id())?.saturating_sub(before.1),
+        written: proc::written(backend.pid)? - before.2,
         body,
         accepted_in_all,
     })

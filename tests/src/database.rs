@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
+use sqlx::{Connection, PgConnection, Row as _, SqliteConnection, postgres::PgConnectOptions};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Engine {
@@ -29,4 +29,17 @@ pub async fn fresh(engine: Engine, dir: &Path) -> Result<String> {
             Ok(format!("postgres://{user}:{password}@{host}:{port}/{name}"))
         }
     }
+}
+
+/// What a query finds: rows of whole numbers. For looking at the end of a story from outside.
+pub async fn rows(url: &str, query: &str) -> Result<Vec<Vec<i64>>> {
+    macro_rules! on {
+        ($connection:ty) => {{
+            let mut connection = <$connection>::connect(url).await?;
+            let rows = sqlx::query(sqlx::AssertSqlSafe(query.to_owned())).fetch_all(&mut connection).await?;
+            connection.close().await?;
+            rows.iter().map(|row| (0..row.len()).map(|column| Ok(row.try_get(column)?)).collect()).collect()
+        }};
+    }
+    if url.starts_with("sqlite:") { on!(SqliteConnection) } else { on!(PgConnection) }
 }

@@ -5,6 +5,7 @@
 //! | [`world`] | a backend on a fresh database, the Bot API stand-in, people |
 //! | [`agent`] | an agent that does as it is told, well or badly |
 //! | [`database`] | a fresh database on either engine |
+//! | [`process`] | backend and agent as the programs they are |
 //! | [`machine`] | a booted container with a real systemd |
 
 #![expect(clippy::missing_panics_doc, reason = "a story that cannot go on panics: that is what fails the test")]
@@ -12,4 +13,5 @@
 pub mod agent;
 pub mod database;
 pub mod machine;
+pub mod process;
 pub mod world;

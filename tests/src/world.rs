@@ -114,6 +114,10 @@ impl World {
         self.dir.path().to_owned()
     }
 
+    pub fn database_url(&self) -> String {
+        self.settings["OSM_DATABASE_URL"].clone()
+    }
+
     pub async fn stop(&mut self) -> Result<()> {
         let Some(running) = self.running.take() else { return Ok(()) };
         let _ = running.stop.send(());

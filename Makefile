@@ -39,15 +39,11 @@ check: deps-run ## Formatting, clippy, the rules of the house, the OpenAPI docum
 
 .PHONY: test
 test: deps-test test-programs ## Every test, on SQLite and PostgreSQL (a throwaway cluster of its own)
-	RUST_TEST_THREADS=8 pg_virtualenv -t -o fsync=off cargo test $(workspace)
+	RUST_TEST_THREADS=8 pg_virtualenv -t -o fsync=off -o max_connections=400 cargo test $(workspace)
 
 .PHONY: test-systemd
 test-systemd: deps-systemd test-programs ## Stories in booted Debian containers, with real systemd and polkit (root)
 	RUST_TEST_THREADS=4 cargo test $(workspace),osm-tests/systemd --test systemd
-
-.PHONY: test-processes
-test-processes: deps-test test-programs ## The programs killed at every step, a hostile backend, a foreign implementation of RFC 9421
-	pg_virtualenv -t -o fsync=off cargo test $(workspace),osm-tests/processes --test agent --test crash --test interop
 
 # The programs that tests start as processes: `cargo test` itself builds none of another package. With --tests, because
 # without tests cargo leaves out the features that only tests need, and then would build most libraries a second time.

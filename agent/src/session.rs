@@ -43,6 +43,8 @@ const BACKOFF_MAX: Duration = Duration::from_mins(1);
 const IGNORED_MAX: Duration = Duration::from_mins(5);
 /// Sending gets at least this long, however short the interval.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Between the first reading of the CPUs and the first report.
+const WARM_UP: Duration = Duration::from_secs(1);
 /// A long poll that comes back empty sooner than this was not one.
 const POLL_MIN: Duration = Duration::from_secs(1);
 
@@ -113,6 +115,9 @@ impl<'a, S: Systemd> Session<'a, S> {
 
     async fn reports(&self) {
         let mut reporter = Reporter::new();
+        // The load of the CPUs is measured between two readings: also the first report shall have it.
+        reporter.warm_up();
+        sleep(WARM_UP).await;
         loop {
             let next = Instant::now() + jittered(self.settings.interval);
             let measured = reporter.measure(self.settings, &self.clock, &self.identity.boot, self.systemd).await;

@@ -89,7 +89,7 @@ impl App {
             // Long polls answer now instead of holding the shutdown up.
             core.store.hub.stop();
         };
-        let server = Server::new_with_acceptor(TcpAcceptor::from_tokio(listener)?).idle_timeout(IDLE);
+        let server = Server::new_with_acceptor(http::HangUps(TcpAcceptor::from_tokio(listener)?)).idle_timeout(IDLE);
         server.run_with_graceful_shutdown(routes.with(poem::middleware::CatchPanic::new()), stop, Some(GRACE)).await?;
 
         outward.shutdown().await;

@@ -88,6 +88,7 @@ impl Judge<'_> {
         };
         self.is_for_us(&command.aud)?;
         if command.v != 1 {
+            self.is_new(command.seq)?;
             let problem = format!("version {}", command.v);
             return Err(CommandError::Unknown {
                 header: Header { aud: command.aud, jti: command.jti, seq: command.seq },
@@ -215,5 +216,11 @@ mod tests {
         assert_eq!(judge(&with("/aud/agent_key", json!("k2"))), Err(CommandError::Audience));
         assert_eq!(judge(&with("/seq", json!(7))), Err(CommandError::Replayed { seq: 7, last: 7 }));
         assert_eq!(judge(&with("/seq", json!(-1))), Err(CommandError::Replayed { seq: -1, last: 7 }));
+        // Also what is not understood is refused by name once only.
+        for (pointer, value) in [("/v", json!(2)), ("/action", json!({"type": "run-shell"}))] {
+            let mut replayed: Value = serde_json::from_slice(&with(pointer, value)).unwrap();
+            replayed["seq"] = json!(7);
+            assert_eq!(judge(replayed.to_string().as_bytes()), Err(CommandError::Replayed { seq: 7, last: 7 }), "{pointer}");
+        }
     }
 }

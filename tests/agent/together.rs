@@ -33,7 +33,7 @@ async fn until(what: &str, mut is: impl AsyncFnMut() -> bool) {
     panic!("not within 40 s: {what}");
 }
 
-crate::both!(a_host_whose_clock_is_wrong_by_months_is_paired_reports_and_says_so, |engine| {
+osm_tests::story!(a_host_whose_clock_is_wrong_by_months_is_paired_reports_and_says_so, |engine| {
     // The backend's clock stands in 2027.
     let world = World::new(engine).await;
     let host = paired(&world).await;
@@ -52,7 +52,7 @@ crate::both!(a_host_whose_clock_is_wrong_by_months_is_paired_reports_and_says_so
     terminate(running);
 });
 
-crate::both!(what_was_measured_while_the_backend_was_away_arrives_with_its_real_times_after_the_live_one, |engine| {
+osm_tests::story!(what_was_measured_while_the_backend_was_away_arrives_with_its_real_times_after_the_live_one, |engine| {
     let mut world = World::on_system_clock(engine).await;
     let host = paired(&world).await;
     let running = host.run();
@@ -82,7 +82,7 @@ crate::both!(what_was_measured_while_the_backend_was_away_arrives_with_its_real_
     terminate(running);
 });
 
-crate::both!(a_host_that_is_removed_in_the_chat_stops_and_one_that_unpairs_is_gone_from_it, |engine| {
+osm_tests::story!(a_host_that_is_removed_in_the_chat_stops_and_one_that_unpairs_is_gone_from_it, |engine| {
     let world = World::on_system_clock(engine).await;
     let host = paired(&world).await;
     let running = host.run();

@@ -45,7 +45,7 @@ struct Mortal {
     agent: Option<Supervised>,
 }
 
-async fn told(engine: Engine) {
+async fn lives_and_dies(engine: Engine) {
     let mut world = World::on_system_clock(engine).await;
     let mut hosts = Vec::new();
     for (number, run) in RUN.iter().enumerate() {
@@ -157,15 +157,7 @@ async fn count(world: &World, query: &str) -> usize {
     usize::try_from(database::rows(&world.database_url(), query).await.unwrap()[0][0]).unwrap()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_agent_dies_anywhere_and_nothing_is_lost_or_doubled_on_sqlite() {
-    told(Engine::Sqlite).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_agent_dies_anywhere_and_nothing_is_lost_or_doubled_on_postgres() {
-    told(Engine::Postgres).await;
-}
+osm_tests::story!(the_agent_dies_anywhere_and_nothing_is_lost_or_doubled, |engine| super::lives_and_dies(engine).await);
 
 #[test]
 fn every_crash_point_of_the_agent_is_tried_here_or_in_containers() {

@@ -1,10 +1,10 @@
 //! The server as a booted Debian container: the agent is installed as its package will do it, and nginx is there to be
 //! restarted.
 
-use std::{fs, net::TcpListener, path::Path, sync::Arc};
+use std::{fs, path::Path, sync::Arc};
 
-use anyhow::{Context, Result, anyhow};
-use osm_tests::machine::{Machine, Root};
+use anyhow::{Result, anyhow};
+use osm_tests::{machine::Machine, web_server};
 use tokio::{
     task::spawn_blocking,
     time::{Duration, Instant, sleep},
@@ -14,18 +14,8 @@ use crate::{host::PairingLine, settings::program};
 
 const NAME: &str = "web-1";
 const REBOOT: Duration = Duration::from_mins(1);
-/// The same as the stories of tests/systemd use: the root is built once for both.
-const PACKAGES: [&str; 9] =
-    ["systemd", "systemd-sysv", "dbus", "polkitd", "libpam-systemd", "nginx", "ca-certificates", "procps", "iproute2"];
-/// What the agent's package puts where; all of root's, and readable for everybody.
-const FILES: [(&str, &str); 5] = [
-    ("/usr/lib/systemd/system/osm-agent.service", include_str!("../../agent/dist/osm-agent.service")),
-    ("/usr/lib/systemd/system/osm-agent-policy.service", include_str!("../../agent/dist/osm-agent-policy.service")),
-    ("/usr/lib/sysusers.d/osm-agent.conf", include_str!("../../agent/dist/osm-agent.sysusers.conf")),
-    ("/usr/lib/tmpfiles.d/osm-agent.conf", include_str!("../../agent/dist/osm-agent.tmpfiles.conf")),
-    // Fresher figures and more restarts than by default, for whoever tries the buttons.
-    ("/etc/osm-agent/agent.toml", "interval = 10\n\n[rates]\nrestart_gap_seconds = 5\nrestarts_per_hour = 60\n"),
-];
+/// Fresher figures and more restarts than by default, for whoever tries the buttons.
+const CONFIG: &str = "interval = 10\n\n[rates]\nrestart_gap_seconds = 5\nrestarts_per_hour = 60\n";
 
 pub struct Container {
     machine: Arc<Machine>,
@@ -86,19 +76,9 @@ impl Container {
 }
 
 fn boot(agent: &Path) -> Result<Machine> {
-    let root = Root::ensure(suite(), &PACKAGES)?;
-    // The container shares this machine's network: a port that is free here.
-    let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-    let site = format!("server {{ listen 127.0.0.1:{port}; server_name localhost; return 204; }}\n");
-    let machine = Machine::boot_with(&root, NAME, |tree| Ok(fs::write(tree.join("etc/nginx/sites-available/default"), site)?))?;
-    machine.copy_in(agent, "/usr/bin/osm-agent", 0o755)?;
-    for (path, contents) in FILES {
-        machine.write(path, contents, 0o644, "root")?;
-    }
-    machine.ok(&["/usr/bin/osm-agent", "--version"]).context("the agent built here does not run in the container")?;
-    machine.ok(&["systemd-sysusers"])?;
-    machine.ok(&["systemd-tmpfiles", "--create", "osm-agent.conf"])?;
-    machine.ok(&["systemctl", "daemon-reload"])?;
+    let machine = web_server::boot(suite(), NAME)?;
+    web_server::install_agent(&machine, agent)?;
+    machine.write("/etc/osm-agent/agent.toml", CONFIG, 0o644, "root")?;
     // Detects nginx and grants its restart.
     machine.ok(&["systemctl", "enable", "--quiet", "--now", "osm-agent-policy.service"])?;
     Ok(machine)

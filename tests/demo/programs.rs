@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    env, fmt,
+    fmt,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     sync::{Arc, Mutex, PoisonError},
@@ -10,6 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use osm_tests::process::bound_to_us;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     fs::File,
@@ -91,26 +92,10 @@ impl Programs {
     }
 }
 
-/// A program that ends with the thread that starts it, however that ends, and that Ctrl-C reaches only through us. It sees
-/// none of our configuration, no proxy, and no journal.
+/// A program that ends with the thread that starts it, and that Ctrl-C reaches only through us.
 pub fn command(program: &Path) -> Command {
-    let setpriv =
-        env::split_paths(&env::var_os("PATH").unwrap_or_default()).map(|dir| dir.join("setpriv")).find(|path| path.is_file());
-    let mut command = match setpriv {
-        Some(setpriv) => {
-            let mut command = Command::new(setpriv);
-            command.args(["--pdeathsig", "TERM", "--"]).arg(program);
-            command
-        }
-        None => Command::new(program),
-    };
-    for (key, _) in env::vars_os() {
-        if key.to_str().is_some_and(|key| key.starts_with("OSM_") && key != "OSM_LOG") {
-            command.env_remove(key);
-        }
-    }
-    command.env_remove("JOURNAL_STREAM").env("NO_COLOR", "1").env("NO_PROXY", "*").env("no_proxy", "*");
-    command.process_group(0);
+    let mut command = Command::from(bound_to_us(program, "TERM"));
+    command.env("NO_COLOR", "1").process_group(0);
     command
 }
 

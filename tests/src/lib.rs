@@ -7,6 +7,8 @@
 //! | [`database`] | a fresh database on either engine |
 //! | [`process`] | backend and agent as the programs they are |
 //! | [`machine`] | a booted container with a real systemd |
+//! | [`web_server`] | one with nginx, and the agent |
+//! | [`story!`] | tells a story on both databases |
 
 #![expect(clippy::missing_panics_doc, reason = "a story that cannot go on panics: that is what fails the test")]
 
@@ -14,4 +16,31 @@ pub mod agent;
 pub mod database;
 pub mod machine;
 pub mod process;
+pub mod web_server;
 pub mod world;
+
+/// Tells a story on SQLite and on PostgreSQL: `story!(name, |engine| async { … })`.
+#[macro_export]
+macro_rules! story {
+    ($(#[$meta:meta])* $name:ident, |$engine:ident| $body:expr) => {
+        $(#[$meta])*
+        mod $name {
+            #[allow(clippy::wildcard_imports, unused_imports)]
+            use super::*;
+
+            async fn tell($engine: $crate::database::Engine) {
+                $body
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn on_sqlite() {
+                tell($crate::database::Engine::Sqlite).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn on_postgres() {
+                tell($crate::database::Engine::Postgres).await;
+            }
+        }
+    };
+}

@@ -28,15 +28,15 @@ pub fn program(name: &str) -> PathBuf {
     built.unwrap_or_else(|| panic!("{name} was not built beside {}: run `make test`, which builds it first", tests.display()))
 }
 
-/// A program that ends with the thread that starts it, however that ends. It sees none of our configuration, no proxy, no
-/// journal, and no system bus: whatever a test says, no service of this machine is touched.
-pub fn command(program: &Path) -> Command {
+/// A program that gets `signal` when the thread that starts it ends, however that ends. It sees none of our configuration, no
+/// proxy, and no journal.
+pub fn bound_to_us(program: &Path, signal: &str) -> Command {
     let setpriv =
         env::split_paths(&env::var_os("PATH").unwrap_or_default()).map(|dir| dir.join("setpriv")).find(|path| path.is_file());
     let mut command = match setpriv {
         Some(setpriv) => {
             let mut command = Command::new(setpriv);
-            command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+            command.args(["--pdeathsig", signal, "--"]).arg(program);
             command
         }
         None => Command::new(program),
@@ -49,8 +49,14 @@ pub fn command(program: &Path) -> Command {
     for variable in ["JOURNAL_STREAM", "INVOCATION_ID", "NOTIFY_SOCKET"] {
         command.env_remove(variable);
     }
-    command.env("NO_PROXY", "*").env("no_proxy", "*").env("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent/bus");
-    command.stdin(Stdio::null());
+    command.env("NO_PROXY", "*").env("no_proxy", "*").stdin(Stdio::null());
+    command
+}
+
+/// A program under test. It sees no system bus either: whatever a test says, no service of this machine is touched.
+pub fn command(program: &Path) -> Command {
+    let mut command = bound_to_us(program, "KILL");
+    command.env("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent/bus");
     command
 }
 

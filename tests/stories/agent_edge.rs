@@ -11,7 +11,7 @@ use osm_tests::{
 };
 use serde_json::json;
 
-use crate::story;
+use osm_tests::story;
 
 story!(wrong_used_and_expired_tokens_get_one_and_the_same_answer, |engine| {
     let world = World::new(engine).await;

@@ -6,7 +6,7 @@ use osm_protocol::{
 };
 use osm_tests::world::World;
 
-use crate::story;
+use osm_tests::story;
 
 story!(a_restart_that_fails_shows_the_reason, |engine| {
     let world = World::new(engine).await;

@@ -6,7 +6,7 @@ use osm_tests::{
     world::{SOON, World, copied, token_in},
 };
 
-use crate::story;
+use osm_tests::story;
 
 story!(a_server_is_paired_and_its_first_card_comes, |engine| {
     let world = World::new(engine).await;
@@ -78,6 +78,20 @@ story!(a_waiting_poll_gets_the_command_at_once, |engine| {
     });
     assert!(command.is_ok());
     world.see(&world.anna, "Sent to the server").await;
+});
+
+story!(a_poll_whose_agent_is_gone_takes_no_command, |engine| {
+    let world = World::new(engine).await;
+    let mut agent = world.paired("web-1").await;
+    let question = world.restart_question("nginx.service").await;
+    let hung_up = tokio::time::timeout(std::time::Duration::from_millis(300), agent.envelopes(25)).await;
+    assert!(hung_up.is_err(), "the poll was waiting");
+    world.tap(&world.anna, &question, "Restart").await;
+    let waiting = world.see(&world.anna, "Queued").await;
+    // The next one gets it.
+    agent.command().await.unwrap();
+    let sent = world.see(&world.anna, "Sent to the server").await;
+    assert_eq!(sent.message_id, waiting.message_id);
 });
 
 story!(a_removed_server_is_gone_and_its_agent_learns_it, |engine| {

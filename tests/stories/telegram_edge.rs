@@ -7,7 +7,7 @@ use osm_tests::{
 };
 use serde_json::json;
 
-use crate::story;
+use osm_tests::story;
 
 /// A raw POST to the webhook.
 async fn post(world: &World, secret: Option<&str>, body: &str) -> u16 {
@@ -258,7 +258,7 @@ story!(the_bot_sets_itself_up, |engine| {
     let world = World::new(engine).await;
     let names: Vec<String> = world.sim.commands(ANNA, ANNA).into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["start", "add_server", "servers", "status", "server_status", "remove_server", "help"]);
-    let call = world.sim.calls().into_iter().find(|call| call.method == "setWebhook").expect("setWebhook");
+    let call = world.sim.wait_call("setWebhook", SOON).await.unwrap();
     let params = call.params.to_string();
     for set in ["message", "callback_query", "my_chat_member", "secret_token"] {
         assert!(params.contains(set), "{set}");

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::web_server;
+use osm_tests::web_server;
 
 #[test]
 fn a_reboot_inside_is_a_real_one() -> Result<()> {
     for suite in ["bookworm", "trixie"] {
-        let machine = web_server(suite, "reboots")?;
+        let machine = web_server::boot(suite, "reboots")?;
         let boot_id = || machine.ok(&["cat", "/proc/sys/kernel/random/boot_id"]);
         let before = boot_id()?;
         machine.write("/etc/survives/a-reboot", "yes", 0o600, "www-data")?;
@@ -33,7 +33,7 @@ fn a_reboot_inside_is_a_real_one() -> Result<()> {
 
 #[test]
 fn a_command_that_hangs_ends_at_its_limit_with_all_its_children() -> Result<()> {
-    let machine = web_server("bookworm", "hangs")?;
+    let machine = web_server::boot("bookworm", "hangs")?;
     let started = Instant::now();
     let error = machine.run_within(Duration::from_secs(1), &["sh", "-c", "sleep 1234 & wait"]).unwrap_err();
     assert!(error.to_string().contains("took longer than 1s"), "{error:#}");
@@ -44,7 +44,7 @@ fn a_command_that_hangs_ends_at_its_limit_with_all_its_children() -> Result<()> 
 
 #[test]
 fn machines_side_by_side_do_not_touch_each_other() -> Result<()> {
-    let (one, two) = (web_server("bookworm", "one")?, web_server("bookworm", "two")?);
+    let (one, two) = (web_server::boot("bookworm", "one")?, web_server::boot("bookworm", "two")?);
     let machine_id = |machine: &osm_tests::machine::Machine| machine.ok(&["cat", "/etc/machine-id"]);
     assert_ne!(machine_id(&one)?, machine_id(&two)?);
     let main_pid = two.unit_property("nginx.service", "MainPID")?;
@@ -57,7 +57,7 @@ fn machines_side_by_side_do_not_touch_each_other() -> Result<()> {
 
 #[test]
 fn a_dropped_machine_leaves_nothing() -> Result<()> {
-    let machine = web_server("bookworm", "dropped")?;
+    let machine = web_server::boot("bookworm", "dropped")?;
     machine.ok(&["sh", "-c", "setsid sleep 2345 >/dev/null 2>&1 </dev/null &"])?;
     let (init, tree) = (machine.init_pid()?, tree_of(machine.init_pid()?)?);
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
@@ -91,7 +91,7 @@ fn a_killed_test_process_takes_its_machine_along() -> Result<()> {
         sleep(Duration::from_millis(50));
     }
     assert!(tree.exists(), "nobody was left to remove it");
-    drop(web_server("bookworm", "sweeper")?);
+    drop(web_server::boot("bookworm", "sweeper")?);
     assert!(!tree.exists(), "the next boot removes it");
     Ok(())
 }
@@ -99,7 +99,7 @@ fn a_killed_test_process_takes_its_machine_along() -> Result<()> {
 #[test]
 #[ignore = "run by a_killed_test_process_takes_its_machine_along"]
 fn boots_and_waits_to_be_killed() -> Result<()> {
-    let machine = web_server("bookworm", "killed")?;
+    let machine = web_server::boot("bookworm", "killed")?;
     println!("\nINIT={}", machine.init_pid()?);
     sleep(Duration::from_mins(5));
     Ok(())

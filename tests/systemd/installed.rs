@@ -1,20 +1,17 @@
 //! A Debian 12 with the agent installed as its package will do it, and told about from the chat's side.
 
-use std::{
-    path::{Path, PathBuf},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use osm_telegram_sim::BotMessage;
 use osm_tests::{
     database::Engine,
     machine::Machine,
+    process::program,
+    web_server,
     world::{SOON, World, copied},
 };
 use serde::Deserialize;
-
-use crate::web_server;
 
 pub const AGENT: &str = "osm-agent.service";
 pub const NGINX: &str = "nginx.service";
@@ -24,26 +21,11 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// `SD_MESSAGE_UNIT_STARTED`: PID 1 writes one such entry for each start that succeeded.
 const STARTED: &str = "MESSAGE_ID=39f53479d3a045ac8e11786248231fbf";
 
-/// What the agent's package puts where, all of root's.
-const POLICY_FILES: [(&str, &str); 3] = [
-    ("/usr/lib/systemd/system/osm-agent-policy.service", include_str!("../../agent/dist/osm-agent-policy.service")),
-    ("/usr/lib/sysusers.d/osm-agent.conf", include_str!("../../agent/dist/osm-agent.sysusers.conf")),
-    ("/usr/lib/tmpfiles.d/osm-agent.conf", include_str!("../../agent/dist/osm-agent.tmpfiles.conf")),
-];
-const SERVICE: (&str, &str) = ("/usr/lib/systemd/system/osm-agent.service", include_str!("../../agent/dist/osm-agent.service"));
 const CONFIG: (&str, &str) = ("/etc/osm-agent/agent.toml", include_str!("../../agent/dist/agent.toml"));
 
-/// The real agent's program, the agent's user, and root's oneshot, not yet run; not the agent's own service.
-pub fn install_policy(machine: &Machine) -> Result<()> {
-    machine.copy_in(&agent_program()?, "/usr/bin/osm-agent", 0o755)?;
-    machine.ok(&["osm-agent", "--version"]).context("the agent built on this host does not run in the container")?;
-    for (path, contents) in POLICY_FILES {
-        machine.write(path, contents, 0o644, "root")?;
-    }
-    machine.ok(&["systemd-sysusers"])?;
-    machine.ok(&["systemd-tmpfiles", "--create", "osm-agent.conf"])?;
-    machine.ok(&["systemctl", "daemon-reload"])?;
-    Ok(())
+/// The agent, not yet running.
+pub fn install_agent(machine: &Machine) -> Result<()> {
+    web_server::install_agent(machine, &program("osm-agent"))
 }
 
 /// The units that root's list, and so the rule, has now.
@@ -54,14 +36,6 @@ pub fn listed(machine: &Machine) -> Result<Vec<String>> {
     }
     let list: List = serde_json::from_str(&machine.ok(&["cat", "/var/lib/osm-agent-policy/units.json"])?)?;
     Ok(list.units)
-}
-
-/// The agent beside this very test program: `cargo test` builds no program of another package.
-fn agent_program() -> Result<PathBuf> {
-    let test = std::env::current_exe()?;
-    let program = test.parent().and_then(Path::parent).context("no target folder")?.join("osm-agent");
-    ensure!(program.is_file(), "{} is missing: run these tests with `make test-systemd`, which builds it", program.display());
-    Ok(program)
 }
 
 /// A backend with Anna's chat, and her server with the agent at work in it. The backend is served by the runtime's
@@ -76,10 +50,9 @@ impl Server {
     /// is written under the shipped agent.toml.
     pub async fn install(name: &str, config: &str, prepare: impl FnOnce(&Machine) -> Result<()>) -> Result<Self> {
         let world = World::on_system_clock(Engine::Sqlite).await;
-        let machine = web_server("bookworm", name)?;
+        let machine = web_server::boot("bookworm", name)?;
         prepare(&machine)?;
-        install_policy(&machine)?;
-        machine.write(SERVICE.0, SERVICE.1, 0o644, "root")?;
+        install_agent(&machine)?;
         let server = Self { world, machine };
         server.configure(config)?;
         server.machine.ok(&["systemctl", "daemon-reload"])?;

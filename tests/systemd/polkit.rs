@@ -6,10 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use osm_tests::machine::{Machine, Output};
 
-use crate::{
-    installed::{NGINX, install_policy, listed},
-    web_server,
-};
+use crate::installed::{NGINX, install_agent, listed};
 
 const BUSCTL: [&str; 5] =
     ["busctl", "call", "org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager"];
@@ -132,9 +129,12 @@ fn main_pid(machine: &Machine, unit: &str) -> Result<String> {
 
 /// A web server with the agent's account, the rule that grants it nginx, and a unit that is not granted.
 fn granted(suite: &str) -> Result<Machine> {
-    let machine = web_server(suite, "polkit")?;
+    let machine = osm_tests::web_server::boot(suite, "polkit")?;
     machine.write("/etc/systemd/system/other.service", OTHER_UNIT, 0o644, "root")?;
-    install_policy(&machine)?;
+    install_agent(&machine)?;
+    // Its name is taken for what is tried in its place.
+    machine.ok(&["rm", "/usr/lib/systemd/system/osm-agent.service"])?;
+    machine.ok(&["systemctl", "daemon-reload"])?;
     machine.ok(&["systemctl", "start", "other.service"])?;
     machine.ok(&["systemctl", "start", "osm-agent-policy.service"])?;
     assert_eq!(listed(&machine)?, [NGINX], "the unit that nobody enabled is no service of this server");

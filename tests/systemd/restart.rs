@@ -169,14 +169,13 @@ async fn a_restart_that_fails_is_told_with_its_reason(server: &Server) -> Result
     Ok(())
 }
 
-/// The tap comes first, the agent later: in between, root has changed his mind. The backend may have handed the command to
-/// the stopped agent's last poll: then it is handed out again.
+/// The tap comes first, the agent later: in between, root has changed his mind.
 async fn a_unit_taken_off_the_list_is_refused(server: &Server) -> Result<()> {
     let before = server.main_pid("own.service")?;
     let question = server.world.restart_question("own.service").await;
     server.machine.ok(&["systemctl", "stop", AGENT])?;
     server.confirm(&question).await;
-    server.told(&question, "Asked by").await?;
+    server.told(&question, "Queued").await?;
     server.machine.ok(&["osm-agent", "policy", "deny", "own"])?;
     server.machine.ok(&["systemctl", "start", AGENT])?;
     let told = server.told(&question, "The host refused it").await?;
@@ -193,7 +192,7 @@ async fn what_agent_toml_forbids_is_refused(server: &Server) -> Result<()> {
     let question = server.world.restart_question(NGINX).await;
     server.machine.ok(&["systemctl", "stop", AGENT])?;
     server.confirm(&question).await;
-    server.told(&question, "Asked by").await?;
+    server.told(&question, "Queued").await?;
     server.configure("interval = 5\n[actions]\nrestart_service = false")?;
     server.machine.ok(&["systemctl", "start", AGENT])?;
     let told = server.told(&question, "The host refused it").await?;

@@ -3,6 +3,7 @@
 
 mod address;
 mod agent;
+mod connection;
 mod health;
 mod rate;
 mod signed;
@@ -13,6 +14,8 @@ use poem::{Endpoint, EndpointExt, IntoEndpoint, Route, get};
 use poem_openapi::OpenApiService;
 
 use crate::usecase::{Core, report::Reports};
+
+pub use connection::HangUps;
 
 /// What the handlers share.
 pub struct Http {

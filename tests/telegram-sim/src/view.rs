@@ -143,6 +143,17 @@ impl Sim {
         self.inner.quiet(|state| state.calls.clone())
     }
 
+    /// Waits for the first call of a method. A call is recorded once it is answered: what it did may be seen before.
+    ///
+    /// # Errors
+    /// When there is none after `limit`.
+    pub async fn wait_call(&self, method: &str, limit: Duration) -> anyhow::Result<Call> {
+        self.inner
+            .until(limit, |state| state.calls.iter().find(|call| call.method == method).cloned())
+            .await
+            .with_context(|| format!("no call of {method} after {limit:?}"))
+    }
+
     /// Every attempt to deliver to the webhook.
     #[must_use]
     pub fn deliveries(&self) -> Vec<Delivery> {

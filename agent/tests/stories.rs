@@ -62,6 +62,8 @@ impl Host {
         for variable in ["OSM_CRASH_AT", "OSM_CRASH_LOG", "OSM_CLOCK_SHIFT_MS", "INVOCATION_ID", "JOURNAL_STREAM", "OSM_LOG"] {
             command.env_remove(variable);
         }
+        // Whatever a test says, no service of this machine is touched.
+        command.env("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent/bus");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
@@ -123,10 +125,6 @@ fn restart(unit: &str) -> Action {
 fn terminate(mut running: Running) {
     rustix::process::kill_process(rustix::process::Pid::from_child(&running.0), rustix::process::Signal::TERM).unwrap();
     assert!(running.0.wait().unwrap().success());
-}
-
-fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
 }
 
 #[test]
@@ -312,10 +310,7 @@ fn commands_are_refused_by_name_or_ignored_and_never_answered() {
 }
 
 #[test]
-fn a_listed_unit_gets_an_outcome_even_where_there_is_no_systemd() {
-    if !is_root() || Path::new("/run/systemd/system").exists() {
-        return;
-    }
+fn a_listed_unit_gets_an_outcome_even_where_systemd_cannot_be_asked() {
     let host = Host::paired();
     let running = host.run();
     host.backend.until("a report", |state| state.reports().count() > 0);
@@ -326,7 +321,7 @@ fn a_listed_unit_gets_an_outcome_even_where_there_is_no_systemd() {
     host.backend.with(|state| {
         let outcome = state.outcome(&jti).unwrap();
         assert_eq!((outcome.result, outcome.reason), (OutcomeKind::Rejected, Some(Rejection::Unsupported)));
-        assert!(outcome.detail.contains("systemd"));
+        assert!(outcome.detail.contains("systemd") || outcome.detail.contains("system bus"), "{outcome:?}");
     });
     drop(running);
 }
@@ -432,10 +427,6 @@ fn the_address_must_be_safe_and_the_token_no_argument() {
 #[cfg(feature = "crash-points")]
 #[test]
 fn a_crash_at_any_point_loses_nothing_and_does_nothing_twice() {
-    // The list of units must be root's.
-    if !is_root() {
-        return;
-    }
     let story = |at: Option<usize>, log: &Path| {
         let host = Host::new();
         let crash = |command: &mut Command| {

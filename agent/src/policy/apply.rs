@@ -86,7 +86,7 @@ pub async fn decide(settings: &Settings, rules_dir: &Path, systemd: &impl System
 }
 
 fn need_root() -> Result<()> {
-    if rustix::process::geteuid().is_root() {
+    if cfg!(test) || rustix::process::geteuid().is_root() {
         return Ok(());
     }
     bail!("only root decides what may be restarted: run it with sudo")
@@ -290,9 +290,6 @@ mod tests {
 
     #[tokio::test]
     async fn forbidding_takes_the_grant_away() {
-        if need_root().is_err() {
-            return;
-        }
         let folder = tempfile::tempdir().unwrap();
         let rules_dir = folder.path().join("rules.d");
         let mut settings = settings(folder.path());

@@ -41,7 +41,7 @@ impl UnitList {
             io::ErrorKind::NotFound => ListError::Missing(path.to_owned()),
             _ => unreadable(error.to_string()),
         })?;
-        if metadata.uid() != 0 || metadata.mode() & 0o022 != 0 {
+        if !is_trusted(metadata.uid()) || metadata.mode() & 0o022 != 0 {
             return Err(ListError::NotRoots(path.to_owned()));
         }
         let bytes = crate::durable::read(path, FILE_MAX)
@@ -63,6 +63,12 @@ impl UnitList {
     pub fn contains(&self, unit: &str) -> bool {
         self.units.iter().any(|listed| listed == unit)
     }
+}
+
+/// Root; in builds for tests whoever runs them, so that they need no root.
+fn is_trusted(owner: u32) -> bool {
+    let tested = cfg!(any(test, feature = "crash-points"));
+    owner == 0 || tested && owner == rustix::process::geteuid().as_raw()
 }
 
 #[cfg(test)]

@@ -53,6 +53,11 @@ impl ClientError {
         matches!(self, Self::Refused(problem) if matches!(problem.status, 400 | 413 | 422))
     }
 
+    /// The backend does not know this command (any more), or will never take this outcome.
+    pub fn is_about_the_command(&self) -> bool {
+        matches!(self, Self::Refused(problem) if matches!(problem.status, 400 | 404 | 413 | 422))
+    }
+
     /// The key was refused: nothing will be accepted until something changes on the other side.
     pub fn is_about_the_key(&self) -> bool {
         matches!(self, Self::Refused(problem) if matches!(problem.status, 401 | 403))
@@ -322,9 +327,13 @@ fn explain(error: reqwest::Error) -> String {
     }
     for (sign, fix) in [
         ("UnknownIssuer", "the backend's certificate is of a CA this machine does not know: set ca_file in agent.toml"),
-        ("NotValidForName", "the backend's certificate is for another name"),
-        ("Expired", "the backend's certificate has expired, or this machine's clock is wrong"),
-        ("NotValidYet", "this machine's clock is behind, or the certificate is of the future"),
+        ("CaUsedAsEndEntity", "the backend shows the certificate of a CA itself: it needs one of its own, signed by that CA"),
+        (
+            "not valid for name",
+            "the backend's certificate is for another name: give its name to pair --api, or let the backend have one for this name",
+        ),
+        ("certificate expired", "the backend's certificate has expired, or this machine's clock is wrong"),
+        ("not valid yet", "this machine's clock is behind, or the certificate is of the future"),
         ("No CA certificates", "install the package ca-certificates"),
         ("dns error", "the backend's name cannot be resolved: check the address and DNS"),
         ("refused", "nothing listens there: check the address and that the backend runs"),

@@ -10,6 +10,7 @@ use std::{
 };
 
 use rustix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
 
 /// A measurement moves the correction only when it is off by more than this: below it lies the network's own noise, and
 /// a correction that stays put gives a report the same time however often it is sent.
@@ -37,6 +38,21 @@ fn shift() -> i64 {
 #[cfg(not(feature = "crash-points"))]
 const fn shift() -> i64 {
     0
+}
+
+/// Now by the clocks of this host, which no backend can move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moment {
+    /// [`host_now`]
+    pub host: i64,
+    /// [`boot_now`]
+    pub boot: i64,
+}
+
+impl Moment {
+    pub fn now() -> Self {
+        Self { host: host_now(), boot: boot_now() }
+    }
 }
 
 /// The backend's clock, as far as it is known.

@@ -9,7 +9,7 @@ use std::{
 
 use serde::Deserialize;
 
-use osm_protocol::action::Action;
+use osm_protocol::action::{Action, Chore};
 
 /// Read when `--config` is not given; it may be missing.
 pub const DEFAULT_PATH: &str = "/etc/osm-agent/agent.toml";
@@ -39,6 +39,7 @@ pub struct Settings {
     pub actions: Actions,
     pub rates: Rates,
     pub spool: SpoolLimits,
+    pub journal: JournalLimits,
     /// Folder of `allow.d` and `deny.d`: where agent.toml lies.
     pub folder: PathBuf,
 }
@@ -54,6 +55,10 @@ pub struct Actions {
 }
 
 impl Actions {
+    pub fn allow_chore(self, chore: Chore) -> bool {
+        self.allow(&chore.action())
+    }
+
     pub fn allow(self, action: &Action) -> bool {
         match action {
             Action::RestartService { .. } => self.restart_service,
@@ -78,6 +83,13 @@ pub struct SpoolLimits {
     pub bytes: u64,
 }
 
+/// What is kept when the journal is cleaned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JournalLimits {
+    pub megabytes: u32,
+    pub days: u32,
+}
+
 /// Stage 1: exactly what the file says.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -92,6 +104,8 @@ struct Fragment {
     rates: RatesFragment,
     #[serde(default)]
     spool: SpoolFragment,
+    #[serde(default)]
+    journal: JournalFragment,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -118,6 +132,13 @@ struct SpoolFragment {
     megabytes: Option<i64>,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct JournalFragment {
+    keep_megabytes: Option<i64>,
+    keep_days: Option<i64>,
+}
+
 /// Stage 2: file, environment and defaults are one.
 #[derive(Debug)]
 struct Merged {
@@ -131,6 +152,8 @@ struct Merged {
     reboots_per_day: i64,
     spool_hours: i64,
     spool_megabytes: i64,
+    journal_megabytes: i64,
+    journal_days: i64,
 }
 
 impl Settings {
@@ -142,7 +165,7 @@ impl Settings {
             Err(error) if error.kind() == io::ErrorKind::NotFound && !must_exist => String::new(),
             Err(source) => return Err(ConfigError::Read { path: path.to_owned(), source }),
         };
-        Self::from_text(&text, path, |name| env::var(name).ok())
+        Self::from_text(&text, path, |name| env::var(name).ok().filter(|value| !value.is_empty()))
     }
 
     fn from_text(text: &str, path: &Path, environment: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
@@ -178,6 +201,8 @@ fn merge(file: Fragment, environment: impl Fn(&str) -> Option<String>) -> Result
         reboots_per_day: file.rates.reboots_per_day.unwrap_or(3),
         spool_hours: file.spool.hours.unwrap_or(24),
         spool_megabytes: file.spool.megabytes.unwrap_or(64),
+        journal_megabytes: file.journal.keep_megabytes.unwrap_or(200),
+        journal_days: file.journal.keep_days.unwrap_or(14),
     })
 }
 
@@ -225,6 +250,16 @@ impl Merged {
             spool: SpoolLimits {
                 age,
                 bytes: 1024 * 1024 * within("spool.megabytes", self.spool_megabytes, 1, 1024, "give 1 to 1024 (default 64)")?,
+            },
+            journal: JournalLimits {
+                megabytes: small(within(
+                    "journal.keep_megabytes",
+                    self.journal_megabytes,
+                    1,
+                    1_048_576,
+                    "give 1 to 1048576 (default 200)",
+                )?),
+                days: small(within("journal.keep_days", self.journal_days, 1, 3650, "give 1 to 3650 (default 14)")?),
             },
             folder,
         })

@@ -2,17 +2,18 @@
 //!
 //! Only what is truly the backend's and for this agent gets an outcome; anything else is logged and never answered.
 
-use std::{cell::RefCell, time::Duration};
+use std::cell::RefCell;
 
 use osm_protocol::{
-    action::{Action, Outcome, OutcomeKind, Rejection},
+    action::{Action, Chore, Outcome, OutcomeKind, Rejection},
     command::{Command, CommandError, Judge, TOLERANCE_MS},
     envelope::{Envelope, EnvelopeError},
     key::PublicKey,
 };
 
 use crate::{
-    clock::{self, Clock},
+    act,
+    clock::{self, Clock, Moment},
     config::{Rates, Settings},
     crash::crash_point,
     ledger::{Ledger, Taken},
@@ -20,14 +21,11 @@ use crate::{
         list::{ListError, UnitList},
         rules,
     },
-    systemd::{JobResult, RestartError, ServiceState, Systemd},
+    systemd::Systemd,
     text::shorten,
 };
 
-/// A job that takes longer is left to systemd; what it comes to is seen in the next reports.
-const JOB_LIMIT: Duration = Duration::from_mins(5);
-/// A simple or exec service counts as started before its program has had time to fail.
-const SETTLE: Duration = Duration::from_secs(2);
+const HOUR_MS: u64 = 3_600_000;
 
 /// Who this agent is, to the backend.
 #[derive(Clone, Debug)]
@@ -96,23 +94,58 @@ impl<S: Systemd> Executor<'_, S> {
         }
         log::info!("command {jti}: {action:?}, asked for by {}", shorten(&command.requested_by, 100));
         let list = UnitList::read(&self.settings.policy_file);
-        let admitted = admit(action, self.settings, &self.ledger.borrow(), self.clock.now(), list);
+        let admitted = admit(action, self.settings, &self.ledger.borrow(), Moment::now(), list);
         if let Err((reason, detail)) = admitted {
             return self.refuse(jti, *seq, reason, &detail);
         }
         crash_point!("command.admitted");
-        let taken = Taken { act: Some(action.clone()), ..self.taken(jti, *seq) };
-        if let Err(error) = self.ledger.borrow_mut().take(taken) {
+        let due = match action {
+            Action::Reboot {} => Some(act::due(self.systemd).await),
+            _ => None,
+        };
+        let taken = Taken { act: Some(action.clone()), due, ..self.taken(jti, *seq) };
+        if let Err(error) = self.ledger.borrow_mut().take(taken.clone()) {
             log::error!("command {jti} is not done, because it cannot be written down first: {error}");
             return Handled::Ignored;
         }
-        let (result, reason, detail) = act(action, self.systemd).await;
+        let ended = match action {
+            Action::CancelReboot { of } => Some(self.call_off(of).await),
+            action => act::act(&taken, action, self.systemd).await,
+        };
         crash_point!("command.acted");
+        match ended {
+            Some(ended) => self.finish(jti, ended),
+            None => log::info!("command {jti}: the reboot is scheduled"),
+        }
+        Handled::Recorded
+    }
+
+    /// Calls the reboot off that the command `of` scheduled.
+    async fn call_off(&self, of: &str) -> act::Ended {
+        let due = self.ledger.borrow().open_reboot(&self.identity.key_id).filter(|(jti, _)| jti == of).map(|(_, due)| due);
+        let Some(due) = due else {
+            return (OutcomeKind::Failed, None, "there is no such reboot ahead".to_owned());
+        };
+        let ended = act::call_off(due, self.systemd).await;
+        if ended.0 == OutcomeKind::Succeeded {
+            self.finish(of, (OutcomeKind::Cancelled, None, "called off from the chat".to_owned()));
+        }
+        ended
+    }
+
+    /// Looks whether the reboot that is ahead still is: whether there is one, and whether its outcome was written down.
+    pub async fn watch_reboot(&self) -> (bool, bool) {
+        let Some((jti, due)) = self.ledger.borrow().open_reboot(&self.identity.key_id) else { return (false, false) };
+        let Some(ended) = act::watch(due, self.systemd).await else { return (true, false) };
+        self.finish(&jti, ended);
+        (false, true)
+    }
+
+    fn finish(&self, jti: &str, (result, reason, detail): act::Ended) {
         log::info!("command {jti}: {result:?}: {detail}");
         if let Err(error) = self.ledger.borrow_mut().finish(jti, self.outcome(result, reason, &detail)) {
             log::error!("the outcome of command {jti} cannot be written down: {error}");
         }
-        Handled::Recorded
     }
 
     fn refuse(&self, jti: &str, seq: i64, reason: Rejection, detail: &str) -> Handled {
@@ -148,8 +181,9 @@ impl<S: Systemd> Executor<'_, S> {
             jti: jti.to_owned(),
             key: self.identity.key_id.clone(),
             boot: self.identity.boot.clone(),
-            at: self.clock.now(),
+            at: Moment::now(),
             act: None,
+            due: None,
             delivered: false,
         }
     }
@@ -159,7 +193,7 @@ impl<S: Systemd> Executor<'_, S> {
     }
 }
 
-/// The envelope's own merits, in the order of DESIGN §2. `host_now` judges; `backend_now` only tells a wrong clock here from
+/// The envelope's own merits, in the order that SECURITY.md gives. `host_now` judges; `backend_now` only tells a wrong clock here from
 /// a command that came too late.
 pub fn judge(raw: &[u8], trusted: &[PublicKey], us: &Identity, host_now: i64, backend_now: i64, last_seq: i64) -> Judged {
     let ignore = |why: &dyn std::fmt::Display| Judged::Ignore(shorten(&why.to_string(), 300));
@@ -196,25 +230,45 @@ pub fn judge(raw: &[u8], trusted: &[PublicKey], us: &Identity, host_now: i64, ba
     }
 }
 
-/// The host's own word: policy, rates, and the unit's being on the list.
+/// The host's own word: policy, rates, and the unit's or the chore's being on root's list.
 fn admit(
     action: &Action,
     settings: &Settings,
     ledger: &Ledger,
-    now: i64,
+    now: Moment,
     list: Result<UnitList, ListError>,
 ) -> Result<(), (Rejection, String)> {
     if !settings.actions.allow(action) {
         return Err((Rejection::Policy, "agent.toml on the server does not allow this".to_owned()));
     }
-    let Action::RestartService { unit } = action else {
-        return Err((Rejection::Unsupported, format!("agent {} cannot do this yet", env!("CARGO_PKG_VERSION"))));
+    let ages = ledger.ages(now, |past| past == action);
+    let rates = &settings.rates;
+    let chore = match action {
+        Action::RestartService { unit } => {
+            rules::check_name(unit, true).map_err(|never| (Rejection::UnitNotListed, never.to_string()))?;
+            check_rate(ages, rates)?;
+            return admit_unit(unit, list);
+        }
+        Action::CancelReboot { .. } => return Ok(()),
+        Action::CleanJournal {} => Chore::CleanJournal,
+        Action::RunLogrotate {} => Chore::RunLogrotate,
+        Action::Reboot {} => Chore::Reboot,
     };
-    if let Err(never) = rules::check_name(unit, true) {
-        return Err((Rejection::UnitNotListed, never.to_string()));
+    if chore == Chore::Reboot {
+        check_reboots(ages, rates)?;
+    } else {
+        check_rate(ages, rates)?;
     }
-    let past = ledger.past(|past| matches!(past, Action::RestartService { unit: other } if other == unit));
-    check_rate(past, now, &settings.rates)?;
+    match list {
+        Ok(list) if list.chores.contains(&chore) => Ok(()),
+        Ok(_) => {
+            Err((Rejection::Unsupported, "root's oneshot on the server does not grant it; there: osm-agent doctor".to_owned()))
+        }
+        Err(error) => Err((Rejection::Unsupported, error.to_string())),
+    }
+}
+
+fn admit_unit(unit: &str, list: Result<UnitList, ListError>) -> Result<(), (Rejection, String)> {
     match list {
         Ok(list) if list.contains(unit) => Ok(()),
         Ok(UnitList { unavailable: Some(why), .. }) => Err((Rejection::Unsupported, why)),
@@ -223,103 +277,28 @@ fn admit(
     }
 }
 
-fn check_rate(past: impl Iterator<Item = i64>, now: i64, rates: &Rates) -> Result<(), (Rejection, String)> {
+fn check_rate(ages: impl Iterator<Item = u64>, rates: &Rates) -> Result<(), (Rejection, String)> {
     let gap = u64::try_from(rates.restart_gap.as_millis()).unwrap_or(u64::MAX);
     let mut within_hour = 0;
-    for at in past {
-        // Ahead of now after the clock was set back: it counts as long as it would have.
-        let age = at.abs_diff(now);
+    for age in ages {
         if age < gap {
-            return Err((
-                Rejection::Rate,
-                format!("it was restarted {} ago; one restart in {} s", duration(now - at), gap / 1000),
-            ));
+            let ago = duration(i64::try_from(age).unwrap_or(i64::MAX));
+            return Err((Rejection::Rate, format!("it was done {ago} ago; once in {} s", gap / 1000)));
         }
-        within_hour += u32::from(age < 3_600_000);
+        within_hour += u32::from(age < HOUR_MS);
     }
     if within_hour >= rates.restarts_per_hour {
-        return Err((Rejection::Rate, format!("{} restarts an hour are allowed on the server", rates.restarts_per_hour)));
+        return Err((Rejection::Rate, format!("{} times an hour are allowed on the server", rates.restarts_per_hour)));
     }
     Ok(())
 }
 
-async fn act(action: &Action, systemd: &impl Systemd) -> (OutcomeKind, Option<Rejection>, String) {
-    match action {
-        Action::RestartService { unit } => restart(unit, systemd).await,
-        Action::CleanJournal {} | Action::RunLogrotate {} | Action::Reboot {} | Action::CancelReboot { .. } => {
-            (OutcomeKind::Rejected, Some(Rejection::Unsupported), "this agent cannot do this yet".to_owned())
-        }
+fn check_reboots(ages: impl Iterator<Item = u64>, rates: &Rates) -> Result<(), (Rejection, String)> {
+    let within_day = ages.filter(|age| *age < 24 * HOUR_MS).count();
+    if within_day >= rates.reboots_per_day as usize {
+        return Err((Rejection::Rate, format!("{} reboots a day are allowed on the server", rates.reboots_per_day)));
     }
-}
-
-async fn restart(unit: &str, systemd: &impl Systemd) -> (OutcomeKind, Option<Rejection>, String) {
-    let job = match tokio::time::timeout(JOB_LIMIT, systemd.restart(unit)).await {
-        Ok(Ok(job)) => job,
-        Ok(Err(error @ RestartError::Unavailable(_))) => {
-            return (OutcomeKind::Rejected, Some(Rejection::Unsupported), error.to_string());
-        }
-        Ok(Err(error @ RestartError::Denied)) => {
-            let detail = format!("{error}; on the server, as root: osm-agent policy apply");
-            return (OutcomeKind::Rejected, Some(Rejection::Unsupported), detail);
-        }
-        Ok(Err(RestartError::Refused(why))) => return (OutcomeKind::Failed, None, why),
-        Ok(Err(error @ RestartError::Lost(_))) => return (OutcomeKind::Indeterminate, None, error.to_string()),
-        Err(_) => {
-            let detail = format!("systemd is still at it after {} minutes", JOB_LIMIT.as_secs() / 60);
-            return (OutcomeKind::Indeterminate, None, detail);
-        }
-    };
-    if job == JobResult::Done {
-        tokio::time::sleep(SETTLE).await;
-    }
-    match systemd.state(unit).await {
-        Ok(state) => {
-            let (result, detail) = outcome_of(&job, &state);
-            (result, None, detail)
-        }
-        Err(error) => (OutcomeKind::Indeterminate, None, format!("the restart was done, then: {error}")),
-    }
-}
-
-/// What a job's result and the service's state some seconds later come to.
-fn outcome_of(job: &JobResult, state: &ServiceState) -> (OutcomeKind, String) {
-    let now = format!("{} ({})", state.active_state, state.sub_state);
-    let now = reason(state).map_or_else(|| now.clone(), |reason| format!("{now}: {reason}"));
-    let job = match job {
-        JobResult::Done => {
-            let runs = matches!(state.active_state.as_str(), "active" | "reloading" | "refreshing");
-            let ran = state.kind == "oneshot" && state.active_state == "inactive" && state.result == "success";
-            return match (runs && state.restarts == 0 || ran, runs) {
-                (true, _) => (OutcomeKind::Succeeded, now),
-                (false, true) => (OutcomeKind::Failed, format!("{now}; it has ended {} times since", state.restarts)),
-                (false, false) if state.active_state == "inactive" => {
-                    (OutcomeKind::Failed, format!("{now}: it started and ended at once"))
-                }
-                (false, false) => (OutcomeKind::Failed, now),
-            };
-        }
-        JobResult::Other(result) => match result.as_str() {
-            "canceled" => "another request took this one's place",
-            "timeout" => "it took too long",
-            "dependency" => "a unit that it needs failed",
-            "skipped" => "systemd skipped it",
-            "failed" => return (OutcomeKind::Failed, now),
-            other => return (OutcomeKind::Failed, format!("{now} (the job's result: {other})")),
-        },
-    };
-    (OutcomeKind::Failed, format!("{job}; now {now}"))
-}
-
-/// `exit-code, status 1`, `signal 9`, `oom-kill`: why a service's last run ended, when it did not end well.
-fn reason(state: &ServiceState) -> Option<String> {
-    if state.result.is_empty() || state.result == "success" {
-        return None;
-    }
-    Some(match (state.exit_code, state.exit_status) {
-        (1, status) if status != 0 => format!("{}, status {status}", state.result),
-        (2 | 3, signal) => format!("{}, signal {signal}", state.result),
-        _ => state.result.clone(),
-    })
+    Ok(())
 }
 
 /// A length of time for a person: the largest fitting unit.

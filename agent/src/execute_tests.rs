@@ -4,7 +4,10 @@ use ed25519_dalek::SigningKey;
 use osm_protocol::{command::Audience, envelope};
 
 use super::*;
-use crate::systemd::{Unavailable, fake::Fake};
+use crate::{
+    act::{outcome_of, restart},
+    systemd::{ActError, JobResult, ServiceState, Unavailable, fake::Fake},
+};
 
 const NOW: i64 = 1_800_000_000_000;
 const JTI: &str = "0190a6b0-7c00-7000-8000-000000000001";
@@ -62,7 +65,7 @@ impl Host {
         let mut settings = Settings::for_test();
         settings.policy_file = folder.path().join("units.json");
         list(&settings.policy_file, r#"{"version":1,"units":["nginx.service"]}"#);
-        let ledger = RefCell::new(Ledger::open(&folder.path().join("ledger.jsonl"), clock::host_now()).unwrap());
+        let ledger = RefCell::new(Ledger::open(&folder.path().join("ledger.jsonl"), "b", Moment::now()).unwrap());
         let systemd = Fake { states: vec![state("active", "running", "success")].into(), ..Fake::default() };
         Self { settings, clock: Clock::default(), ledger, systemd, identity: us(), folder }
     }
@@ -89,7 +92,7 @@ impl Host {
 
     /// The agent dies and comes back.
     fn restart_agent(&mut self) {
-        self.ledger = RefCell::new(Ledger::open(&self.folder.path().join("ledger.jsonl"), clock::host_now()).unwrap());
+        self.ledger = RefCell::new(Ledger::open(&self.folder.path().join("ledger.jsonl"), "b", Moment::now()).unwrap());
     }
 }
 
@@ -171,10 +174,10 @@ async fn a_used_id_is_passed_over_and_a_path_is_no_id() {
 #[tokio::test(start_paused = true)]
 async fn what_systemd_cannot_do_is_told_from_what_failed_and_what_nobody_saw() {
     for (job, result, reason) in [
-        (Err(RestartError::Unavailable(Unavailable::Absent)), OutcomeKind::Rejected, Some(Rejection::Unsupported)),
-        (Err(RestartError::Denied), OutcomeKind::Rejected, Some(Rejection::Unsupported)),
-        (Err(RestartError::Refused("Unit x.service not found.".to_owned())), OutcomeKind::Failed, None),
-        (Err(RestartError::Lost("x".to_owned())), OutcomeKind::Indeterminate, None),
+        (Err(ActError::Unavailable(Unavailable::Absent)), OutcomeKind::Rejected, Some(Rejection::Unsupported)),
+        (Err(ActError::Denied), OutcomeKind::Rejected, Some(Rejection::Unsupported)),
+        (Err(ActError::Refused("Unit x.service not found.".to_owned())), OutcomeKind::Failed, None),
+        (Err(ActError::Lost("x".to_owned())), OutcomeKind::Indeterminate, None),
         (Ok(JobResult::Other("canceled".to_owned())), OutcomeKind::Failed, None),
         (Ok(JobResult::Done), OutcomeKind::Succeeded, None),
     ] {
@@ -268,13 +271,112 @@ fn forged_and_malformed_envelopes_are_never_answered() {
 }
 
 #[test]
-fn rates_count_by_the_hour_and_survive_a_clock_set_back() {
+fn rates_count_by_the_gap_and_by_the_hour() {
     let rates = Settings::for_test().rates;
-    let allowed = |past: &[i64]| check_rate(past.iter().map(|ago| NOW - ago), NOW, &rates).is_ok();
+    let allowed = |ages: &[u64]| check_rate(ages.iter().copied(), &rates).is_ok();
     assert!(allowed(&[]));
     assert!(!allowed(&[29_999]));
     assert!(allowed(&[30_000]));
-    assert!(!allowed(&[-10_000]), "a restart seconds ago, before the clock was set back");
     assert!(!allowed(&[60_000, 120_000, 180_000, 240_000, 300_000, 360_000]));
     assert!(allowed(&[60_000, 120_000, 180_000, 240_000, 300_000, 3_600_001]));
+}
+
+fn chore(seq: i64, action: Action) -> Vec<u8> {
+    signed(&Command { action, ..command(seq, clock::host_now()) })
+}
+
+impl Host {
+    fn grants(self, chores: &str) -> Self {
+        list(&self.settings.policy_file, &format!(r#"{{"version":1,"units":[],"chores":[{chores}]}}"#));
+        self
+    }
+
+    async fn does(&self, seq: i64, action: Action) -> Option<Outcome> {
+        assert_eq!(self.handle(&chore(seq, action)).await, Handled::Recorded);
+        let jti = command(seq, 0).jti;
+        self.ledger.borrow().open_outcomes("id1").into_iter().find(|(of, _)| *of == jti).map(|(_, outcome)| outcome)
+    }
+
+    async fn watch(&self) -> (bool, bool) {
+        let Self { settings, identity, clock, ledger, systemd, .. } = self;
+        Executor { settings, identity, clock, ledger, systemd }.watch_reboot().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_chore_is_done_by_roots_oneshot_where_root_grants_it() {
+    let oneshot = ServiceState { kind: "oneshot".to_owned(), ..state("inactive", "dead", "success") };
+    let mut host = Host::new().grants(r#""run-logrotate""#);
+    host.systemd.states = vec![oneshot].into();
+    let done = host.does(1, Action::RunLogrotate {}).await.unwrap();
+    assert_eq!((done.result, done.detail.as_str()), (OutcomeKind::Succeeded, "done"));
+    assert_eq!(*host.systemd.restarted.borrow(), [act::LOGROTATE_UNIT]);
+    let soon = host.does(2, Action::RunLogrotate {}).await.unwrap();
+    assert_eq!(soon.reason, Some(Rejection::Rate));
+    let not_granted = host.does(3, Action::CleanJournal {}).await.unwrap();
+    assert_eq!(not_granted.reason, Some(Rejection::Unsupported));
+    assert_eq!(host.restarts(), 1);
+
+    let running = Host::new().grants(r#""clean-journal""#);
+    *running.systemd.states.borrow_mut() = vec![state("activating", "start", "success")];
+    let outcome = running.does(1, Action::CleanJournal {}).await.unwrap();
+    assert!(outcome.result == OutcomeKind::Failed && outcome.detail.contains("running already"), "{outcome:?}");
+    assert_eq!(running.restarts(), 0, "a restart would have killed it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reboot_is_scheduled_called_off_and_never_anothers() {
+    let host = Host::new().grants(r#""reboot""#);
+    assert_eq!(host.does(1, Action::Reboot {}).await, None, "it is ahead");
+    let due = host.systemd.shutdown.borrow().clone().unwrap();
+    assert!(due.kind == "reboot" && (55_000..=60_000).contains(&(due.at - clock::host_now())));
+    assert_eq!(host.watch().await, (true, false));
+    let second = host.does(2, Action::Reboot {}).await.unwrap();
+    assert!(second.result == OutcomeKind::Failed && second.detail.contains("scheduled a reboot"), "{second:?}");
+    let wrong = host.does(3, Action::CancelReboot { of: "another".to_owned() }).await.unwrap();
+    assert_eq!(wrong.result, OutcomeKind::Failed);
+    assert!(host.systemd.shutdown.borrow().is_some());
+
+    let cancelled = host.does(4, Action::CancelReboot { of: command(1, 0).jti }).await.unwrap();
+    assert_eq!(cancelled.result, OutcomeKind::Succeeded);
+    assert_eq!(*host.systemd.shutdown.borrow(), None);
+    let reboot = host.ledger.borrow().open_outcomes("id1").into_iter().find(|(jti, _)| *jti == command(1, 0).jti).unwrap().1;
+    assert_eq!(reboot.result, OutcomeKind::Cancelled);
+    assert_eq!(host.watch().await, (false, false));
+    // Root's own plans are not ours to touch.
+    *host.systemd.shutdown.borrow_mut() = Some(crate::systemd::Shutdown { kind: "poweroff".to_owned(), at: NOW });
+    assert_eq!(host.does(5, Action::Reboot {}).await.unwrap().result, OutcomeKind::Failed);
+    assert_eq!(host.does(6, Action::Reboot {}).await.unwrap().reason, Some(Rejection::Rate), "three a day");
+    assert_eq!(host.systemd.shutdown.borrow().as_ref().unwrap().kind, "poweroff");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reboot_called_off_on_the_server_is_noticed() {
+    let host = Host::new().grants(r#""reboot""#);
+    assert_eq!(host.does(1, Action::Reboot {}).await, None);
+    *host.systemd.shutdown.borrow_mut() = None;
+    assert_eq!(host.watch().await, (false, true));
+    let outcome = host.ledger.borrow().open_outcomes("id1").pop().unwrap().1;
+    assert_eq!((outcome.result, outcome.detail.as_str()), (OutcomeKind::Cancelled, "called off on the server"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reboot_of_a_container_is_seen_by_its_init() {
+    let host = Host::new().grants(r#""reboot""#);
+    assert_eq!(host.does(1, Action::Reboot {}).await, None);
+    // The kernel, and so its boot id, stays the same.
+    host.systemd.init.set(77);
+    *host.systemd.shutdown.borrow_mut() = None;
+    assert_eq!(host.watch().await, (false, true));
+    let outcome = host.ledger.borrow().open_outcomes("id1").pop().unwrap().1;
+    assert_eq!(outcome.result, OutcomeKind::Succeeded);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_time_that_the_backend_tells_lifts_the_rates() {
+    let host = Host::new();
+    assert_eq!(host.ask(1).await.result, OutcomeKind::Succeeded);
+    host.clock.learn(clock::host_now() + 24 * 3_600_000, std::time::Duration::ZERO);
+    assert_eq!(host.ask(2).await.reason, Some(Rejection::Rate));
+    assert_eq!(host.restarts(), 1);
 }

@@ -14,7 +14,7 @@ use std::{
 use osm_protocol::action::{Action, Outcome, OutcomeKind};
 use serde::{Deserialize, Serialize};
 
-use crate::{crash::crash_point, durable};
+use crate::{act, clock::Moment, crash::crash_point, durable};
 
 /// The file is rewritten without what is over once it has grown to this.
 const COMPACT_AT: u64 = if cfg!(test) { 8 * 1024 } else { 256 * 1024 };
@@ -23,8 +23,8 @@ const FILE_MAX: u64 = 16 * 1024 * 1024;
 const MEMORY_MS: i64 = 25 * 3_600_000;
 /// An outcome that nobody took in a week is of no more use.
 const OUTCOME_MS: i64 = 7 * 24 * 3_600_000;
-/// More than the rates let through in that time.
-const TAKEN_MAX: usize = 400;
+/// Refusals that wait for the backend to take their outcome.
+const REFUSED_MAX: usize = 400;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "fact", rename_all = "snake_case")]
@@ -55,18 +55,39 @@ pub struct Taken {
     pub key: String,
     /// Hash of the boot it was taken up in.
     pub boot: String,
-    /// By the backend's clock, as known then.
-    pub at: i64,
+    /// When it was taken up, by the clocks of this host: the backend's would let a stolen backend lift the rates.
+    pub at: Moment,
     /// What was going to be done; `None` where it was refused, so that a refusal does not count for the rates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub act: Option<Action>,
+    /// Of a reboot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due: Option<Due>,
     /// The backend has its outcome; only the rates remember it.
     #[serde(default)]
     pub delivered: bool,
 }
 
+/// A reboot that is ahead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Due {
+    /// Milliseconds since the Unix epoch by the host's clock, as logind knows it.
+    pub at: i64,
+    /// When the init of this boot began, as [`crate::systemd::Systemd::init_started`] says it. In a container the kernel's boot
+    /// id may be that of its host.
+    pub init: Option<u64>,
+}
+
+impl Taken {
+    /// How long ago, by the boot clock within its boot, since nobody can set that one.
+    fn age(&self, boot: &str, now: Moment) -> i64 {
+        if self.boot == boot { now.boot.saturating_sub(self.at.boot) } else { now.host.saturating_sub(self.at.host) }
+    }
+}
+
 pub struct Ledger {
     path: PathBuf,
+    boot: String,
     file: File,
     size: u64,
     facts: Facts,
@@ -83,8 +104,8 @@ struct Facts {
 }
 
 impl Ledger {
-    /// Opens the ledger and settles what a crash has left open. `now` is the best known time.
-    pub fn open(path: &Path, now: i64) -> io::Result<Self> {
+    /// Opens the ledger in this boot, and settles what a crash or a reboot has left open.
+    pub fn open(path: &Path, boot: &str, now: Moment) -> io::Result<Self> {
         let bytes = durable::read(path, FILE_MAX)?.unwrap_or_default();
         let mut facts = Facts::from_lines(&bytes);
         if facts.damaged {
@@ -97,15 +118,15 @@ impl Ledger {
             durable::replace(&aside, &bytes, 0o600)?;
             // seq is at least the time of issue: nothing issued before now can run (again).
             for (_, seq) in &mut facts.seqs {
-                *seq = (*seq).max(now);
+                *seq = (*seq).max(now.host);
             }
-            facts.seqs.push(("*".to_owned(), now));
+            facts.seqs.push(("*".to_owned(), now.host));
         }
-        facts.settle(now);
-        facts.forget(now);
+        facts.settle(boot, now.host);
+        facts.forget(boot, now);
         let (file, size) = facts.write(path)?;
         crash_point!("ledger.opened");
-        Ok(Self { path: path.to_owned(), file, size, facts })
+        Ok(Self { path: path.to_owned(), boot: boot.to_owned(), file, size, facts })
     }
 
     /// The highest seq taken up under this agent key.
@@ -117,9 +138,17 @@ impl Ledger {
         self.facts.taken.iter().any(|taken| taken.jti == jti)
     }
 
-    /// Times at which actions of this kind were taken up, for the rates.
-    pub fn past<'a>(&'a self, matches: impl Fn(&Action) -> bool + 'a) -> impl Iterator<Item = i64> + 'a {
-        self.facts.taken.iter().filter(move |taken| taken.act.as_ref().is_some_and(&matches)).map(|taken| taken.at)
+    /// How long ago actions of this kind were taken up, in milliseconds, for the rates. One that lies ahead of a clock that was
+    /// set back counts as long as it would have.
+    pub fn ages<'a>(&'a self, now: Moment, matches: impl Fn(&Action) -> bool + 'a) -> impl Iterator<Item = u64> + 'a {
+        let acts = self.facts.taken.iter().filter(move |taken| taken.act.as_ref().is_some_and(&matches));
+        acts.map(move |taken| taken.age(&self.boot, now).unsigned_abs())
+    }
+
+    /// The reboot that is ahead: its command, and when it is due.
+    pub fn open_reboot(&self, key: &str) -> Option<(String, Due)> {
+        let open = |taken: &&Taken| taken.key == key && !taken.delivered && !self.facts.has_outcome(&taken.jti);
+        self.facts.taken.iter().filter(open).find_map(|taken| Some((taken.jti.clone(), taken.due?)))
     }
 
     /// Writes down that a command is about to be done. Only when this returns may it be done.
@@ -143,7 +172,11 @@ impl Ledger {
         Ok(())
     }
 
+    /// Writes down how a command ended; the first word counts.
     pub fn finish(&mut self, jti: &str, outcome: Outcome) -> io::Result<()> {
+        if self.facts.has_outcome(jti) {
+            return Ok(());
+        }
         crash_point!("ledger.before_outcome");
         let fact = Fact::Outcome { jti: jti.to_owned(), outcome };
         let written = self.append(std::slice::from_ref(&fact));
@@ -178,7 +211,7 @@ impl Ledger {
 
     fn append(&mut self, facts: &[Fact]) -> io::Result<()> {
         if self.size > COMPACT_AT {
-            self.facts.forget(crate::clock::host_now());
+            self.facts.forget(&self.boot, Moment::now());
             (self.file, self.size) = self.facts.write(&self.path)?;
         }
         let mut lines = Vec::new();
@@ -235,33 +268,45 @@ impl Facts {
         }
     }
 
-    /// A command without outcome died with the agent.
-    fn settle(&mut self, now: i64) {
-        let open = self.taken.iter().filter(|taken| !taken.delivered);
-        let died: Vec<String> =
-            open.filter(|taken| self.outcomes.iter().all(|(jti, _)| *jti != taken.jti)).map(|taken| taken.jti.clone()).collect();
-        for jti in died {
-            log::warn!("command {jti} was begun and its end was not seen; it is not run again");
-            let outcome = Outcome {
-                result: OutcomeKind::Indeterminate,
-                reason: None,
-                detail: "the agent stopped while it was doing this; look at the service before asking again".to_owned(),
-                at: now,
+    fn has_outcome(&self, jti: &str) -> bool {
+        self.outcomes.iter().any(|(of, _)| of == jti)
+    }
+
+    /// A command without outcome died with the agent. A reboot ended with another boot, or is still ahead.
+    fn settle(&mut self, boot: &str, now: i64) {
+        let mut settled = Vec::new();
+        for taken in self.taken.iter().filter(|taken| !taken.delivered && !self.has_outcome(&taken.jti)) {
+            let (result, reason, detail) = match taken.due {
+                Some(_) if taken.boot == boot => continue,
+                Some(due) => act::rebooted(due.at, now),
+                None => {
+                    log::warn!("command {} was begun and its end was not seen; it is not run again", taken.jti);
+                    let detail = "the agent stopped while it was doing this; look at the service before asking again";
+                    (OutcomeKind::Indeterminate, None, detail.to_owned())
+                }
             };
-            self.outcomes.push((jti, outcome));
+            settled.push((taken.jti.clone(), Outcome { result, reason, detail, at: now }));
         }
+        self.outcomes.extend(settled);
     }
 
     /// What is over goes. A clock that is far behind (1970, before its first correction) makes nothing be forgotten.
-    fn forget(&mut self, now: i64) {
-        let age = |at: i64| now.saturating_sub(at);
-        self.outcomes.retain(|(_, outcome)| age(outcome.at) < OUTCOME_MS);
+    fn forget(&mut self, boot: &str, now: Moment) {
         let outcomes = &self.outcomes;
-        self.taken.retain(|taken| age(taken.at) < MEMORY_MS || outcomes.iter().any(|(jti, _)| *jti == taken.jti));
-        let surplus = self.taken.len().saturating_sub(TAKEN_MAX);
-        self.taken.drain(..surplus);
-        let surplus = self.outcomes.len().saturating_sub(TAKEN_MAX);
-        self.outcomes.drain(..surplus);
+        let is_open = |taken: &Taken| outcomes.iter().any(|(jti, _)| *jti == taken.jti);
+        self.taken.retain(|taken| {
+            let age = taken.age(boot, now);
+            taken.act.is_some() && age < MEMORY_MS || is_open(taken) && age < OUTCOME_MS
+        });
+        // Refusals alone are crowded out: what was done is the memory of the rates.
+        let mut surplus = self.taken.iter().filter(|taken| taken.act.is_none()).count().saturating_sub(REFUSED_MAX);
+        self.taken.retain(|taken| {
+            let goes = taken.act.is_none() && surplus > 0;
+            surplus -= usize::from(goes);
+            !goes
+        });
+        let taken = &self.taken;
+        self.outcomes.retain(|(jti, _)| taken.iter().any(|taken| taken.jti == *jti));
     }
 
     /// Rewrites the file with what still counts.

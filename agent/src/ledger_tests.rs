@@ -1,6 +1,8 @@
 use super::*;
 
 const NOW: i64 = 1_800_000_000_000;
+const AT: Moment = Moment { host: NOW, boot: 5_000_000 };
+const HOUR: i64 = 3_600_000;
 
 fn taken(seq: i64) -> Taken {
     Taken {
@@ -8,8 +10,9 @@ fn taken(seq: i64) -> Taken {
         jti: format!("j{seq}"),
         key: "k".to_owned(),
         boot: "b".to_owned(),
-        at: NOW,
+        at: AT,
         act: Some(Action::RestartService { unit: "nginx.service".to_owned() }),
+        due: None,
         delivered: false,
     }
 }
@@ -19,11 +22,15 @@ fn outcome(result: OutcomeKind) -> Outcome {
 }
 
 fn open(folder: &tempfile::TempDir) -> Ledger {
-    Ledger::open(&folder.path().join("ledger.jsonl"), NOW).unwrap()
+    open_at(folder, "b", AT)
+}
+
+fn open_at(folder: &tempfile::TempDir, boot: &str, now: Moment) -> Ledger {
+    Ledger::open(&folder.path().join("ledger.jsonl"), boot, now).unwrap()
 }
 
 fn restarts(ledger: &Ledger) -> usize {
-    ledger.past(|action| matches!(action, Action::RestartService { .. })).count()
+    ledger.ages(AT, |action| matches!(action, Action::RestartService { .. })).count()
 }
 
 #[test]
@@ -72,7 +79,7 @@ fn rates_outlive_a_restart_and_refusals_do_not_count() {
     assert_eq!(restarts(&ledger), 1);
     drop(ledger);
     assert_eq!(restarts(&open(&folder)), 1);
-    let later = Ledger::open(&folder.path().join("ledger.jsonl"), NOW + 26 * 3_600_000).unwrap();
+    let later = open_at(&folder, "b", Moment { boot: AT.boot + 26 * HOUR, ..AT });
     assert_eq!(restarts(&later), 0);
     assert_eq!(later.last_seq("k"), 8, "what is forgotten keeps its seq");
 }
@@ -130,8 +137,9 @@ fn the_file_stays_small() {
     let path = folder.path().join("ledger.jsonl");
     let mut ledger = open(&folder);
     for seq in 0..100 {
-        // A day and more apart by the host's clock, so that they are forgotten.
-        ledger.take(Taken { at: seq, ..taken(seq) }).unwrap();
+        // Decades ago by the host's clock, so that they are forgotten.
+        let at = Moment { host: seq, boot: seq };
+        ledger.take(Taken { at, boot: "an old one".to_owned(), ..taken(seq) }).unwrap();
         ledger.finish(&format!("j{seq}"), outcome(OutcomeKind::Succeeded)).unwrap();
         ledger.delivered(&format!("j{seq}")).unwrap();
     }
@@ -146,7 +154,56 @@ fn a_clock_of_1970_makes_nothing_be_forgotten() {
     ledger.take(taken(7)).unwrap();
     ledger.finish("j7", outcome(OutcomeKind::Succeeded)).unwrap();
     drop(ledger);
-    let ledger = Ledger::open(&folder.path().join("ledger.jsonl"), 1_000).unwrap();
+    let ledger = open_at(&folder, "another boot", Moment { host: 1_000, boot: 1_000 });
     assert_eq!(ledger.open_outcomes("k").len(), 1);
     assert_eq!(restarts(&ledger), 1);
+}
+
+#[test]
+fn ages_go_by_the_boot_clock_within_a_boot_and_survive_a_clock_set_back() {
+    let folder = tempfile::tempdir().unwrap();
+    open(&folder).take(taken(7)).unwrap();
+    let ages = |boot, now| open_at(&folder, boot, now).ages(now, |_| true).collect::<Vec<_>>();
+    // Whatever happens to the host's clock.
+    assert_eq!(ages("b", Moment { host: NOW + 24 * HOUR, boot: AT.boot + 10 }), [10]);
+    assert_eq!(ages("another", Moment { host: NOW + 20, boot: 1 }), [20]);
+    assert_eq!(ages("another", Moment { host: NOW - 30, boot: 1 }), [30]);
+}
+
+#[test]
+fn no_number_of_refusals_crowds_out_what_was_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut ledger = open(&folder);
+    ledger.take(taken(1)).unwrap();
+    for seq in 2..1_000 {
+        ledger.refuse(taken(seq), outcome(OutcomeKind::Rejected)).unwrap();
+    }
+    drop(ledger);
+    let ledger = open(&folder);
+    assert_eq!(restarts(&ledger), 1);
+    assert_eq!(ledger.open_outcomes("k").len(), 1 + REFUSED_MAX, "the newest, and that of the restart");
+}
+
+#[test]
+fn a_reboot_ends_with_another_boot_and_is_awaited_in_this_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let due = Due { at: NOW + 60_000, init: None };
+    open(&folder).take(Taken { act: Some(Action::Reboot {}), due: Some(due), ..taken(7) }).unwrap();
+    let ledger = open(&folder);
+    assert_eq!((ledger.open_reboot("k"), ledger.open_outcomes("k")), (Some(("j7".to_owned(), due)), vec![]));
+    let back = open_at(&folder, "another boot", Moment { host: NOW + 60_000 + 41_000, boot: 9_000 });
+    let outcomes = back.open_outcomes("k");
+    assert_eq!((outcomes[0].1.result, outcomes[0].1.detail.as_str()), (OutcomeKind::Succeeded, "back after 41 s"));
+    assert_eq!(back.open_reboot("k"), None);
+}
+
+#[test]
+fn the_first_word_on_a_command_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut ledger = open(&folder);
+    ledger.take(taken(7)).unwrap();
+    ledger.finish("j7", outcome(OutcomeKind::Cancelled)).unwrap();
+    ledger.finish("j7", outcome(OutcomeKind::Failed)).unwrap();
+    let results: Vec<_> = ledger.open_outcomes("k").into_iter().map(|(_, outcome)| outcome.result).collect();
+    assert_eq!(results, [OutcomeKind::Cancelled]);
 }

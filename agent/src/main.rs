@@ -7,11 +7,13 @@
 //! | `pair`, `token`, `privileges` | pairing, where its token comes from, and as which user the CLI works |
 //! | `run`, `session`, `backoff` | the service: one session a pairing; reports, commands and outcomes side by side |
 //! | `report`, `collect`, `spool` | what is measured, and where it waits while the backend is away |
-//! | `execute`, `ledger` | commands: judged, admitted, written down, done |
+//! | `execute`, `ledger`, `act` | commands: judged, admitted, written down, done |
+//! | `journal` | root's oneshot that cleans the journal |
 //! | `policy` | what may be restarted on this host: root's detection, the list, the polkit rule |
 //! | `status`, `doctor` | how it goes, and what to do |
 //! | `clock`, `client`, `systemd` | the owners of time, HTTP and D-Bus |
 
+mod act;
 mod backoff;
 mod client;
 mod clock;
@@ -22,6 +24,7 @@ mod doctor;
 mod durable;
 mod execute;
 mod identity;
+mod journal;
 mod ledger;
 mod logging;
 mod pair;
@@ -45,12 +48,18 @@ use clap::{Parser, Subcommand};
 use crate::{clock::Clock, config::Settings, report::Reporter, state::StateDir, systemd::bus::Bus};
 
 #[derive(Debug, Parser)]
-#[command(name = "osm-agent", version, about = "Agent of Online Server Monitor", disable_help_subcommand = true)]
+#[command(
+    name = "osm-agent",
+    version,
+    about = "Agent of Online Server Monitor",
+    after_help = "OSM_LOG sets what is logged: error, warn, info (default), debug, trace. OSM_AGENT_INTERVAL and OSM_AGENT_CA_FILE go \
+                  before interval and ca_file of agent.toml. Proxies: HTTPS_PROXY, NO_PROXY."
+)]
 struct Cli {
     /// Configuration file [default: /etc/osm-agent/agent.toml, which may be missing]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// State directory; with it nothing changes its user [default: /var/lib/osm-agent]
+    /// State directory; with it root stays root instead of becoming osm-agent [default: /var/lib/osm-agent]
     #[arg(long, global = true, value_name = "DIR")]
     state_dir: Option<PathBuf>,
     #[command(subcommand)]
@@ -61,7 +70,7 @@ struct Cli {
 enum Command {
     /// Pair this server with a backend; the token is asked for, or read from a file
     Pair {
-        /// Address of the backend, as <https://osm.example>
+        /// Address of the backend, as `https://osm.example`
         #[arg(long, value_name = "URL")]
         api: String,
         /// File that holds the token; `-` is standard input
@@ -88,6 +97,8 @@ enum Command {
         #[arg(long)]
         local: bool,
     },
+    /// Clean the journal down to what agent.toml keeps; root's oneshot osm-agent-journal.service does it
+    CleanJournal,
     /// Decide, as root, what may be restarted from the chat
     Policy {
         #[command(subcommand)]
@@ -103,9 +114,15 @@ enum PolicyCommand {
     /// Detect services and write the list and the polkit rule
     Apply,
     /// Allow the restart of a unit
-    Allow { unit: String },
+    Allow {
+        /// Its name; `.service` may be left out
+        unit: String,
+    },
     /// Forbid the restart of a unit
-    Deny { unit: String },
+    Deny {
+        /// Its name; `.service` may be left out
+        unit: String,
+    },
 }
 
 fn main() -> ExitCode {
@@ -124,7 +141,7 @@ fn main() -> ExitCode {
 impl Cli {
     fn dispatch(self) -> Result<ExitCode> {
         // Whoever names a state directory of his own stays who he is.
-        let by_agent = !matches!(self.command, Command::Run | Command::Policy { .. });
+        let by_agent = !matches!(self.command, Command::Run | Command::CleanJournal | Command::Policy { .. });
         if self.state_dir.is_none() && by_agent {
             let token_file = match &self.command {
                 Command::Pair { token_file, .. } => token_file.as_deref(),
@@ -161,6 +178,7 @@ impl Command {
             Self::Report { .. } => print_report(settings, &systemd).await?,
             Self::Doctor => return Ok(doctor::doctor(settings, &path, &systemd).await),
             Self::Unpair { local } => pair::unpair(settings, &StateDir::open(&path, false)?, local).await?,
+            Self::CleanJournal => journal::clean(settings)?,
             Self::Policy { command, rules_dir } => match command {
                 PolicyCommand::Apply => policy::apply::apply(settings, &rules_dir, &systemd).await?,
                 PolicyCommand::Allow { unit } => policy::apply::decide(settings, &rules_dir, &systemd, &unit, true).await?,

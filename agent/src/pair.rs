@@ -42,10 +42,11 @@ pub async fn pair(settings: &Settings, dir: &StateDir, api: &str, token: &Pairin
         machine: machine.clone(),
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
         host: collect::host::collect(),
-        // The same line once more: this key is already the one in use.
+        // The same line once more: this key is already the one in use. On another machine this is a clone: the record stays the
+        // original's.
         replaces: before
             .as_ref()
-            .filter(|before| before.key != (&key).into())
+            .filter(|before| before.key != (&key).into() && before.machine == machine)
             .map(|before| replaces(before, &key, token))
             .transpose()?,
     };

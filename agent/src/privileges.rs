@@ -24,8 +24,8 @@ pub fn become_agent(token_file: Option<&Path>) -> Result<()> {
     let passwd = fs::read_to_string("/etc/passwd").context("/etc/passwd cannot be read")?;
     let (uid, gid) = ids_of(USER, &passwd).ok_or_else(|| {
         anyhow!(
-            "there is no user {USER} on this machine (the package makes it). Install the package, or name a state directory of \
-             your own with --state-dir"
+            "there is no user {USER} on this machine. The package makes it, or: systemd-sysusers, with osm-agent.conf in \
+             /usr/lib/sysusers.d. Without: name a state directory of your own with --state-dir"
         )
     })?;
     if uid == 0 || gid == 0 {

@@ -46,6 +46,7 @@ impl Reporter {
             load: collect::load::collect(),
             disks: self.disks.collect().await,
             systemd: services.systemd,
+            chores: services.chores,
             services: services.services,
         };
         if let Err(invalid) = report.validate(at) {

@@ -2,7 +2,6 @@
 
 use std::{
     cell::{Cell, RefCell},
-    fs,
     rc::Rc,
     time::Duration,
 };
@@ -14,13 +13,13 @@ use osm_protocol::{
 };
 use tokio::{
     sync::{Mutex, Notify},
-    time::{Instant, sleep, sleep_until, timeout_at},
+    time::{Instant, sleep, sleep_until, timeout, timeout_at},
 };
 
 use crate::{
     backoff::{Backoff, jittered},
     client::{Api, Client, ClientError},
-    clock::Clock,
+    clock::{Clock, Moment},
     config::Settings,
     crash::crash_point,
     execute::{Executor, Handled, Identity},
@@ -45,6 +44,8 @@ const IGNORED_MAX: Duration = Duration::from_mins(5);
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Between the first reading of the CPUs and the first report.
 const WARM_UP: Duration = Duration::from_secs(1);
+/// How often a reboot that is ahead is looked at.
+const REBOOT_LOOK: Duration = Duration::from_secs(2);
 /// A long poll that comes back empty sooner than this was not one.
 const POLL_MIN: Duration = Duration::from_secs(1);
 
@@ -61,6 +62,8 @@ pub struct Session<'a, S> {
     keys_wanted: Notify,
     ledger: RefCell<Ledger>,
     outcomes: Notify,
+    /// There may be a reboot ahead.
+    reboot: Notify,
     spool: RefCell<Spool>,
     status: RefCell<Status>,
     /// Nothing is sent before this: the backend asked for a pause, or refused us as a whole.
@@ -82,23 +85,21 @@ impl<'a, S: Systemd> Session<'a, S> {
         let public = osm_protocol::key::PublicKey::from(&key);
         let client = Client::new(Api::parse(&pairing.api)?, settings.ca_file.as_deref(), key, Rc::clone(&clock))?;
         let ledger = dir.file("ledger.jsonl");
-        let ledger = Ledger::open(&ledger, clock.now()).with_context(|| format!("{} cannot be used", ledger.display()))?;
+        let boot = identity::boot()?;
+        let ledger =
+            Ledger::open(&ledger, &boot, Moment::now()).with_context(|| format!("{} cannot be used", ledger.display()))?;
         Ok(Self {
             settings,
             dir,
             pairing,
             systemd,
             executing,
-            identity: Identity {
-                server_id: pairing.server_id.clone(),
-                agent_key: public.to_string(),
-                key_id: public.id(),
-                boot: identity::boot()?,
-            },
+            identity: Identity { server_id: pairing.server_id.clone(), agent_key: public.to_string(), key_id: public.id(), boot },
             keys: RefCell::new(dir.trusted_keys(pairing)?),
             keys_wanted: Notify::new(),
             ledger: RefCell::new(ledger),
             outcomes: Notify::new(),
+            reboot: Notify::new(),
             spool: RefCell::new(open_spool(settings, dir, &public.id())?),
             status: RefCell::new(Status::new()),
             held: Cell::new(None),
@@ -110,7 +111,7 @@ impl<'a, S: Systemd> Session<'a, S> {
 
     /// Works for ever.
     pub async fn work(&self) {
-        tokio::join!(self.reports(), self.commands(), self.deliver(), self.rotate());
+        tokio::join!(self.reports(), self.commands(), self.reboots(), self.deliver(), self.rotate());
     }
 
     async fn reports(&self) {
@@ -129,13 +130,18 @@ impl<'a, S: Systemd> Session<'a, S> {
             }
             // The next sample does not wait for a backend that hangs; what was sent is sent again, and changes nothing.
             let patience = next.max(Instant::now() + PATIENCE);
-            let _ = timeout_at(patience, self.send(&measured, entry.ok())).await;
+            let sent = Cell::new(false);
+            let in_time = timeout_at(patience, self.send(&measured, entry.ok(), &sent)).await;
+            if in_time.is_err() && !sent.get() {
+                self.failed(&ClientError::Network("no answer in time".to_owned()));
+            }
             self.tell();
             sleep_until(next).await;
         }
     }
 
-    async fn send(&self, measured: &Measured, entry: Option<Entry>) {
+    /// Sends the live report, then some backlog. `sent` tells how far it came, should it be cut short.
+    async fn send(&self, measured: &Measured, entry: Option<Entry>, sent: &Cell<bool>) {
         if self.held.get().is_some_and(|until| Instant::now() < until) {
             return;
         }
@@ -143,6 +149,7 @@ impl<'a, S: Systemd> Session<'a, S> {
         let live = |clock: &Clock| batch(vec![redated(measured.report.clone(), measured.boot_at, clock, boot)]);
         match self.client.report(live).await {
             Ok(receipt) => {
+                sent.set(true);
                 crash_point!("report.acknowledged");
                 self.spool.borrow_mut().remove(entry.as_slice());
                 crash_point!("report.removed");
@@ -237,23 +244,47 @@ impl<'a, S: Systemd> Session<'a, S> {
         }
     }
 
-    async fn execute(&self, envelope: &[u8]) -> bool {
-        let _executing = self.executing.lock().await;
-        let executor = Executor {
+    fn executor(&self) -> Executor<'_, S> {
+        Executor {
             settings: self.settings,
             identity: &self.identity,
             clock: &self.clock,
             ledger: &self.ledger,
             systemd: self.systemd,
-        };
+        }
+    }
+
+    async fn execute(&self, envelope: &[u8]) -> bool {
+        let _executing = self.executing.lock().await;
         let trusted = self.keys.borrow().command_keys.clone();
-        let handled = executor.handle(envelope, &trusted).await;
+        let handled = Box::pin(self.executor().handle(envelope, &trusted)).await;
         match handled {
-            Handled::Recorded => self.outcomes.notify_one(),
+            Handled::Recorded => {
+                self.outcomes.notify_one();
+                self.reboot.notify_one();
+            }
             Handled::UnknownKey => self.keys_wanted.notify_one(),
             Handled::Ignored => {}
         }
         handled == Handled::Recorded
+    }
+
+    /// Sees that a reboot that is ahead comes, or says why it does not.
+    async fn reboots(&self) {
+        loop {
+            let (ahead, ended) = {
+                let _executing = self.executing.lock().await;
+                self.executor().watch_reboot().await
+            };
+            if ended {
+                self.outcomes.notify_one();
+            }
+            if ahead {
+                sleep(REBOOT_LOOK).await;
+            } else {
+                self.reboot.notified().await;
+            }
+        }
     }
 
     /// Brings outcomes to the backend until it has taken each.
@@ -268,21 +299,28 @@ impl<'a, S: Systemd> Session<'a, S> {
             }
             let mut pause = None;
             for (jti, outcome) in open {
-                match self.client.outcome(&jti, &outcome).await {
-                    Ok(()) => {
+                let delivered = self.client.outcome(&jti, &outcome).await;
+                if let Err(error) = &delivered
+                    && error.is_about_the_command()
+                {
+                    log::error!("the outcome of command {jti} is dropped: {error}");
+                }
+                match delivered {
+                    Err(error) if !error.is_about_the_command() => {
+                        log::warn!("the outcome of command {jti} is not delivered yet: {error}");
+                        pause = Some(pause_after(&error, &mut backoff));
+                    }
+                    _ => {
                         if let Err(error) = self.ledger.borrow_mut().delivered(&jti) {
                             // It is delivered once more after a restart, which changes nothing.
                             log::warn!("the delivery of an outcome cannot be written down: {error}");
                         }
                     }
-                    Err(error) => {
-                        log::warn!("the outcome of command {jti} is not delivered yet: {error}");
-                        pause = Some(pause_after(&error, &mut backoff));
-                    }
                 }
             }
             if let Some(pause) = pause {
-                sleep(pause).await;
+                // A new outcome need not wait for an old one's pause.
+                let _ = timeout(pause, self.outcomes.notified()).await;
             }
         }
     }
@@ -344,12 +382,7 @@ fn pause_after(error: &ClientError, backoff: &mut Backoff) -> Duration {
 
 /// The spool of this pairing; what was kept for another one is nobody else's business.
 fn open_spool(settings: &Settings, dir: &StateDir, key_id: &str) -> Result<Spool> {
-    let ours = format!("spool-{}", &key_id[..16]);
-    for other in fs::read_dir(dir.path())?.flatten().filter_map(|file| file.file_name().into_string().ok()) {
-        if other.starts_with("spool-") && other != ours {
-            let _ = fs::remove_dir_all(dir.file(&other));
-        }
-    }
-    let folder = dir.file(&ours);
+    dir.remove_spools(Some(key_id))?;
+    let folder = dir.spool(key_id);
     Spool::open(&folder, settings.spool).with_context(|| format!("{} cannot be used", folder.display()))
 }

@@ -233,6 +233,7 @@ mod tests {
             load: None,
             disks: vec![],
             systemd: Systemd::Absent,
+            chores: vec![],
             services: vec![],
         }
     }

@@ -6,7 +6,9 @@
 //! | `pending.json` | the key of a pairing whose answer has not been seen | `pair` |
 //! | `keys.json` | the newest key set | `run` |
 //! | `ledger.jsonl` | commands taken up and their outcomes | `run` |
-//! | `spool/` | reports the backend has not taken yet | `run` |
+//! | `spool-KEY/` | reports that the backend of this pairing has not taken yet; `KEY`: 16 characters of the agent's key id | `run` |
+//! | `machine-id` | what is hashed where the host has no machine id | `pair`, `run` |
+//! | `ledger.damaged` | a ledger that could not be read | `run` |
 //! | `status.json` | how it goes, for `osm-agent status` | `run` |
 //! | `lock`, `pair.lock` | held while `run` / `pair` work here | |
 
@@ -29,6 +31,8 @@ use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{crash::crash_point, durable};
+
+const SPOOL: &str = "spool-";
 
 pub const DEFAULT_DIR: &str = "/var/lib/osm-agent";
 /// No file here but the ledger and the spool comes near this.
@@ -97,10 +101,14 @@ impl Pairing {
         PublicKey::parse(&self.root_key).context("the pinned root key on disk is damaged; pair this server again")
     }
 
-    /// How the pairing's state file is told from another: `run` starts anew when it changes.
+    /// What a person compares with what the chat shows.
     pub fn fingerprint(&self) -> Result<String> {
         Ok(PublicKey::from(&self.key.signing_key()?).fingerprint())
     }
+}
+
+fn spool_name(key_id: &str) -> String {
+    format!("{SPOOL}{}", key_id.get(..16).unwrap_or(key_id))
 }
 
 impl StateDir {
@@ -198,10 +206,32 @@ impl StateDir {
         Ok(())
     }
 
-    /// Forgets the pairing and everything that belonged to it.
+    /// Forgets the pairing and everything that belonged to it. The ledger stays: it is the memory of the rates.
     pub fn forget(&self) -> Result<()> {
         for name in ["state.json", "pending.json", "keys.json", "status.json"] {
             self.remove(name)?;
+        }
+        self.remove_spools(None).context("the spool cannot be removed")
+    }
+
+    /// Where the reports of the pairing with this key wait.
+    pub fn spool(&self, key_id: &str) -> PathBuf {
+        self.file(&spool_name(key_id))
+    }
+
+    /// Removes what waits for other pairings than that with the key `kept`.
+    pub fn remove_spools(&self, kept: Option<&str>) -> io::Result<()> {
+        let kept = kept.map(spool_name);
+        for entry in fs::read_dir(self.path())? {
+            let name = entry?.file_name();
+            let Some(name) = name.to_str().filter(|name| name.starts_with(SPOOL)) else { continue };
+            if Some(name) != kept.as_deref() {
+                match fs::remove_dir_all(self.file(name)) {
+                    // `run` may be writing its last report there; it goes with the next session.
+                    Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty) => {}
+                    other => other?,
+                }
+            }
         }
         Ok(())
     }
@@ -234,21 +264,24 @@ impl StateDir {
 }
 
 fn check(path: &Path, metadata: &fs::Metadata, us: u32) -> Result<()> {
-    let path = path.display();
     if !metadata.is_dir() {
         bail!(
-            "the state directory {path} is not a directory (a symbolic link is not taken either); name another one with --state-dir"
+            "the state directory {} is not a directory (a symbolic link is not taken either); name another one with --state-dir",
+            path.display()
         );
     }
     if metadata.uid() != us {
-        bail!(
-            "the state directory {path} belongs to user id {}, and this runs as {us}. Run it as its owner, or: chown -R {us} {path}",
-            metadata.uid()
-        );
+        let fix = if path == Path::new(DEFAULT_DIR) {
+            "Run it with sudo".to_owned()
+        } else {
+            format!("Run it as its owner, or: chown -R {us} {}", path.display())
+        };
+        bail!("the state directory {} belongs to user id {}, and this runs as {us}. {fix}", path.display(), metadata.uid());
     }
     if metadata.mode() & 0o777 != 0o700 {
         bail!(
-            "the state directory {path} has mode {:03o}: others could get at the key. Do: chmod 0700 {path}",
+            "the state directory {0} has mode {1:03o}: others could get at the key. Do: chmod 0700 {0}",
+            path.display(),
             metadata.mode() & 0o777
         );
     }

@@ -8,8 +8,13 @@ use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    client::ClientError, clock, collect, config::Settings, execute::duration, policy::list::UnitList, state::StateDir,
-    systemd::Systemd,
+    client::ClientError,
+    clock, collect,
+    config::Settings,
+    execute::duration,
+    policy::list::UnitList,
+    state::StateDir,
+    systemd::{Systemd, Unavailable, is_booted},
 };
 
 const FILE: &str = "status.json";
@@ -136,6 +141,9 @@ pub async fn services(settings: &Settings, systemd: &impl Systemd) -> Result<()>
 fn restarts(settings: &Settings) -> String {
     if !settings.actions.restart_service {
         return "not allowed by agent.toml (actions.restart_service)".to_owned();
+    }
+    if !is_booted() {
+        return format!("none: {}", Unavailable::Absent);
     }
     match UnitList::read(&settings.policy_file) {
         Ok(UnitList { unavailable: Some(why), .. }) => format!("none: {why}"),

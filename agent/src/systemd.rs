@@ -64,12 +64,22 @@ pub enum JobResult {
     Other(String),
 }
 
+/// A shutdown that logind has scheduled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shutdown {
+    /// reboot, poweroff, halt, …
+    pub kind: String,
+    /// Milliseconds since the Unix epoch, by this host's clock.
+    pub at: i64,
+}
+
+/// Why something was not done.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RestartError {
+pub enum ActError {
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
     /// Nothing was done.
-    #[error("polkit does not let the agent restart it")]
+    #[error("polkit does not let the agent do this")]
     Denied,
     /// Nothing was done.
     #[error("{0}")]
@@ -86,8 +96,16 @@ pub trait Systemd {
     async fn named(&self, names: &[String]) -> Result<Vec<Unit>, Unavailable>;
     async fn state(&self, unit: &str) -> Result<ServiceState, Unavailable>;
     async fn facts(&self, unit: &str) -> Result<UnitFacts, Unavailable>;
-    /// Restarts and waits for the job's end, however long that takes.
-    async fn restart(&self, unit: &str) -> Result<JobResult, RestartError>;
+    /// Restarts and waits for the job's end.
+    async fn restart(&self, unit: &str) -> Result<JobResult, ActError>;
+    /// When PID 1 began, in microseconds of the boot clock: another figure in each boot, in a container too.
+    async fn init_started(&self) -> Result<u64, Unavailable>;
+    /// What logind has scheduled, by whomever.
+    async fn scheduled_shutdown(&self) -> Result<Option<Shutdown>, Unavailable>;
+    /// Schedules a reboot at `at`, milliseconds since the Unix epoch by this host's clock.
+    async fn schedule_reboot(&self, at: i64) -> Result<(), ActError>;
+    /// Takes back whatever is scheduled: look at it first.
+    async fn cancel_shutdown(&self) -> Result<(), ActError>;
     /// Version of the polkit daemon; `None` when there is none.
     async fn polkit_version(&self) -> Result<Option<String>, Unavailable>;
 }

@@ -6,7 +6,6 @@ use std::{
     fs,
     io::Write as _,
     os::unix::fs::PermissionsExt as _,
-    path::Path,
     process::{Child, Command, Output, Stdio},
     thread,
     time::Duration,
@@ -427,7 +426,7 @@ fn the_address_must_be_safe_and_the_token_no_argument() {
 #[cfg(feature = "crash-points")]
 #[test]
 fn a_crash_at_any_point_loses_nothing_and_does_nothing_twice() {
-    let story = |at: Option<usize>, log: &Path| {
+    let story = |at: Option<usize>, log: &std::path::Path| {
         let host = Host::new();
         let crash = |command: &mut Command| {
             command.env("OSM_CRASH_LOG", log);

@@ -103,6 +103,8 @@ CREATE TABLE commands (
     envelope TEXT NOT NULL,
     created_at BIGINT NOT NULL,
     expires_at BIGINT NOT NULL,
+    -- Once it was handed out: when the chat is told that no answer came.
+    answer_by BIGINT NOT NULL,
     finished_at BIGINT,
     -- The message that shows its course.
     message_id TEXT NOT NULL,

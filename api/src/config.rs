@@ -222,8 +222,7 @@ fn secret(key: &str, value: Option<String>, file: Option<String>) -> Result<Opti
 /// `ID:35 characters`, as `@BotFather` gives it.
 fn token(token: Option<Secret>) -> Result<Secret, ConfigError> {
     const KEY: &str = "OSM_TELEGRAM_TOKEN";
-    let token =
-        token.ok_or_else(|| problem(KEY, "is not set; ask @BotFather for a bot and set it, or OSM_TELEGRAM_TOKEN_FILE"))?;
+    let token = token.ok_or_else(|| problem(KEY, "not set; ask @BotFather for a bot and set it, or OSM_TELEGRAM_TOKEN_FILE"))?;
     let good = token.expose().split_once(':').is_some_and(|(id, rest)| {
         !id.is_empty()
             && id.bytes().all(|byte| byte.is_ascii_digit())
@@ -233,7 +232,7 @@ fn token(token: Option<Secret>) -> Result<Secret, ConfigError> {
     if good {
         Ok(token)
     } else {
-        Err(problem(KEY, "is not a bot token (digits, a colon, 35 characters); copy it again from @BotFather"))
+        Err(problem(KEY, "this is not a bot token (digits, a colon, 35 characters); copy it again from @BotFather"))
     }
 }
 
@@ -323,7 +322,7 @@ mod tests {
 
     #[test]
     fn errors_name_the_key() {
-        assert!(load(&[]).unwrap_err().to_string().starts_with("OSM_TELEGRAM_TOKEN: is not set"));
+        assert!(load(&[]).unwrap_err().to_string().starts_with("OSM_TELEGRAM_TOKEN: not set"));
         for (key, value) in [
             ("OSM_LISTEN", "8080"),
             ("OSM_PUBLIC_URL", "https://a.example/path"),

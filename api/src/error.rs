@@ -9,7 +9,7 @@
 //! | `http` | [`Error`], turned into a problem document (RFC 9457) here |
 
 use osm_protocol::messages::{Problem, problem};
-use poem::{Response, http::StatusCode};
+use poem::{Response, error::ResponseError, http::StatusCode};
 
 use crate::domain::Millis;
 
@@ -47,7 +47,7 @@ pub enum Refusal {
     TooLarge(usize),
     #[error("the body did not arrive in time")]
     TooSlow,
-    #[error("too many requests from this address")]
+    #[error("too many requests")]
     TooMany { retry_after_s: u64 },
     #[error("the backend is busy")]
     Busy { retry_after_s: u64 },
@@ -123,20 +123,41 @@ impl Error {
     }
 }
 
-impl poem::error::ResponseError for Error {
+impl ResponseError for Error {
     fn status(&self) -> StatusCode {
         self.problem().0
     }
 
     fn as_response(&self) -> Response {
-        let (status, problem, retry_after) = self.problem();
-        let mut response = Response::builder()
-            .status(status)
-            .content_type("application/problem+json")
-            .body(serde_json::to_vec(&problem).unwrap_or_default());
-        if let Some(seconds) = retry_after {
-            response.headers_mut().insert("Retry-After", seconds.into());
-        }
-        response
+        let (_, problem, retry_after) = self.problem();
+        document(&problem, retry_after)
     }
+}
+
+/// Any error of a request as a problem document: also those of poem itself, for a path or a parameter that is not ours.
+pub async fn respond(error: poem::Error) -> Response {
+    if error.is::<Error>() {
+        return error.into_response();
+    }
+    let status = error.status();
+    let title = status.canonical_reason().unwrap_or_default().to_owned();
+    let problem =
+        Problem { kind: "about:blank".to_owned(), title, status: status.as_u16(), detail: error.to_string(), now: None };
+    document(&problem, None)
+}
+
+/// A panic of a handler: its text is in the log.
+pub fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+    Error::internal("a handler panicked").as_response()
+}
+
+fn document(problem: &Problem, retry_after_s: Option<u64>) -> Response {
+    let mut response = Response::builder()
+        .status(StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))
+        .content_type("application/problem+json")
+        .body(serde_json::to_vec(problem).unwrap_or_default());
+    if let Some(seconds) = retry_after_s {
+        response.headers_mut().insert("Retry-After", seconds.into());
+    }
+    response
 }

@@ -64,6 +64,13 @@ impl Keys {
         Ok(Self { command, pairing, key_set, trusted, webhook_secret })
     }
 
+    /// The key set as it is; makes nothing.
+    pub fn show(state_dir: &Path) -> anyhow::Result<TrustedKeys> {
+        let file = state_dir.join("keyset.json");
+        ensure!(file.exists(), "{} is not there: is this the state directory of a backend that has run?", file.display());
+        Ok(read_key_set(&file)?.1)
+    }
+
     /// Replaces the command key. The old one stays trusted until the next rotation, so that commands on their way still hold.
     pub fn rotate(state_dir: &Path, now: Millis) -> anyhow::Result<TrustedKeys> {
         let dir = Dir::open(state_dir)?;
@@ -138,6 +145,13 @@ impl Dir {
         DirBuilder::new().recursive(true).mode(0o700).create(&path).with_context(|| {
             format!("cannot make {}: create the state directory for this user, or set OSM_STATE_DIR", path.display())
         })?;
+        // As root `rotate` would leave keys that the service cannot read.
+        let (owner, us) = (fs::metadata(state_dir)?.uid(), fs::metadata("/proc/self")?.uid());
+        ensure!(
+            owner == us,
+            "{} belongs to user id {owner}, and this runs as {us}; run it as its owner: sudo -u '#{owner}' osm-api …",
+            state_dir.display()
+        );
         let mode = fs::metadata(&path)?.mode() & 0o777;
         let others = mode & 0o077;
         ensure!(others == 0, "{}: others can look into it (mode {mode:o}); run `chmod 700` on it", path.display());

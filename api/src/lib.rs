@@ -16,7 +16,7 @@ pub mod usecase;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use poem::{EndpointExt, Route, Server, listener::TcpAcceptor};
+use poem::{EndpointExt, Route, Server, listener::TcpAcceptor, middleware::CatchPanic};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinSet};
 
 use crate::{
@@ -75,7 +75,7 @@ impl App {
         let (failed, failure) = oneshot::channel();
         let mut outward = outward(&core, &bot, failed, announce);
         let mut inward = inward(&core, &bot);
-        let writing = tokio::spawn({
+        inward.spawn({
             let core = core.clone();
             async move { writer.run(&core).await }
         });
@@ -85,19 +85,21 @@ impl App {
             tokio::select! {
                 () = shutdown => {}
                 Ok(error) = failure => fatal = Some(error),
+                // None ends before the backend does, unless it panicked: better to be started anew than to fall silent.
+                Some(ended) = inward.join_next() => fatal = Some(anyhow::anyhow!("a worker ended: {ended:?}")),
             }
             // Long polls answer now instead of holding the shutdown up.
             core.store.hub.stop();
         };
         let server = Server::new_with_acceptor(http::HangUps(TcpAcceptor::from_tokio(listener)?)).idle_timeout(IDLE);
-        server.run_with_graceful_shutdown(routes.with(poem::middleware::CatchPanic::new()), stop, Some(GRACE)).await?;
+        let routes = routes.with(CatchPanic::new().with_handler(error::panicked)).catch_all_error(error::respond);
+        server.run_with_graceful_shutdown(routes, stop, Some(GRACE)).await?;
 
         outward.shutdown().await;
-        // What is under way is finished, so that no message goes out twice for a restart.
+        // What is under way is finished, so that no message goes out twice for a restart. The routes are gone, and with them the
+        // last sender of reports: what was accepted is written.
         let _ = tokio::time::timeout(GRACE, async { while inward.join_next().await.is_some() {} }).await;
         inward.shutdown().await;
-        // The routes are gone, and with them the last sender: what was accepted is written.
-        let _ = tokio::time::timeout(GRACE, writing).await;
         let mut tx = core.store.begin().await?;
         leases::release(&mut tx, &core.instance).await?;
         tx.commit("stop").await?;

@@ -1,6 +1,10 @@
 //! `osm-api`: parses the command line, loads the configuration, dispatches.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    io::{IsTerminal, stderr},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -15,7 +19,7 @@ use tokio::{
 #[command(
     version,
     after_help = "Configuration: a TOML file (--config), then the environment (OSM_LISTEN, OSM_PUBLIC_URL, \
-OSM_TELEGRAM_TOKEN, …; every secret also as …_FILE). The README lists all keys. OSM_LOG sets the log's level (error, warn, info, debug)."
+OSM_TELEGRAM_TOKEN, …; every secret also as …_FILE). The README lists all keys. OSM_LOG sets the log's level: error, warn, info, debug, trace, or per part as in info,sqlx=warn."
 )]
 struct Cli {
     /// Configuration file.
@@ -42,21 +46,33 @@ enum Command {
 enum KeysCommand {
     /// Show the root key's fingerprint and the command keys in use.
     Show,
-    /// Make a new command key; the old one stays trusted until the next rotation. Needs keys/root.pem. Restart the backend afterwards.
+    /// Make a new command key; the old one stays trusted until the next rotation. Needs keys/root.pem, and is run as the
+    /// user of the service. Restart the backend afterwards.
     Rotate,
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let filter = tracing_subscriber::EnvFilter::try_from_env("OSM_LOG").unwrap_or_else(|_| "info,sqlx=warn,poem=warn".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    log();
     match run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("osm-api: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// To standard error; the journal has a clock of its own.
+fn log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("OSM_LOG").unwrap_or_else(|_| "info,sqlx=warn,poem=warn".into());
+    let colours = stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_target(false).with_ansi(colours);
+    if std::env::var_os("JOURNAL_STREAM").is_some() {
+        lines.without_time().init();
+    } else {
+        lines.init();
     }
 }
 
@@ -71,7 +87,7 @@ async fn run(cli: &Cli) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Keys { command: KeysCommand::Show } => {
-            show_keys(&Keys::load(&Config::state_dir(file, environment)?, None, clock.now())?.trusted);
+            show_keys(&Keys::show(&Config::state_dir(file, environment)?)?);
             Ok(())
         }
         Command::Keys { command: KeysCommand::Rotate } => {
@@ -94,10 +110,14 @@ async fn serve(config: Config, clock: Clock) -> anyhow::Result<()> {
             _ = tokio::signal::ctrl_c() => {}
         }
     };
-    println!("osm-api {} on http://{address}, reached as {}", env!("CARGO_PKG_VERSION"), config.public_url.text);
-    App::open(config, clock)
-        .await?
-        .serve(listener, shutdown, |link| println!("This bot has no owner yet. Open {link} in Telegram to become its owner."))
+    tokio::pin!(shutdown);
+    let reached_as = config.public_url.text.clone();
+    let app = tokio::select! {
+        app = App::open(config, clock) => app?,
+        () = &mut shutdown => return Ok(()),
+    };
+    println!("osm-api {} on http://{address}, reached as {reached_as}", env!("CARGO_PKG_VERSION"));
+    app.serve(listener, shutdown, |link| println!("This bot has no owner yet. Open {link} in Telegram to become its owner."))
         .await
 }
 

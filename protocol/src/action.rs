@@ -19,6 +19,28 @@ pub enum Action {
     CancelReboot { of: String },
 }
 
+/// What a host lets the chat ask for, besides restarts of the services it lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(poem_openapi::Enum), oai(rename_all = "kebab-case"))]
+#[serde(rename_all = "kebab-case")]
+pub enum Chore {
+    CleanJournal,
+    RunLogrotate,
+    Reboot,
+}
+
+impl Chore {
+    pub const ALL: [Self; 3] = [Self::CleanJournal, Self::RunLogrotate, Self::Reboot];
+
+    pub fn action(self) -> Action {
+        match self {
+            Self::CleanJournal => Action::CleanJournal {},
+            Self::RunLogrotate => Action::RunLogrotate {},
+            Self::Reboot => Action::Reboot {},
+        }
+    }
+}
+
 /// How a command ended, as the agent knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(poem_openapi::Enum), oai(rename_all = "kebab-case"))]
@@ -32,6 +54,8 @@ pub enum OutcomeKind {
     Rejected,
     /// The agent died between writing the command down and knowing its result. It is never run again.
     Indeterminate,
+    /// A reboot that was called off before its minute was over.
+    Cancelled,
 }
 
 /// Why a host refused a command that was truly the backend's.

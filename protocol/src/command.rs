@@ -79,7 +79,7 @@ pub struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    /// In DESIGN's order: size and trusted key, signature, type, audience, time, sequence.
+    /// In this order: size and trusted key, signature, type, audience, time, sequence.
     pub fn judge(&self, envelope: &Envelope) -> Result<Command, CommandError> {
         let payload = envelope.open(envelope::COMMAND, self.trusted)?;
         let command: Command = match strict_json(&payload) {

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use crate::envelope::Envelope;
+use crate::{action::Chore, envelope::Envelope};
 
 #[cfg(feature = "server")]
 use poem_openapi::{Enum, Object};
@@ -82,7 +82,7 @@ pub struct Report {
     /// How far the host's clock is ahead of the backend's, as last measured; milliseconds.
     pub clock_ahead_ms: i64,
     pub host: Host,
-    /// Busy share of all CPUs since the report before, percent, 0 to 100. Absent in the first report after a start.
+    /// Busy share of all CPUs since the report before, percent, 0 to 100. Absent where it cannot be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "server", oai(skip_serializing_if_is_none))]
     pub cpu: Option<f64>,
@@ -95,6 +95,10 @@ pub struct Report {
     pub disks: Vec<Disk>,
     pub systemd: Systemd,
     pub services: Vec<Service>,
+    /// What this host lets the chat ask for, each once.
+    #[serde(default)]
+    #[cfg_attr(feature = "server", oai(default))]
+    pub chores: Vec<Chore>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -289,6 +293,7 @@ impl Report {
         for disk in &self.disks {
             disk.validate()?;
         }
+        count("chores", self.chores.len(), 0..=Chore::ALL.len())?;
         count("services", self.services.len(), 0..=limits::SERVICES)?;
         for service in &self.services {
             text("services.unit", &service.unit, 1, limits::NAME)?;
@@ -399,6 +404,7 @@ mod tests {
                 read_only: false,
             }],
             systemd: Systemd::Available,
+            chores: vec![Chore::Reboot],
             services: vec![Service {
                 unit: "nginx.service".to_owned(),
                 active_state: "active".to_owned(),

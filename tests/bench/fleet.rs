@@ -124,6 +124,7 @@ impl Server {
             load: Some(Load { one: 0.42, five: 0.31, fifteen: 0.27 }),
             disks: ["/", "/boot", "/home", "/var", "/srv/backup"].map(disk).to_vec(),
             systemd: Systemd::Available,
+            chores: vec![],
             services: SERVICES.map(service).to_vec(),
         }
     }

@@ -174,7 +174,7 @@ fn serve(settings: &[(&'static str, String)], crash_at: Option<&str>, dir: &Path
 }
 
 /// A port below those that the system gives to connections: nobody takes it while the backend is dead.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let start = u16::try_from(std::process::id() % 20_000).expect("below 20,000");
     loop {

@@ -10,19 +10,22 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use osm_api::config::Config;
 
-use crate::settings::{program, set};
+use crate::settings::{program, set, url};
 
 /// Becomes the backend, or says why not.
 pub fn become_backend() -> Result<Infallible> {
     let (api, agent) = (program("osm-api")?, program("osm-agent")?);
     let state_dir = state_dir()?;
+    let state = state_dir.display().to_string();
+    // What the backend would refuse is refused before anything is promised.
+    let config = Config::load(None, |key| if key == "OSM_STATE_DIR" { Some(state.clone()) } else { set(key) })?;
     DirBuilder::new().recursive(true).mode(0o700).create(&state_dir).with_context(|| state_dir.display().to_string())?;
-    let listen = set("OSM_LISTEN").unwrap_or_else(|| "127.0.0.1:8080".to_owned());
-    let url = set("OSM_PUBLIC_URL").unwrap_or_else(|| format!("http://{listen}"));
+    let url = set("OSM_PUBLIC_URL").unwrap_or_else(|| url(config.listen));
     let (agent, own) = (agent.display(), state_dir.join("agent"));
     println!(
-        "The backend runs as your bot in real Telegram; what it stores is in {} (OSM_STATE_DIR).\n\
+        "Starting the backend as your bot in real Telegram; what it stores is in {} (OSM_STATE_DIR).\n\
          Next: open the link that it prints below, then tap \"Add a server\" in the chat.\n\
          To pair this machine without installing anything, run the bot's line with the agent just built and a folder of its own:\n\
          \n    printf %s TOKEN | {agent} pair --api {url} --token-file - --state-dir {own}\

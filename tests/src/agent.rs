@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail};
 use ed25519_dalek::SigningKey;
 use osm_api::clock::Clock;
 use osm_protocol::{
-    action::{Outcome, OutcomeKind},
+    action::{Chore, Outcome, OutcomeKind},
     command::{Command, Judge},
     envelope::Envelope,
     key::PublicKey,
@@ -35,12 +35,23 @@ pub struct Agent {
 #[derive(Debug)]
 pub struct Reply {
     pub status: u16,
+    pub headers: reqwest::header::HeaderMap,
     pub body: Vec<u8>,
 }
 
 impl Reply {
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
         serde_json::from_slice(&self.body).with_context(|| format!("{}: {}", self.status, String::from_utf8_lossy(&self.body)))
+    }
+
+    /// The header of this name, if it is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// Seconds after which to come again.
+    pub fn retry_after(&self) -> Option<u64> {
+        self.header("Retry-After")?.parse().ok()
     }
 
     /// The problem document of a refusal.
@@ -111,6 +122,7 @@ impl Agent {
             load: Some(Load { one: 0.42, five: 0.3, fifteen: 0.2 }),
             disks: vec![disk("/", 40, 60), disk("/var", 91, 9)],
             systemd: Systemd::Available,
+            chores: Chore::ALL.to_vec(),
             services: vec![
                 service("nginx.service", "active", "running"),
                 service("postgresql@15-main.service", "failed", "failed"),
@@ -183,7 +195,8 @@ impl Agent {
             .body(body.to_vec())
             .send()
             .await?;
-        Ok(Reply { status: response.status().as_u16(), body: response.bytes().await?.to_vec() })
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Ok(Reply { status, headers, body: response.bytes().await?.to_vec() })
     }
 }
 

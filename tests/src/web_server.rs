@@ -6,12 +6,26 @@ use anyhow::{Context, Result};
 
 use crate::machine::{Machine, Root};
 
-const PACKAGES: [&str; 9] =
-    ["systemd", "systemd-sysv", "dbus", "polkitd", "libpam-systemd", "nginx", "ca-certificates", "procps", "iproute2"];
+const PACKAGES: [&str; 10] = [
+    "systemd",
+    "systemd-sysv",
+    "dbus",
+    "polkitd",
+    "libpam-systemd",
+    "nginx",
+    "ca-certificates",
+    "procps",
+    "iproute2",
+    "logrotate",
+];
 /// What the agent's package puts where, all of root's and readable for everybody.
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 8] = [
     ("/usr/lib/systemd/system/osm-agent.service", include_str!("../../agent/dist/osm-agent.service")),
     ("/usr/lib/systemd/system/osm-agent-policy.service", include_str!("../../agent/dist/osm-agent-policy.service")),
+    ("/usr/lib/systemd/system/osm-agent-policy.path", include_str!("../../agent/dist/osm-agent-policy.path")),
+    ("/usr/lib/systemd/system/osm-agent-policy.timer", include_str!("../../agent/dist/osm-agent-policy.timer")),
+    ("/usr/lib/systemd/system/osm-agent-journal.service", include_str!("../../agent/dist/osm-agent-journal.service")),
+    ("/usr/lib/systemd/system/osm-agent-logrotate.service", include_str!("../../agent/dist/osm-agent-logrotate.service")),
     ("/usr/lib/sysusers.d/osm-agent.conf", include_str!("../../agent/dist/osm-agent.sysusers.conf")),
     ("/usr/lib/tmpfiles.d/osm-agent.conf", include_str!("../../agent/dist/osm-agent.tmpfiles.conf")),
 ];

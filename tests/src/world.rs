@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 use crate::{
-    agent::Agent,
+    agent::{self, Agent},
     database::{self, Engine},
 };
 
@@ -44,6 +44,27 @@ pub struct World {
 struct Running {
     stop: oneshot::Sender<()>,
     served: JoinHandle<Result<()>>,
+}
+
+/// Another backend on the world's database and state directory, as behind one balancer: it answers for the same public URL.
+pub struct Instance {
+    pub core: Arc<Core>,
+    /// Where it listens.
+    pub api: String,
+    running: Running,
+}
+
+impl Instance {
+    pub async fn stop(self) -> Result<()> {
+        let _ = self.running.stop.send(());
+        self.running.served.await?
+    }
+
+    /// Ends it without a chance to give anything up.
+    pub async fn crash(self) {
+        self.running.served.abort();
+        let _ = self.running.served.await;
+    }
 }
 
 impl World {
@@ -133,6 +154,51 @@ impl World {
         Ok(())
     }
 
+    /// Starts another backend beside this one.
+    pub async fn another(&self) -> Result<Instance> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?.to_string();
+        let api = format!("http://{address}");
+        let mut settings = self.settings.clone();
+        settings.insert("OSM_LISTEN", address);
+        settings.insert("OSM_PUBLIC_URL", self.api.clone());
+        let (core, running) = start(&settings, self.clock.clone(), listener, &self.announced).await?;
+        // It takes updates once Telegram has told it who it is.
+        let secret = self.core.keys.webhook_secret.expose();
+        let set_up = async {
+            loop {
+                let request = agent::client().post(format!("{api}/telegram/webhook")).body(r#"{"update_id":1}"#);
+                if request.header("X-Telegram-Bot-Api-Secret-Token", secret).send().await?.status().is_success() {
+                    return anyhow::Ok(());
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(SOON, set_up).await.context("the other backend does not come up")??;
+        Ok(Instance { core, api, running })
+    }
+
+    /// Changes the database behind the backend's back.
+    pub async fn sql(&self, statements: &str) {
+        database::execute(&self.database_url(), statements).await.unwrap();
+    }
+
+    /// What a query finds: rows of whole numbers.
+    pub async fn rows(&self, query: &str) -> Vec<Vec<i64>> {
+        database::rows(&self.database_url(), query).await.unwrap()
+    }
+
+    /// Waits until every update is handled and everything is told.
+    pub async fn settled(&self, limit: Duration) {
+        let waiting = "SELECT (SELECT COUNT(*) FROM updates WHERE state = 'open') + (SELECT COUNT(*) FROM outbox)";
+        let done = async {
+            while self.rows(waiting).await != [[0]] {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(limit, done).await.expect("an end of what is to be handled and told");
+    }
+
     /// Somebody writes in his private chat and gets a new message that holds `expected`.
     pub async fn ask(&self, user: &User, text: &str, expected: &str) -> BotMessage {
         let said = self.sim.say(user, user, text);
@@ -169,6 +235,16 @@ impl World {
         self.tap(&self.anna, &services, unit).await;
         self.sim
             .wait(&self.anna, SOON, |message| message.message_id > card.message_id && message.plain.contains(unit))
+            .await
+            .unwrap()
+    }
+
+    /// Anna asks for a chore on her newest card, up to the question.
+    pub async fn chore_question(&self, button: &str) -> BotMessage {
+        let card = self.ask(&self.anna, "/status", "online").await;
+        self.tap(&self.anna, &card, button).await;
+        self.sim
+            .wait(&self.anna, SOON, |message| message.message_id > card.message_id && message.plain.contains("can confirm"))
             .await
             .unwrap()
     }

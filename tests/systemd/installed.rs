@@ -133,6 +133,19 @@ impl Server {
         }
     }
 
+    /// A fresh card without this button.
+    pub async fn card_without(&self, label: &str) -> Result<BotMessage> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let card = self.world.ask(&self.world.anna, "/status", "online").await;
+            if card.button(label).is_none() {
+                return Ok(card);
+            }
+            ensure!(Instant::now() < deadline, "still there: {label}");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+
     /// What the chat offers for a restart; nothing where there is no such button.
     pub async fn offered(&self, card: &BotMessage) -> Result<Vec<String>> {
         if card.button("Restart a service").is_none() {

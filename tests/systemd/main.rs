@@ -1,5 +1,6 @@
 //! Stories on a booted Debian, with real systemd, D-Bus and polkit. Run as root, see `osm_tests::machine`.
 
+mod chores;
 mod crash;
 mod harness;
 mod installed;

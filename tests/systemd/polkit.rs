@@ -96,6 +96,9 @@ fn attempts() -> Vec<Vec<&'static str>> {
             &["systemctl", "--no-ask-password", "enable", "other.service"],
             &["systemctl", "--no-ask-password", "daemon-reload"],
             &["systemctl", "--no-ask-password", "kill", "--signal=KILL", "nginx.service"],
+            &["systemctl", "--no-ask-password", "start", "osm-agent-journal.service"],
+            &["systemctl", "--no-ask-password", "poweroff"],
+            &["shutdown", "-h", "+60"],
         ]
         .map(<[&str]>::to_vec),
     );
@@ -137,6 +140,6 @@ fn granted(suite: &str) -> Result<Machine> {
     machine.ok(&["systemctl", "daemon-reload"])?;
     machine.ok(&["systemctl", "start", "other.service"])?;
     machine.ok(&["systemctl", "start", "osm-agent-policy.service"])?;
-    assert_eq!(listed(&machine)?, [NGINX], "the unit that nobody enabled is no service of this server");
+    assert_eq!(listed(&machine)?, ["cron.service", NGINX], "the unit that nobody enabled is no service of this server");
     Ok(machine)
 }

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use osm_protocol::messages::{self, limits};
+use osm_protocol::{
+    action::Chore,
+    messages::{self, limits},
+};
 
 use crate::{
     config::Settings,
@@ -19,24 +22,30 @@ use crate::{
 /// So many failed units are asked for their reason: a call each.
 const REASONS_MAX: usize = 32;
 
-pub struct Services {
+/// What systemd and root's list tell of this host.
+pub struct Seen {
     pub systemd: messages::Systemd,
     pub services: Vec<messages::Service>,
+    pub chores: Vec<Chore>,
 }
 
-pub async fn collect(settings: &Settings, systemd: &impl Systemd) -> Services {
-    match list(settings, systemd).await {
-        Ok(services) => Services { systemd: messages::Systemd::Available, services },
-        Err(Unavailable::Absent) => Services { systemd: messages::Systemd::Absent, services: Vec::new() },
+pub async fn collect(settings: &Settings, systemd: &impl Systemd) -> Seen {
+    let listed = UnitList::read(&settings.policy_file).unwrap_or_default();
+    let none = |systemd| Seen { systemd, services: Vec::new(), chores: Vec::new() };
+    match list(settings, systemd, &listed).await {
+        Ok(services) => {
+            let chores = listed.chores.into_iter().filter(|chore| settings.actions.allow_chore(*chore)).collect();
+            Seen { systemd: messages::Systemd::Available, services, chores }
+        }
+        Err(Unavailable::Absent) => none(messages::Systemd::Absent),
         Err(error) => {
             log::debug!("{error}");
-            Services { systemd: messages::Systemd::Unreachable, services: Vec::new() }
+            none(messages::Systemd::Unreachable)
         }
     }
 }
 
-async fn list(settings: &Settings, systemd: &impl Systemd) -> Result<Vec<messages::Service>, Unavailable> {
-    let listed = UnitList::read(&settings.policy_file).unwrap_or_default();
+async fn list(settings: &Settings, systemd: &impl Systemd, listed: &UnitList) -> Result<Vec<messages::Service>, Unavailable> {
     let mut units = systemd.services().await?;
     // Stopped and not enabled, a listed unit is not loaded: ask for it by name.
     let missing: Vec<String> = listed.units.iter().filter(|name| units.iter().all(|unit| unit.name != **name)).cloned().collect();

@@ -9,6 +9,8 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
+use osm_protocol::action::Chore;
+
 use super::{
     catalog,
     list::UnitList,
@@ -16,12 +18,15 @@ use super::{
     rules,
 };
 use crate::{
+    act::{JOURNAL_UNIT, LOGROTATE_UNIT},
     config::Settings,
     durable,
-    systemd::{Systemd, Unavailable, UnitFacts},
+    systemd::{Systemd, Unavailable, Unit, UnitFacts},
 };
 
 const ADMINISTRATORS_UNITS: &str = "/etc/systemd/system";
+/// What the oneshot runs.
+const LOGROTATE: &str = "/usr/sbin/logrotate";
 /// More than this is no list of services any more, and would not fit into a report.
 const UNITS_MAX: usize = 512;
 
@@ -37,17 +42,22 @@ pub async fn apply(settings: &Settings, rules_dir: &Path, systemd: &impl Systemd
         .with_context(|| format!("{} cannot be made", folder.display()))?;
     let rule = rules_dir.join(RULES_FILE);
     // The rule first: a list that promises more than polkit grants would only disappoint.
-    if list.unavailable.is_none() {
+    if list.units.is_empty() && list.chores.is_empty() {
+        durable::remove(&rule).with_context(|| format!("{} cannot be removed", rule.display()))?;
+    } else {
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o755)
             .create(rules_dir)
             .with_context(|| format!("{} cannot be made", rules_dir.display()))?;
-        write(&rule, polkit::rule(&list.units).as_bytes())?;
-    } else {
-        durable::remove(&rule).with_context(|| format!("{} cannot be removed", rule.display()))?;
+        write(&rule, polkit::rule(&list.units, &list.chores).as_bytes())?;
     }
     write(&settings.policy_file, &serde_json::to_vec_pretty(&list)?)?;
+    say(&list);
+    Ok(())
+}
+
+fn say(list: &UnitList) {
     if let Some(why) = &list.unavailable {
         println!("No service can be restarted from the chat: {why}.");
     } else if list.units.is_empty() {
@@ -56,7 +66,18 @@ pub async fn apply(settings: &Settings, rules_dir: &Path, systemd: &impl Systemd
         println!("May be restarted from the chat ({}):", list.units.len());
         list.units.iter().for_each(|unit| println!("  {unit}"));
     }
-    Ok(())
+    for chore in &list.chores {
+        println!("{}: may be asked for from the chat", chore_name(*chore));
+    }
+}
+
+/// For a person.
+pub fn chore_name(chore: Chore) -> &'static str {
+    match chore {
+        Chore::CleanJournal => "Clean the journal",
+        Chore::RunLogrotate => "Rotate the logs",
+        Chore::Reboot => "Reboot",
+    }
 }
 
 /// Adds root's own word on a unit, then applies.
@@ -98,9 +119,10 @@ fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 async fn detect(settings: &Settings, systemd: &impl Systemd) -> Result<UnitList> {
-    let none = |why: String| UnitList { version: 1, units: Vec::new(), unavailable: Some(why) };
-    if !settings.actions.restart_service {
-        return Ok(none("agent.toml says restart_service = false".to_owned()));
+    let none = |why: String| UnitList { version: 1, unavailable: Some(why), ..UnitList::default() };
+    let forbidden = "agent.toml says restart_service = false";
+    if !settings.actions.restart_service && !Chore::ALL.into_iter().any(|chore| settings.actions.allow_chore(chore)) {
+        return Ok(none(forbidden.to_owned()));
     }
     let loaded = match systemd.services().await {
         Ok(loaded) => loaded,
@@ -116,6 +138,34 @@ async fn detect(settings: &Settings, systemd: &impl Systemd) -> Result<UnitList>
         }
         Some(_) => {}
     }
+    let chores = chores(settings, systemd).await?;
+    if !settings.actions.restart_service {
+        return Ok(UnitList { chores, ..none(forbidden.to_owned()) });
+    }
+    Ok(UnitList { version: 1, units: units(settings, systemd, &loaded).await?, chores, unavailable: None })
+}
+
+/// What root allows, and what is there for it.
+async fn chores(settings: &Settings, systemd: &impl Systemd) -> Result<Vec<Chore>> {
+    let mut chores = Vec::new();
+    for chore in Chore::ALL.into_iter().filter(|chore| settings.actions.allow_chore(*chore)) {
+        let is_there = match chore {
+            Chore::CleanJournal => is_loaded(systemd, JOURNAL_UNIT).await?,
+            Chore::RunLogrotate => Path::new(LOGROTATE).exists() && is_loaded(systemd, LOGROTATE_UNIT).await?,
+            Chore::Reboot => true,
+        };
+        if is_there {
+            chores.push(chore);
+        }
+    }
+    Ok(chores)
+}
+
+async fn is_loaded(systemd: &impl Systemd, unit: &str) -> Result<bool> {
+    Ok(systemd.facts(unit).await?.load_state == "loaded")
+}
+
+async fn units(settings: &Settings, systemd: &impl Systemd, loaded: &[Unit]) -> Result<Vec<String>> {
     let allowed = words(&settings.folder.join("allow.d"))?;
     let denied = words(&settings.folder.join("deny.d"))?;
     let mut units = BTreeSet::new();
@@ -148,7 +198,7 @@ async fn detect(settings: &Settings, systemd: &impl Systemd) -> Result<UnitList>
         eprintln!("{} units were found; only the first {UNITS_MAX} are listed", list.len());
         list.truncate(UNITS_MAX);
     }
-    Ok(UnitList { version: 1, units: list, unavailable: None })
+    Ok(list)
 }
 
 async fn look(systemd: &impl Systemd, unit: &str, by_root: bool) -> Result<Result<UnitFacts, rules::Refusal>> {
@@ -212,7 +262,10 @@ fn words(folder: &Path) -> Result<BTreeSet<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::systemd::fake::{Fake, unit};
+    use crate::{
+        config::Actions,
+        systemd::fake::{Fake, unit},
+    };
 
     fn facts(id: &str, active_state: &str, unit_file_state: &str) -> UnitFacts {
         UnitFacts {
@@ -260,6 +313,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_chore_is_granted_where_it_is_allowed_and_its_oneshot_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut settings = settings(folder.path());
+        let mut machine = machine();
+        assert_eq!(detect(&settings, &machine).await.unwrap().chores, [Chore::Reboot]);
+        machine.facts.push(facts(JOURNAL_UNIT, "inactive", "static"));
+        assert_eq!(detect(&settings, &machine).await.unwrap().chores, [Chore::CleanJournal, Chore::Reboot]);
+        settings.actions.reboot = false;
+        settings.actions.clean_journal = false;
+        assert!(detect(&settings, &machine).await.unwrap().chores.is_empty());
+    }
+
+    #[tokio::test]
     async fn roots_word_adds_and_takes_away() {
         let folder = tempfile::tempdir().unwrap();
         for unit in ["own.service", "ssh.service", "dbus.service", "gone.service", "no service"] {
@@ -303,8 +369,14 @@ mod tests {
         assert!(decide(&settings, &rules_dir, &machine(), "dbus.service", true).await.is_err());
         settings.actions.restart_service = false;
         apply(&settings, &rules_dir, &machine()).await.unwrap();
+        let rule = fs::read_to_string(rules_dir.join(RULES_FILE)).unwrap();
+        assert!(!rule.contains("nginx.service") && rule.contains("osmAgentReboots = true"));
+        let list = UnitList::read(&settings.policy_file).unwrap();
+        assert_eq!((list.units.len(), list.chores), (0, vec![Chore::Reboot]));
+        settings.actions = Actions { restart_service: false, clean_journal: false, run_logrotate: false, reboot: false };
+        apply(&settings, &rules_dir, &machine()).await.unwrap();
         assert!(!rules_dir.join(RULES_FILE).exists());
-        assert!(UnitList::read(&settings.policy_file).unwrap().units.is_empty());
+        assert!(UnitList::read(&settings.policy_file).unwrap().chores.is_empty());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use osm_protocol::action::Chore;
 use serde::{Deserialize, Serialize};
 
 use super::rules;
@@ -19,7 +20,10 @@ pub struct UnitList {
     pub version: u32,
     /// Sorted primary names.
     pub units: Vec<String>,
-    /// Why nothing can be restarted here, when that is so.
+    /// What else root grants.
+    #[serde(default)]
+    pub chores: Vec<Chore>,
+    /// Why no service can be restarted here, when that is so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unavailable: Option<String>,
 }

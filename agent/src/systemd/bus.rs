@@ -8,10 +8,12 @@ use zbus::{
     proxy::{self, CacheProperties, Proxy},
 };
 
-use super::{JobResult, RestartError, ServiceState, Systemd, Unavailable, Unit, UnitFacts, is_booted};
+use super::{ActError, JobResult, ServiceState, Shutdown, Systemd, Unavailable, Unit, UnitFacts, is_booted};
 
 /// For connecting and for each call. A bus without a systemd behind it must not stop the reports.
 const CALL_LIMIT: Duration = Duration::from_secs(10);
+/// A job that takes longer is left to systemd; what it comes to is seen in the next reports.
+const JOB_LIMIT: Duration = Duration::from_mins(5);
 /// polkit may have to start first.
 const RESTART_CALL_LIMIT: Duration = Duration::from_secs(30);
 
@@ -30,9 +32,24 @@ trait Manager {
     fn restart_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
     fn subscribe(&self) -> zbus::Result<()>;
     fn unsubscribe(&self) -> zbus::Result<()>;
+    #[zbus(property)]
+    fn userspace_timestamp_monotonic(&self) -> zbus::Result<u64>;
 
     #[zbus(signal)]
     fn job_removed(&self, id: u32, job: OwnedObjectPath, unit: String, result: String) -> zbus::Result<()>;
+}
+
+#[zbus::proxy(
+    interface = "org.freedesktop.login1.Manager",
+    default_service = "org.freedesktop.login1",
+    default_path = "/org/freedesktop/login1"
+)]
+trait Logind {
+    fn schedule_shutdown(&self, kind: &str, microseconds: u64) -> zbus::Result<()>;
+    fn cancel_scheduled_shutdown(&self) -> zbus::Result<bool>;
+    /// Kind and microseconds since the epoch; an empty kind where nothing is scheduled.
+    #[zbus(property)]
+    fn scheduled_shutdown(&self) -> zbus::Result<(String, u64)>;
 }
 
 #[derive(Default)]
@@ -70,17 +87,15 @@ impl Bus {
         Err(Unavailable::Unreachable(failure))
     }
 
-    async fn try_restart(&self, unit: &str) -> Result<JobResult, RestartError> {
+    async fn try_restart(&self, unit: &str) -> Result<JobResult, ActError> {
         // The stored connection may have died unnoticed; a question finds out before anything is done.
         self.ask(async |manager| manager.list_units_by_names(&[unit]).await).await?;
         let connection = self.connect().await?;
-        let unreachable = |error: zbus::Error| RestartError::Unavailable(Unavailable::Unreachable(error.to_string()));
+        let unreachable = |error: zbus::Error| ActError::Unavailable(Unavailable::Unreachable(error.to_string()));
         let manager = manager(&connection).await.map_err(unreachable)?;
         // The job may end before the call returns: listen first.
         let mut ended = manager.receive_job_removed().await.map_err(unreachable)?;
-        within(CALL_LIMIT, manager.subscribe())
-            .await
-            .map_err(|error| RestartError::Unavailable(Unavailable::Unreachable(error)))?;
+        within(CALL_LIMIT, manager.subscribe()).await.map_err(|error| ActError::Unavailable(Unavailable::Unreachable(error)))?;
         let job = manager.restart_unit(unit, "replace").await.map_err(refused)?;
         while let Some(signal) = ended.next().await {
             let Ok(args) = signal.args() else { continue };
@@ -91,7 +106,7 @@ impl Bus {
                 });
             }
         }
-        Err(RestartError::Lost("the connection to the system bus ended".to_owned()))
+        Err(ActError::Lost("the connection to the system bus ended".to_owned()))
     }
 }
 
@@ -147,18 +162,44 @@ impl Systemd for Bus {
         .await
     }
 
-    async fn restart(&self, unit: &str) -> Result<JobResult, RestartError> {
-        let result = self.try_restart(unit).await;
+    async fn restart(&self, unit: &str) -> Result<JobResult, ActError> {
+        let result = match tokio::time::timeout(JOB_LIMIT, self.try_restart(unit)).await {
+            Ok(result) => result,
+            Err(_) => Err(ActError::Lost(format!("systemd is still at it after {} minutes", JOB_LIMIT.as_secs() / 60))),
+        };
         // Else systemd would go on sending every unit's changes.
         if let Ok(connection) = self.connect().await
             && let Ok(manager) = manager(&connection).await
         {
             let _ = within(CALL_LIMIT, manager.unsubscribe()).await;
         }
-        if matches!(result, Err(RestartError::Lost(_) | RestartError::Unavailable(_))) {
+        if matches!(result, Err(ActError::Lost(_) | ActError::Unavailable(_))) {
             self.connection.replace(None);
         }
         result
+    }
+
+    async fn init_started(&self) -> Result<u64, Unavailable> {
+        self.ask(async |manager| manager.userspace_timestamp_monotonic().await).await
+    }
+
+    async fn scheduled_shutdown(&self) -> Result<Option<Shutdown>, Unavailable> {
+        let (kind, microseconds) =
+            self.ask(async |manager| logind(manager.inner().connection()).await?.scheduled_shutdown().await).await?;
+        let at = i64::try_from(microseconds / 1000).unwrap_or(i64::MAX);
+        Ok((!kind.is_empty()).then_some(Shutdown { kind, at }))
+    }
+
+    async fn schedule_reboot(&self, at: i64) -> Result<(), ActError> {
+        // As for a restart: a question first, on a connection that may have died.
+        self.scheduled_shutdown().await?;
+        let logind = logind(&self.connect().await?).await.map_err(refused)?;
+        logind.schedule_shutdown("reboot", u64::try_from(at).unwrap_or_default() * 1000).await.map_err(refused)
+    }
+
+    async fn cancel_shutdown(&self) -> Result<(), ActError> {
+        let logind = logind(&self.connect().await?).await.map_err(refused)?;
+        logind.cancel_scheduled_shutdown().await.map(drop).map_err(refused)
     }
 
     async fn polkit_version(&self) -> Result<Option<String>, Unavailable> {
@@ -187,6 +228,10 @@ async fn manager(connection: &Connection) -> zbus::Result<ManagerProxy<'static>>
     ManagerProxy::builder(connection).cache_properties(CacheProperties::No).build().await
 }
 
+async fn logind(connection: &Connection) -> zbus::Result<LogindProxy<'static>> {
+    LogindProxy::builder(connection).cache_properties(CacheProperties::No).build().await
+}
+
 async fn properties(connection: &Connection, path: OwnedObjectPath, interface: &'static str) -> zbus::Result<Proxy<'static>> {
     proxy::Builder::new(connection)
         .destination("org.freedesktop.systemd1")
@@ -204,18 +249,18 @@ async fn within<T>(limit: Duration, asking: impl Future<Output = zbus::Result<T>
     }
 }
 
-/// What a refused `RestartUnit` means. An answer from systemd says that nothing was done; anything else says nothing.
-fn refused(error: zbus::Error) -> RestartError {
+/// What a refused call means. An answer from systemd says that nothing was done; anything else says nothing.
+fn refused(error: zbus::Error) -> ActError {
     let by_name = |name: &str, text: String| match name {
         "org.freedesktop.DBus.Error.AccessDenied"
         | "org.freedesktop.DBus.Error.AuthFailed"
         | "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired"
-        | "org.freedesktop.PolicyKit1.Error.NotAuthorized" => RestartError::Denied,
+        | "org.freedesktop.PolicyKit1.Error.NotAuthorized" => ActError::Denied,
         "org.freedesktop.DBus.Error.NoReply"
         | "org.freedesktop.DBus.Error.Timeout"
         | "org.freedesktop.DBus.Error.TimedOut"
-        | "org.freedesktop.DBus.Error.Disconnected" => RestartError::Lost(text),
-        _ => RestartError::Refused(text),
+        | "org.freedesktop.DBus.Error.Disconnected" => ActError::Lost(text),
+        _ => ActError::Refused(text),
     };
     match error {
         zbus::Error::MethodError(name, text, _) => by_name(name.as_str(), text.unwrap_or_else(|| name.to_string())),
@@ -224,7 +269,7 @@ fn refused(error: zbus::Error) -> RestartError {
             let text = error.description().unwrap_or_default().to_owned();
             by_name(error.name().as_str(), text)
         }
-        other => RestartError::Lost(other.to_string()),
+        other => ActError::Lost(other.to_string()),
     }
 }
 
@@ -236,11 +281,11 @@ mod tests {
     #[test]
     fn a_refusal_is_told_from_an_unknown_end() {
         let fdo = |error: fdo::Error| refused(zbus::Error::FDO(Box::new(error)));
-        assert_eq!(fdo(fdo::Error::AccessDenied("no".into())), RestartError::Denied);
-        assert_eq!(fdo(fdo::Error::InteractiveAuthorizationRequired("no".into())), RestartError::Denied);
-        assert!(matches!(fdo(fdo::Error::NoReply("x".into())), RestartError::Lost(_)));
-        assert!(matches!(fdo(fdo::Error::InvalidArgs("x".into())), RestartError::Refused(_)));
+        assert_eq!(fdo(fdo::Error::AccessDenied("no".into())), ActError::Denied);
+        assert_eq!(fdo(fdo::Error::InteractiveAuthorizationRequired("no".into())), ActError::Denied);
+        assert!(matches!(fdo(fdo::Error::NoReply("x".into())), ActError::Lost(_)));
+        assert!(matches!(fdo(fdo::Error::InvalidArgs("x".into())), ActError::Refused(_)));
         let broken = zbus::Error::InputOutput(std::sync::Arc::new(std::io::ErrorKind::TimedOut.into()));
-        assert!(matches!(refused(broken), RestartError::Lost(_)));
+        assert!(matches!(refused(broken), ActError::Lost(_)));
     }
 }

@@ -2,14 +2,16 @@
 
 use std::cell::RefCell;
 
-use super::{JobResult, RestartError, ServiceState, Systemd, Unavailable, Unit, UnitFacts};
+use super::{ActError, JobResult, ServiceState, Shutdown, Systemd, Unavailable, Unit, UnitFacts};
 
 pub struct Fake {
     pub units: Result<Vec<Unit>, Unavailable>,
     pub facts: Vec<UnitFacts>,
     pub states: RefCell<Vec<ServiceState>>,
-    pub job: Result<JobResult, RestartError>,
+    pub job: Result<JobResult, ActError>,
     pub restarted: RefCell<Vec<String>>,
+    pub init: std::cell::Cell<u64>,
+    pub shutdown: RefCell<Option<Shutdown>>,
     pub polkit: Option<String>,
 }
 
@@ -21,6 +23,8 @@ impl Default for Fake {
             states: RefCell::default(),
             job: Ok(JobResult::Done),
             restarted: RefCell::default(),
+            init: std::cell::Cell::default(),
+            shutdown: RefCell::default(),
             polkit: Some("126".to_owned()),
         }
     }
@@ -59,9 +63,29 @@ impl Systemd for Fake {
         Ok(known.cloned().unwrap_or_else(|| UnitFacts { load_state: "not-found".to_owned(), ..UnitFacts::default() }))
     }
 
-    async fn restart(&self, unit: &str) -> Result<JobResult, RestartError> {
+    async fn restart(&self, unit: &str) -> Result<JobResult, ActError> {
         self.restarted.borrow_mut().push(unit.to_owned());
         self.job.clone()
+    }
+
+    async fn init_started(&self) -> Result<u64, Unavailable> {
+        Ok(self.init.get())
+    }
+
+    async fn scheduled_shutdown(&self) -> Result<Option<Shutdown>, Unavailable> {
+        Ok(self.shutdown.borrow().clone())
+    }
+
+    async fn schedule_reboot(&self, at: i64) -> Result<(), ActError> {
+        self.job.clone()?;
+        *self.shutdown.borrow_mut() = Some(Shutdown { kind: "reboot".to_owned(), at });
+        Ok(())
+    }
+
+    async fn cancel_shutdown(&self) -> Result<(), ActError> {
+        self.job.clone()?;
+        *self.shutdown.borrow_mut() = None;
+        Ok(())
     }
 
     async fn polkit_version(&self) -> Result<Option<String>, Unavailable> {

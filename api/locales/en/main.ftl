@@ -19,6 +19,9 @@ button-help = ❔ Help
 button-show = 📊 { $server }
 button-refresh = 🔄 Refresh
 button-services = 🔁 Restart a service…
+button-clean-journal = 🧹 Clean journal
+button-logrotate = 📜 Rotate logs
+button-reboot = ⚡ Reboot
 button-back = ◀ Back
 button-previous = ◀ Previous
 button-next = Next ▶
@@ -27,8 +30,12 @@ button-apt = Debian / Ubuntu
 button-dnf = Fedora / RHEL
 button-open-chat = 💬 Open our private chat
 button-confirm-restart = ✅ Restart
+button-confirm-clean-journal = ✅ Clean
+button-confirm-logrotate = ✅ Rotate
+button-confirm-reboot = ✅ Reboot
 button-confirm-remove = 🗑 Remove
 button-cancel = ✖ Cancel
+button-cancel-reboot = ✖ Cancel the reboot
 
 ## Toasts, over a tapped button: at most 200 characters
 
@@ -40,6 +47,9 @@ toast-confirmation-expired = The 60 seconds are over; nothing was done. Ask agai
 toast-already-answered = This was answered before.
 toast-declined = Cancelled; nothing was done.
 toast-not-restartable = This service may not, or no longer, be restarted from here.
+toast-not-offered = This server does not, or no longer, let the chat ask for this.
+toast-reboot-over = This reboot can no longer be cancelled: its message says how it ended.
+toast-cancel-asked = The server was asked to cancel it before; a message here shows what comes of that.
 toast-limit-reached = Too much is waiting for this server. Try again in a few minutes.
 toast-suspended = Commands for this server are suspended: two hosts report with its key.
 
@@ -58,7 +68,7 @@ welcome-servers = { $count ->
 help-title = <b>Commands</b>
 help-more =
     Where a server has a name with spaces, write it as it is: /status my web server.
-    Before a service is restarted or a server removed, I ask once more, and only the person who asked can confirm.
+    Before anything is restarted, cleaned, rotated or removed, I ask once more, and only the person who asked can confirm. A reboot can be cancelled by whoever may ask for one.
 private-bot =
     🔒 This is a private bot.
     Only its owner, and the people whom its settings name, can use it. If you should be one of them, ask the owner.
@@ -79,7 +89,7 @@ page-of = Page { $page } of { $pages }
 pairing-title = <b>Add a server</b>
 pairing-title-named = <b>Add a server: { $server }</b>
 pairing-run = Run this line on the server, as a user who may use sudo:
-pairing-install = 1. Install the agent:
+pairing-install = 1. Install the agent. Its package is not published yet: the README says how to build it, under “A server”. Once it is:
 pairing-then-run = 2. Then run this line, which pairs it:
 pairing-valid = ⏳ Valid 15 minutes, until { $clock }. It works once; keep it to yourself.
 pairing-not-installed = Is the agent not installed yet? The buttons show how.
@@ -185,6 +195,15 @@ pick-service-none = No service on <b>{ $server }</b> may be restarted from here.
 ## Actions
 
 confirm-restart = Restart { $unit } on <b>{ $server }</b>?
+confirm-clean-journal =
+    Clean the journal on <b>{ $server }</b>?
+    Its archived journal files are vacuumed, oldest first, to the amounts in the host’s <code>agent.toml</code>. What they hold is gone for good.
+confirm-logrotate =
+    Rotate the logs on <b>{ $server }</b>?
+    logrotate runs now, with the system’s own configuration; what that lets go of is gone for good.
+confirm-reboot =
+    Reboot <b>{ $server }</b>?
+    It goes down 60 s after the host has taken this up, and can be cancelled until then. Its services are down until it is back.
 confirm-remove =
     Remove <b>{ $server }</b>?
     Its key stops working, commands that wait for it are cancelled, and all that is stored about it is deleted. This cannot be undone. The agent stays installed on the host until you remove it there.
@@ -193,22 +212,24 @@ confirm-declined = ✖ Cancelled by { $person }; nothing was done.
 confirm-expired = ⌛ Not confirmed within 60 s; nothing was done.
 action-restart = 🔁 Restart { $unit } on <b>{ $server }</b>
 action-clean-journal = 🧹 Clean the journal on <b>{ $server }</b>
-action-logrotate = 🧹 Rotate the logs on <b>{ $server }</b>
-action-reboot = 🔄 Reboot <b>{ $server }</b>
+action-logrotate = 📜 Rotate the logs on <b>{ $server }</b>
+action-reboot = ⚡ Reboot <b>{ $server }</b>
 action-cancel-reboot = ✖ Cancel the reboot of <b>{ $server }</b>
 course-queued = ⏳ Queued: waiting for the server to fetch it.
 course-delivered = 📨 Sent to the server, which has not answered yet.
+course-delivered-reboot = 📨 Sent to the server: it reboots 60 s after it took this up, and answers once it is back.
 course-succeeded = ✅ Done, in { $duration }.
 course-failed = ❌ Failed, after { $duration }.
 course-rejected = ⛔ The host refused it; nothing was done.
 course-indeterminate = ❔ Unknown: the agent stopped between starting this and seeing its result. It is never run twice; look at the server’s figures before you ask again.
 course-unanswered = ⌛ No answer: the server fetched it and went silent. It may have been done; should the answer still come, you see it here.
 course-expired = ⌛ Expired: the server did not fetch it in time; nothing was done. Is it online?
-course-cancelled = ✖ Cancelled before the server fetched it; nothing was done.
+course-cancelled = ✖ Cancelled in time; nothing was done.
 refused-clock = Its clock is wrong, so it cannot tell whether a command is still valid. On the host: <code>sudo timedatectl set-ntp true</code>
 refused-expired = It arrived too late. Ask again; if that happens often, look at the host’s network.
 refused-policy = <code>/etc/osm-agent/agent.toml</code> on the host does not allow this. Whoever is root there can change that.
-refused-rate = The host’s own limit: a service is restarted at most once in 30 s and 6 times an hour, unless its settings say otherwise. Wait, then ask again.
+refused-rate = The host’s own limit: the same service is restarted, and logs are cleaned, at most once in 30 s and 6 times an hour, unless its settings say otherwise. Wait, then ask again.
+refused-rate-reboot = The host’s own limit: it is rebooted at most 3 times a day, unless its settings say otherwise. Wait, then ask again.
 refused-unit-not-listed = The service is not on the host’s own list. On the host: <code>sudo osm-agent policy allow UNIT</code>
 refused-unsupported = The host cannot do this. <code>osm-agent doctor</code> there says what is missing.
 refused-unknown = The agent on the host is too old to know this. Update it there: the package is osm-agent.

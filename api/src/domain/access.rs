@@ -30,7 +30,7 @@ impl Allowed {
 pub enum Role {
     /// Look.
     Viewer,
-    /// Act on servers: restart services.
+    /// Act on servers: restart services, do chores, reboot and cancel that.
     Operator,
     /// Add and remove servers.
     Manager,
@@ -43,7 +43,12 @@ pub fn required(intent: &Intent) -> Role {
             Role::Manager
         }
         // What a confirmation confirms may ask for more: the use case looks.
-        Intent::AskRestart { .. } | Intent::Services { .. } | Intent::Confirm { .. } | Intent::Decline { .. } => Role::Operator,
+        Intent::AskRestart { .. }
+        | Intent::AskChore { .. }
+        | Intent::CancelReboot { .. }
+        | Intent::Services { .. }
+        | Intent::Confirm { .. }
+        | Intent::Decline { .. } => Role::Operator,
         Intent::Start { .. }
         | Intent::Help
         | Intent::Servers { .. }

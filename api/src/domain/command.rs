@@ -13,8 +13,15 @@ pub fn validity(action: &Action) -> Millis {
     }
 }
 
-/// How long after its expiry a command that was handed out may still be answered before the chat is told that it was not.
-pub const ANSWER_GRACE: Millis = 2 * MINUTE;
+/// Until when a command that was handed out, and expires at `exp`, may be answered before the chat is told that it was not.
+pub fn answer_by(action: &Action, exp: Millis) -> Millis {
+    let grace = match action {
+        // The agent answers when the server is back, or 10 minutes after the reboot was due.
+        Action::Reboot {} => 15 * MINUTE,
+        _ => 2 * MINUTE,
+    };
+    exp + grace
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum State {
@@ -30,7 +37,7 @@ pub enum State {
     Unanswered,
     /// Never handed out in time.
     Expired,
-    /// Never handed out, and taken back.
+    /// A reboot that was taken back before it was handed out, or called off on the host.
     Cancelled,
 }
 
@@ -70,21 +77,23 @@ impl State {
     /// An outcome overrides whatever the backend had assumed: the agent saw what happened.
     pub fn with_outcome(self, outcome: OutcomeKind) -> Option<Self> {
         match self {
-            Self::Succeeded | Self::Failed | Self::Rejected | Self::Indeterminate => None,
-            Self::Queued | Self::Delivered | Self::Unanswered | Self::Expired | Self::Cancelled => Some(match outcome {
+            // Cancelled is no assumption: the host said so, or no agent ever had it.
+            Self::Succeeded | Self::Failed | Self::Rejected | Self::Indeterminate | Self::Cancelled => None,
+            Self::Queued | Self::Delivered | Self::Unanswered | Self::Expired => Some(match outcome {
                 OutcomeKind::Succeeded => Self::Succeeded,
                 OutcomeKind::Failed => Self::Failed,
                 OutcomeKind::Rejected => Self::Rejected,
                 OutcomeKind::Indeterminate => Self::Indeterminate,
+                OutcomeKind::Cancelled => Self::Cancelled,
             }),
         }
     }
 
-    /// The state at `now` of a command that expires at `exp`, when time alone changes it.
-    pub fn with_time(self, exp: Millis, now: Millis) -> Option<Self> {
+    /// The state at `now` of a command that expires at `exp`, when time alone changes it; `answer_by` is [`answer_by`]'s.
+    pub fn with_time(self, exp: Millis, answer_by: Millis, now: Millis) -> Option<Self> {
         match self {
             Self::Queued if now > exp => Some(Self::Expired),
-            Self::Delivered if now > exp + ANSWER_GRACE => Some(Self::Unanswered),
+            Self::Delivered if now > answer_by => Some(Self::Unanswered),
             _ => None,
         }
     }
@@ -120,20 +129,29 @@ mod tests {
 
     #[test]
     fn an_outcome_overrides_assumptions_but_no_outcome() {
-        for assumed in [State::Queued, State::Delivered, State::Unanswered, State::Expired, State::Cancelled] {
+        for assumed in [State::Queued, State::Delivered, State::Unanswered, State::Expired] {
             assert_eq!(assumed.with_outcome(OutcomeKind::Succeeded), Some(State::Succeeded));
         }
-        for known in [State::Succeeded, State::Failed, State::Rejected, State::Indeterminate] {
+        for known in [State::Succeeded, State::Failed, State::Rejected, State::Indeterminate, State::Cancelled] {
             assert_eq!(known.with_outcome(OutcomeKind::Failed), None);
         }
+        assert_eq!(State::Delivered.with_outcome(OutcomeKind::Cancelled), Some(State::Cancelled));
     }
 
     #[test]
     fn only_what_was_never_handed_out_expires() {
-        assert_eq!(State::Queued.with_time(100, 100), None);
-        assert_eq!(State::Queued.with_time(100, 101), Some(State::Expired));
-        assert_eq!(State::Delivered.with_time(100, 100 + ANSWER_GRACE), None);
-        assert_eq!(State::Delivered.with_time(100, 101 + ANSWER_GRACE), Some(State::Unanswered));
-        assert_eq!(State::Succeeded.with_time(100, i64::MAX), None);
+        assert_eq!(State::Queued.with_time(100, 200, 100), None);
+        assert_eq!(State::Queued.with_time(100, 200, 101), Some(State::Expired));
+        assert_eq!(State::Delivered.with_time(100, 200, 200), None);
+        assert_eq!(State::Delivered.with_time(100, 200, 201), Some(State::Unanswered));
+        assert_eq!(State::Succeeded.with_time(100, 200, i64::MAX), None);
+    }
+
+    #[test]
+    fn a_reboot_is_waited_for_until_the_agent_must_have_answered() {
+        // Taken up at its expiry, due a minute later, answered at the latest 10 minutes after that.
+        assert!(answer_by(&Action::Reboot {}, 0) > 11 * MINUTE);
+        assert_eq!(answer_by(&Action::CleanJournal {}, 0), 2 * MINUTE);
+        assert_eq!(answer_by(&Action::CancelReboot { of: String::new() }, 0), 2 * MINUTE);
     }
 }

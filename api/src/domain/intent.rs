@@ -1,5 +1,6 @@
 //! What a person asked for, parsed. This is all that is stored of what people write to the bot, and only until it is handled.
 
+use osm_protocol::action::Chore;
 use serde::{Deserialize, Serialize};
 
 /// One update, understood.
@@ -92,6 +93,15 @@ pub enum Intent {
     AskRestart {
         server_id: String,
         unit: String,
+    },
+    /// A chore's button on a card: asks to confirm.
+    AskChore {
+        server_id: String,
+        chore: Chore,
+    },
+    /// The button under a reboot that is on its way: at once, since this is the safe side.
+    CancelReboot {
+        command_id: String,
     },
     /// `/remove_server [name]`.
     RemoveServer {

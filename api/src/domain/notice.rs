@@ -120,6 +120,12 @@ pub enum Toast {
     Declined,
     /// The unit is not, or no longer, restartable.
     NotRestartable,
+    /// The host does not, or no longer, let the chat ask for this chore.
+    NotOffered,
+    /// The reboot to cancel is no longer on its way.
+    RebootOver,
+    /// Somebody asked the host to cancel this reboot before.
+    CancelAsked,
     LimitReached,
     /// Commands for this server are suspended.
     Suspended,

@@ -1,6 +1,9 @@
 //! A server as its chat knows it.
 
-use osm_protocol::messages::{Disk, Memory, Report, Service};
+use osm_protocol::{
+    action::Chore,
+    messages::{Disk, Memory, Report, Service},
+};
 
 use crate::domain::Millis;
 
@@ -58,6 +61,11 @@ impl Server {
     pub fn restartable(&self, tag: &str) -> Option<&Service> {
         let services = &self.latest.as_ref()?.report.services;
         services.iter().find(|service| service.restartable && unit_tag(&service.unit) == tag)
+    }
+
+    /// Whether the host lets the chat ask for this.
+    pub fn offers(&self, chore: Chore) -> bool {
+        self.latest.as_ref().is_some_and(|latest| latest.report.chores.contains(&chore))
     }
 }
 

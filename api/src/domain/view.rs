@@ -1,6 +1,6 @@
 //! A notice with fresh data, ready to be put in words. Strings in here come from hosts and people: hostile.
 
-use osm_protocol::messages::Service;
+use osm_protocol::{action::Chore, messages::Service};
 
 use crate::domain::{
     Millis,
@@ -113,6 +113,7 @@ pub struct Confirmation {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asks {
     Restart { unit: String },
+    Chore { chore: Chore },
     Remove,
 }
 

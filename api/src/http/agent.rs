@@ -154,6 +154,7 @@ impl ApiResponse for Error {
             (413, "The body is larger than 1 MiB."),
             (422, "A field is out of its range; the detail names it."),
             (429, "Too many requests; see Retry-After."),
+            (500, "A fault of the backend; its log says more."),
             (503, "Busy, or the database is away; see Retry-After. Keep what was not accepted."),
         ];
         MetaResponses {

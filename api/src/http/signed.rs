@@ -120,13 +120,18 @@ impl KeyCache {
 async fn authenticate(request: &Request, body: &mut RequestBody) -> Result<(Caller, Vec<u8>)> {
     let http = http(request)?;
     let received = received(request)?;
-    let (server_id, key) = match http.keys.get(&received.keyid) {
+    let cached = http.keys.get(&received.keyid);
+    let is_cached = cached.is_some();
+    let (server_id, key) = match cached {
         Some(known) => known,
         None => look_up(http, &received.keyid).await?,
     };
     let bytes = read_body(body).await?;
     verify(http, request, &received, &bytes, &key)?;
-    http.keys.put(&received.keyid, &server_id, key);
+    // Never prolonged: a key that was replaced is found out, however often it calls.
+    if !is_cached {
+        http.keys.put(&received.keyid, &server_id, key);
+    }
     let address = address::of(request, &http.core.config.trusted_proxies).map(|address: IpAddr| address.to_string());
     Ok((Caller { server_id, address: address.unwrap_or_default() }, bytes))
 }

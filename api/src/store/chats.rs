@@ -58,6 +58,7 @@ pub async fn migrate(tx: &mut Tx, from: i64, to: i64) -> Result<()> {
             "UPDATE commands SET chat_id = $2 WHERE chat_id = $1",
             "UPDATE confirmations SET chat_id = $2 WHERE chat_id = $1",
             "UPDATE outbox SET chat_id = $2 WHERE chat_id = $1",
+            "UPDATE updates SET chat_id = $2 WHERE chat_id = $1",
             // Message ids are not carried over: what is edited from now on is sent anew.
             "UPDATE messages SET chat_id = $2, telegram_id = NULL WHERE chat_id = $1",
         ] {

@@ -5,7 +5,7 @@ use osm_protocol::{action::Action, envelope::Envelope};
 use super::{Result, Tx, execute, from_json, on, to_json};
 use crate::domain::{
     Millis,
-    command::{ANSWER_GRACE, Command, State},
+    command::{Command, State},
 };
 
 /// Commands that may wait for one server.
@@ -22,6 +22,7 @@ pub struct New<'a> {
     pub envelope: &'a Envelope,
     pub created_at: Millis,
     pub expires_at: Millis,
+    pub answer_by: Millis,
     pub message_id: &'a str,
 }
 
@@ -29,9 +30,11 @@ pub struct New<'a> {
 #[derive(Clone, Debug, sqlx::FromRow)]
 pub struct Open {
     pub id: String,
+    pub server_id: String,
     pub chat_id: i64,
     pub state: String,
     pub expires_at: i64,
+    pub answer_by: i64,
     pub message_id: String,
 }
 
@@ -44,10 +47,10 @@ impl Open {
 pub async fn insert(tx: &mut Tx, command: &New<'_>) -> Result<()> {
     execute!(tx, sqlx::query(
         "INSERT INTO commands (id, server_id, chat_id, seq, action, state, detail, requested_by, user_id, envelope, created_at,
-             expires_at, message_id) VALUES ($1, $2, $3, $4, $5, $6, '', $7, $8, $9, $10, $11, $12)")
+             expires_at, answer_by, message_id) VALUES ($1, $2, $3, $4, $5, $6, '', $7, $8, $9, $10, $11, $12, $13)")
         .bind(command.id).bind(command.server_id).bind(command.chat_id).bind(command.seq).bind(to_json(command.action))
         .bind(State::Queued.as_str()).bind(command.requested_by).bind(command.user_id).bind(to_json(command.envelope))
-        .bind(command.created_at).bind(command.expires_at).bind(command.message_id))?;
+        .bind(command.created_at).bind(command.expires_at).bind(command.answer_by).bind(command.message_id))?;
     Ok(())
 }
 
@@ -77,7 +80,7 @@ pub async fn hand_out(tx: &mut Tx, server_id: &str, after: i64, now: Millis) -> 
     }
     // RETURNING gives the new state: what it was before is read first, under the same transaction.
     let mut rows: Vec<Row> = on!(tx, conn => sqlx::query_as(
-        "SELECT id, chat_id, state, expires_at, message_id, seq, envelope FROM commands
+        "SELECT id, server_id, chat_id, state, expires_at, answer_by, message_id, seq, envelope FROM commands
          WHERE server_id = $1 AND seq > $2 AND expires_at > $3 AND state IN ('queued', 'delivered')")
         .bind(server_id).bind(after).bind(now).fetch_all(conn).await)?;
     rows.sort_by_key(|row| row.seq);
@@ -117,16 +120,40 @@ pub async fn transition(tx: &mut Tx, id: &str, from: State, to: State, finish: O
 
 /// A command of this server.
 pub async fn of_server(tx: &mut Tx, server_id: &str, id: &str) -> Result<Option<Open>> {
-    on!(tx, conn => sqlx::query_as("SELECT id, chat_id, state, expires_at, message_id FROM commands WHERE server_id = $1 AND id = $2")
+    on!(tx, conn => sqlx::query_as("SELECT id, server_id, chat_id, state, expires_at, answer_by, message_id FROM commands WHERE server_id = $1 AND id = $2")
         .bind(server_id).bind(id).fetch_optional(conn).await)
+}
+
+/// A reboot that this chat asked for.
+pub async fn reboot(tx: &mut Tx, chat_id: i64, id: &str) -> Result<Option<Open>> {
+    on!(tx, conn => sqlx::query_as(
+        "SELECT id, server_id, chat_id, state, expires_at, answer_by, message_id FROM commands
+         WHERE chat_id = $1 AND id = $2 AND action = $3")
+        .bind(chat_id).bind(id).bind(to_json(&Action::Reboot {})).fetch_optional(conn).await)
+}
+
+/// Whether this server was asked for this very action, and it is on its way or was done.
+pub async fn is_asked(tx: &mut Tx, server_id: &str, action: &Action) -> Result<bool> {
+    let found: Option<i64> = on!(tx, conn => sqlx::query_scalar(
+        "SELECT seq FROM commands WHERE server_id = $1 AND action = $2 AND state IN ('queued', 'delivered', 'succeeded') LIMIT 1")
+        .bind(server_id).bind(to_json(action)).fetch_optional(conn).await)?;
+    Ok(found.is_some())
+}
+
+/// Commands of a server that nobody has fetched.
+pub async fn queued(tx: &mut Tx, server_id: &str) -> Result<Vec<Open>> {
+    on!(tx, conn => sqlx::query_as(
+        "SELECT id, server_id, chat_id, state, expires_at, answer_by, message_id FROM commands
+         WHERE server_id = $1 AND state = 'queued' ORDER BY seq")
+        .bind(server_id).fetch_all(conn).await)
 }
 
 /// Commands on their way whose time is over.
 pub async fn due(tx: &mut Tx, now: Millis) -> Result<Vec<Open>> {
     on!(tx, conn => sqlx::query_as(
-        "SELECT id, chat_id, state, expires_at, message_id FROM commands
-         WHERE (state = 'queued' AND expires_at < $1) OR (state = 'delivered' AND expires_at < $2) ORDER BY expires_at LIMIT 100")
-        .bind(now).bind(now - ANSWER_GRACE).fetch_all(conn).await)
+        "SELECT id, server_id, chat_id, state, expires_at, answer_by, message_id FROM commands
+         WHERE (state = 'queued' AND expires_at < $1) OR (state = 'delivered' AND answer_by < $1) ORDER BY expires_at LIMIT 100")
+        .bind(now).fetch_all(conn).await)
 }
 
 pub async fn any_due(tx: &mut Tx, now: Millis) -> Result<bool> {

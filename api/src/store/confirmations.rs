@@ -1,5 +1,6 @@
 //! Questions that wait for the asker's second tap.
 
+use osm_protocol::action::Chore;
 use serde::{Deserialize, Serialize};
 
 use super::{Result, Tx, execute, from_json, on, to_json};
@@ -14,6 +15,7 @@ pub const DECLINED: &str = "declined";
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum Asks {
     Restart { unit: String },
+    Chore { chore: Chore },
     Remove {},
 }
 
@@ -96,6 +98,13 @@ pub async fn expire(tx: &mut Tx, now: Millis) -> Result<Vec<(String, i64, String
     on!(tx, conn => sqlx::query_as(
         "UPDATE confirmations SET state = 'expired' WHERE state = 'open' AND expires_at <= $1 RETURNING id, chat_id, message_id")
         .bind(now).fetch_all(conn).await)
+}
+
+/// Closes the open questions about a server: id, chat and message of each.
+pub async fn close(tx: &mut Tx, server_id: &str) -> Result<Vec<(String, i64, String)>> {
+    on!(tx, conn => sqlx::query_as(
+        "UPDATE confirmations SET state = 'expired' WHERE state = 'open' AND server_id = $1 RETURNING id, chat_id, message_id")
+        .bind(server_id).fetch_all(conn).await)
 }
 
 pub async fn any_due(tx: &mut Tx, now: Millis) -> Result<bool> {

@@ -22,11 +22,14 @@ mod wake;
 
 use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt, path::Path, str::FromStr, sync::Arc, time::Duration};
 
+use anyhow::Context;
 use sqlx::{
-    PgPool, Postgres, Sqlite, SqlitePool, Transaction,
+    Connection, PgConnection, PgPool, Postgres, Sqlite, SqlitePool, Transaction,
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
+
+use tokio::time::timeout;
 
 pub use wake::{Hub, Wake};
 
@@ -34,7 +37,7 @@ use crate::crash;
 
 pub type Result<T> = std::result::Result<T, sqlx::Error>;
 
-/// Runs the same body on either engine's connection: `execute!(tx, sqlx::query("…"))`.
+/// Runs the same body on either engine's connection: `on!(tx, conn => sqlx::query("…").fetch_all(conn).await)`.
 macro_rules! on {
     ($tx:expr, $conn:ident => $body:expr) => {
         match &mut $tx.conn {
@@ -87,6 +90,16 @@ pub struct Tx {
     wakes: Vec<Wake>,
 }
 
+/// A pool says of a database that is not there only that it waited: one connection says why.
+async fn answers(options: &PgConnectOptions) -> anyhow::Result<()> {
+    let at = format!("OSM_DATABASE_URL: PostgreSQL at {}:{}", options.get_host(), options.get_port());
+    match timeout(Duration::from_secs(10), PgConnection::connect_with(options)).await {
+        Ok(Ok(connection)) => Ok(connection.close().await?),
+        Ok(Err(error)) => Err(error).context(at),
+        Err(_) => anyhow::bail!("{at} does not answer"),
+    }
+}
+
 impl Store {
     /// Opens the database and brings its schema up to date.
     pub async fn open(url: &str) -> anyhow::Result<Self> {
@@ -106,6 +119,7 @@ impl Store {
             Pool::Sqlite { read, write }
         } else {
             let options = PgConnectOptions::from_str(url)?;
+            answers(&options).await?;
             let pool =
                 PgPoolOptions::new().max_connections(16).acquire_timeout(Duration::from_secs(10)).connect_with(options).await?;
             sqlx::migrate!().run(&pool).await?;

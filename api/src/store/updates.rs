@@ -16,8 +16,8 @@ pub struct Claimed {
     pub attempts: i64,
 }
 
-/// Stores an update once; whether it was new.
-pub async fn insert(tx: &mut Tx, update_id: i64, request: &Request, now: Millis) -> Result<bool> {
+/// Stores an update once.
+pub async fn insert(tx: &mut Tx, update_id: i64, request: &Request, now: Millis) -> Result<()> {
     let done = execute!(
         tx,
         sqlx::query(
@@ -29,8 +29,10 @@ pub async fn insert(tx: &mut Tx, update_id: i64, request: &Request, now: Millis)
         .bind(to_json(request))
         .bind(now)
     )?;
-    tx.wake(Wake::Inbox);
-    Ok(done == 1)
+    if done == 1 {
+        tx.wake(Wake::Inbox);
+    }
+    Ok(())
 }
 
 /// Whether anything can be claimed: the cheap look before [`claim`].
@@ -53,7 +55,11 @@ pub async fn claim(tx: &mut Tx, now: Millis) -> Result<Option<Claimed>> {
     Ok(row.map(|(update_id, chat_id, request, attempts)| Claimed {
         update_id,
         chat_id,
-        request: from_json("request", &request).ok(),
+        // Of a group that has become a supergroup meanwhile, the row knows the new id.
+        request: from_json::<Request>("request", &request).ok().map(|mut request| {
+            request.chat.id = chat_id;
+            request
+        }),
         attempts,
     }))
 }

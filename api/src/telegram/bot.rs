@@ -26,27 +26,37 @@ pub struct Bot {
 }
 
 /// Why Telegram did not do it, by what to do about it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     /// The message shows this already: as good as done.
+    #[error("the message shows this already")]
     NotModified,
     /// The message to edit is gone, or too old: send it anew.
+    #[error("the message is gone")]
     MessageGone,
     /// The tap is too old to be answered: nobody waits any more.
+    #[error("the tap is too old")]
     QueryTooOld,
     /// Not so fast: seconds to wait.
+    #[error("it asks to wait {0} s")]
     TooMany(u32),
     /// The group is a supergroup now.
+    #[error("the group has the id {0} now")]
     Migrated(i64),
     /// Blocked, kicked, deactivated, never started: stop until somebody writes again.
+    #[error("the chat cannot be reached: {0}")]
     Unreachable(String),
     /// The token is not (or no longer) a bot's.
+    #[error("it does not know this bot")]
     BadToken,
     /// Another poller, or a webhook, has the updates.
+    #[error("another poller or a webhook has the updates")]
     Conflict,
     /// Telegram will say the same again.
+    #[error("{0}")]
     Permanent(String),
     /// Network or server trouble: try again.
+    #[error("{0}")]
     Transient(String),
 }
 
@@ -131,10 +141,24 @@ impl Bot {
             RequestError::Api(error) => api_fault(error),
             RequestError::Network(_) | RequestError::InvalidJson { .. } | RequestError::Io(_) => {
                 // Teloxide hides the token in these; not to depend on it costs nothing.
-                Fault::Transient(error.to_string().replace(self.bot.token(), "TOKEN").chars().take(300).collect())
+                Fault::Transient(with_causes(error).replace(self.bot.token(), "TOKEN").chars().take(300).collect())
             }
         }
     }
+}
+
+/// An error and what lies behind it, each once.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let said = error.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        cause = error.source();
+    }
+    text
 }
 
 fn api_fault(error: &ApiError) -> Fault {

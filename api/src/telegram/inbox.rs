@@ -35,7 +35,7 @@ pub async fn run(core: &Core, bot: &Bot) {
 async fn work(core: &Core, bot: &Bot) -> crate::error::Result<bool> {
     let Some(claimed) = update::claim(core).await? else { return Ok(false) };
     let is_admin = match &claimed.request {
-        Some(request) if access::depends_on_group_role(request) => is_admin(bot, request).await,
+        Some(request) if access::depends_on_group_role(core, request).await? => is_admin(bot, request).await,
         _ => false,
     };
     update::apply(core, &claimed, is_admin).await?;

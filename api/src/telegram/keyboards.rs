@@ -3,6 +3,7 @@
 //! Data is a verb of one letter and its ids, split by colons. Nothing in it is trusted when it comes back: ids are only
 //! keys for look-ups that also ask for the chat, and whoever taps is authorised at the tap.
 
+use osm_protocol::action::Chore;
 use teloxide::types::{CopyTextButton, InlineKeyboardButton, InlineKeyboardButtonKind, InlineKeyboardMarkup};
 
 use crate::{
@@ -37,6 +38,8 @@ pub fn data(intent: &Intent) -> String {
         Intent::Refresh { server_id, page } => format!("r:{server_id}:{page}"),
         Intent::Services { server_id, page } => format!("v:{server_id}:{page}"),
         Intent::AskRestart { server_id, unit } => format!("u:{server_id}:{unit}"),
+        Intent::AskChore { server_id, chore } => format!("c:{server_id}:{}", chore_letter(*chore)),
+        Intent::CancelReboot { command_id } => format!("x:{command_id}"),
         Intent::AskRemove { server_id } => format!("d:{server_id}"),
         Intent::Confirm { confirmation_id } => format!("y:{confirmation_id}"),
         Intent::Decline { confirmation_id } => format!("n:{confirmation_id}"),
@@ -89,6 +92,8 @@ fn understand(data: &str) -> Option<Intent> {
         "r" => Intent::Refresh { server_id: id(parts.next())?, page: page(parts.next())? },
         "v" => Intent::Services { server_id: id(parts.next())?, page: page(parts.next())? },
         "u" => Intent::AskRestart { server_id: id(parts.next())?, unit: tag(parts.next())? },
+        "c" => Intent::AskChore { server_id: id(parts.next())?, chore: chore(parts.next()?)? },
+        "x" => Intent::CancelReboot { command_id: id(parts.next())? },
         "d" => Intent::AskRemove { server_id: id(parts.next())? },
         "y" => Intent::Confirm { confirmation_id: id(parts.next())? },
         "n" => Intent::Decline { confirmation_id: id(parts.next())? },
@@ -125,6 +130,18 @@ fn family(letter: &str) -> Option<Family> {
     [Family::Short, Family::Apt, Family::Dnf].into_iter().find(|family| family_letter(*family) == letter)
 }
 
+fn chore_letter(chore: Chore) -> &'static str {
+    match chore {
+        Chore::CleanJournal => "j",
+        Chore::RunLogrotate => "l",
+        Chore::Reboot => "r",
+    }
+}
+
+fn chore(letter: &str) -> Option<Chore> {
+    Chore::ALL.into_iter().find(|chore| chore_letter(*chore) == letter)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,12 +160,16 @@ mod tests {
             Intent::Refresh { server_id: server_id(), page: u32::MAX },
             Intent::Services { server_id: server_id(), page: u32::MAX },
             Intent::AskRestart { server_id: server_id(), unit: unit_tag("nginx.service") },
+            Intent::CancelReboot { command_id: ID.to_owned() },
             Intent::AskRemove { server_id: server_id() },
             Intent::Confirm { confirmation_id: ID.to_owned() },
             Intent::Decline { confirmation_id: ID.to_owned() },
         ];
         for family in [Family::Short, Family::Apt, Family::Dnf] {
             intents.push(Intent::PairingSteps { pairing_id: ID.to_owned(), family });
+        }
+        for chore in Chore::ALL {
+            intents.push(Intent::AskChore { server_id: server_id(), chore });
         }
         intents
     }
@@ -182,6 +203,10 @@ mod tests {
             format!("p:{ID}:x"),
             format!("u:{ID}:nginx.service"),
             format!("u:{ID}:ABCDEF0123456789"),
+            format!("c:{ID}"),
+            format!("c:{ID}:x"),
+            format!("c:{ID}:r:r"),
+            "x:".to_owned(),
             format!("Z:{ID}"),
             "x".repeat(4096),
         ];

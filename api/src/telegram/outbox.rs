@@ -80,11 +80,16 @@ async fn round(core: &Core, bot: &Bot, budget: &mut Budget) -> store::Result<Dur
         return Ok(wait.max(Duration::from_millis(10)));
     }
     let mut failed = None;
-    let results = join_all(sendable.iter().map(|entry| send(core, bot, entry))).await;
-    for (entry, result) in sendable.iter().zip(results) {
+    let results = join_all(sendable.iter().map(async |entry| (send(core, bot, entry).await, Instant::now()))).await;
+    for (entry, (result, at)) in sendable.iter().zip(results) {
+        budget.answered(entry.chat_id, at);
         // What Telegram has accepted is settled first of all; only then does somebody else's error count.
         match result {
-            Ok(sent) => settle(core, budget, entry, sent).await?,
+            Ok(sent) => {
+                if let Err(error) = settle(core, budget, entry, sent).await {
+                    failed = Some(error);
+                }
+            }
             Err(error) => failed = Some(error),
         }
     }
@@ -175,7 +180,7 @@ async fn settle(core: &Core, budget: &mut Budget, entry: &Entry, sent: Sent) -> 
         }
         Err(fault @ (Fault::Transient(_) | Fault::BadToken | Fault::Conflict)) => {
             let wait = Duration::from_secs(1 << entry.attempts.clamp(0, 6));
-            tracing::warn!(chat = entry.chat_id, ?fault, ?wait, "a message did not go out; it is tried again");
+            tracing::warn!(chat = entry.chat_id, "a message did not go out: {fault}; next try in {} s", wait.as_secs());
             outbox::failed(&mut tx, entry).await?;
             budget.pause(entry.chat_id, wait, now);
         }

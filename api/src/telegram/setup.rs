@@ -29,7 +29,7 @@ pub async fn run(core: &Core, bot: &Bot) -> anyhow::Result<Option<String>> {
             }
             Err(Fault::Permanent(said)) => bail!("Telegram refused the set-up of the bot: {said}"),
             Err(fault) => {
-                tracing::warn!(?fault, ?wait, "Telegram could not be reached; trying again");
+                tracing::warn!("Telegram: {fault}; next try in {} s", wait.as_secs());
                 tokio::time::sleep(wait).await;
                 wait = (wait * 2).min(Duration::from_mins(1));
             }

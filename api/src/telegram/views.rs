@@ -90,7 +90,8 @@ async fn services(tx: &mut Tx, chat_id: i64, server_id: &str, page: u32) -> stor
 
 async fn confirmation(tx: &mut Tx, chat_id: i64, id: &str) -> store::Result<View> {
     let Some(row) = confirmations::get(tx, chat_id, id).await? else { return Ok(View::Gone) };
-    let Some(server) = servers::by_id(tx, &row.server_id).await? else { return Ok(View::Gone) };
+    let server = servers::by_id(tx, &row.server_id).await?.filter(|server| server.chat_id == chat_id);
+    let Some(server) = server else { return Ok(View::Gone) };
     let state = match row.state.as_str() {
         confirmations::OPEN => ConfirmationState::Open,
         confirmations::DECLINED => ConfirmationState::Declined,
@@ -98,6 +99,7 @@ async fn confirmation(tx: &mut Tx, chat_id: i64, id: &str) -> store::Result<View
     };
     let asks = match row.asks {
         confirmations::Asks::Restart { unit } => Asks::Restart { unit },
+        confirmations::Asks::Chore { chore } => Asks::Chore { chore },
         confirmations::Asks::Remove {} => Asks::Remove,
     };
     Ok(View::Confirmation(Confirmation { id: row.id, asks, server_name: server.name, actor_name: row.actor_name, state }))

@@ -48,9 +48,13 @@ pub async fn role(tx: &mut Tx, core: &Core, request: &Request, is_admin: bool) -
     }
 }
 
-/// Whether Telegram has to be asked if the sender is an administrator of the group.
-pub fn depends_on_group_role(request: &Request) -> bool {
-    request.chat.kind == ChatKind::Group && required(&request.intent) > Role::Viewer
+/// Whether Telegram has to be asked if the sender is an administrator of the group: for those alone whom it would let act.
+pub async fn depends_on_group_role(core: &Core, request: &Request) -> store::Result<bool> {
+    if request.chat.kind != ChatKind::Group || required(&request.intent) <= Role::Viewer {
+        return Ok(false);
+    }
+    let owner = meta::owner(&mut core.store.read().await?).await?;
+    Ok(owner != Some(request.actor.id) && core.config.allowed_users.admits(request.actor.id, owner))
 }
 
 /// Members of a group look at what somebody who may has paired there.

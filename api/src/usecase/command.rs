@@ -1,7 +1,7 @@
 //! An action is asked for, confirmed, signed and queued, handed out, finished.
 
 use osm_protocol::{
-    action::{Action, Outcome, Rejection},
+    action::{Action, Chore, Outcome, Rejection},
     command::{Audience, Command},
     envelope::{self, Envelope},
 };
@@ -25,6 +25,12 @@ use crate::{
 
 const CONFIRM_WITHIN: Millis = MINUTE;
 
+/// A button of what is no more: says so, and shows in its place what there is.
+pub async fn stale(tx: &mut Tx, teller: &Teller<'_>, tap: Option<&Tap>) -> store::Result<()> {
+    teller.show(tx, tap, &Notice::Servers { page: 0 }).await?;
+    teller.toast(tx, tap, Toast::Stale).await
+}
+
 /// A restart button: asks to confirm.
 pub async fn ask_restart(
     tx: &mut Tx,
@@ -35,15 +41,39 @@ pub async fn ask_restart(
     tag: &str,
 ) -> store::Result<()> {
     let Some(server) = servers::get(tx, teller.chat_id, server_id).await? else {
-        return teller.toast(tx, tap, Toast::Stale).await;
+        return stale(tx, teller, tap).await;
     };
     if server.suspended {
         return teller.toast(tx, tap, Toast::Suspended).await;
     }
     let Some(service) = server.restartable(tag) else {
+        teller.show(tx, tap, &Notice::Services { server_id: server.id, page: 0 }).await?;
         return teller.toast(tx, tap, Toast::NotRestartable).await;
     };
     ask(tx, teller, actor, server_id, Asks::Restart { unit: service.unit.clone() }).await?;
+    teller.toast(tx, tap, Toast::Done).await
+}
+
+/// A chore's button: asks to confirm.
+pub async fn ask_chore(
+    tx: &mut Tx,
+    teller: &Teller<'_>,
+    actor: &Actor,
+    tap: Option<&Tap>,
+    server_id: &str,
+    chore: Chore,
+) -> store::Result<()> {
+    let Some(server) = servers::get(tx, teller.chat_id, server_id).await? else {
+        return stale(tx, teller, tap).await;
+    };
+    if server.suspended {
+        return teller.toast(tx, tap, Toast::Suspended).await;
+    }
+    if !server.offers(chore) {
+        teller.show(tx, tap, &Notice::Status { server_id: server.id, page: 0 }).await?;
+        return teller.toast(tx, tap, Toast::NotOffered).await;
+    }
+    ask(tx, teller, actor, server_id, Asks::Chore { chore }).await?;
     teller.toast(tx, tap, Toast::Done).await
 }
 
@@ -85,7 +115,7 @@ pub async fn confirm(
 ) -> store::Result<()> {
     let Some(confirmation) = answerable(tx, teller, actor, tap, id).await? else { return Ok(()) };
     let needed = match confirmation.asks {
-        Asks::Restart { .. } => Role::Operator,
+        Asks::Restart { .. } | Asks::Chore { .. } => Role::Operator,
         Asks::Remove {} => Role::Manager,
     };
     if role < needed {
@@ -97,7 +127,11 @@ pub async fn confirm(
     match &confirmation.asks {
         Asks::Restart { unit } => {
             let action = Action::RestartService { unit: unit.clone() };
-            let toast = enqueue(tx, core, teller, actor, &confirmation, &action).await?;
+            let toast = order(tx, core, teller, actor, &confirmation, &action).await?;
+            teller.toast(tx, tap, toast).await
+        }
+        Asks::Chore { chore } => {
+            let toast = order(tx, core, teller, actor, &confirmation, &chore.action()).await?;
             teller.toast(tx, tap, toast).await
         }
         Asks::Remove {} => {
@@ -147,8 +181,8 @@ async fn answerable(
     Ok(None)
 }
 
-/// Signs a command and queues it; the message that asked shows its course from now on.
-async fn enqueue(
+/// What was confirmed is queued; the message that asked shows its course from now on.
+async fn order(
     tx: &mut Tx,
     core: &Core,
     teller: &Teller<'_>,
@@ -156,17 +190,99 @@ async fn enqueue(
     confirmation: &Confirmation,
     action: &Action,
 ) -> store::Result<Toast> {
-    let Some(server) = servers::by_id(tx, &confirmation.server_id).await? else { return Ok(Toast::Stale) };
-    if server.suspended {
-        return Ok(Toast::Suspended);
-    }
-    if commands::count_waiting(tx, &server.id).await? >= commands::WAITING_MAX {
+    let Confirmation { server_id, message_id, .. } = confirmation;
+    if commands::count_waiting(tx, server_id).await? >= commands::WAITING_MAX {
         let notice = Notice::LimitReached { limit: Limit::Commands };
-        teller.edit(tx, &confirmation.message_id, &notice, Urgency::Answer).await?;
+        teller.edit(tx, message_id, &notice, Urgency::Answer).await?;
         return Ok(Toast::LimitReached);
     }
+    match enqueue(tx, core, teller, &Order { server_id, actor, action, message_id }).await? {
+        Err(toast) => {
+            // The question is answered, and its buttons go.
+            let notice = Notice::Status { server_id: server_id.clone(), page: 0 };
+            teller.edit(tx, message_id, &notice, Urgency::Answer).await?;
+            Ok(toast)
+        }
+        Ok(command_id) => {
+            teller.edit(tx, message_id, &Notice::Command { command_id }, Urgency::Answer).await?;
+            Ok(Toast::Done)
+        }
+    }
+}
+
+/// Takes back a reboot that was not handed out yet, or asks the host to call it off. Whoever may act may do this, at once: it is
+/// the safe side.
+pub async fn cancel_reboot(
+    tx: &mut Tx,
+    core: &Core,
+    teller: &Teller<'_>,
+    actor: &Actor,
+    tap: Option<&Tap>,
+    id: &str,
+) -> store::Result<()> {
+    let Some(reboot) = commands::reboot(tx, teller.chat_id, id).await? else {
+        return teller.toast(tx, tap, Toast::Stale).await;
+    };
+    let toast = match reboot.state() {
+        Some(State::Queued) if take_back(tx, core, &reboot, teller.now).await? => Toast::Declined,
+        // Queued still: it is being handed out at this very moment.
+        Some(State::Queued | State::Delivered) => call_off(tx, core, teller, actor, &reboot).await?,
+        _ => Toast::RebootOver,
+    };
+    teller.toast(tx, tap, toast).await
+}
+
+/// False when it was handed out first.
+async fn take_back(tx: &mut Tx, core: &Core, reboot: &commands::Open, now: Millis) -> store::Result<bool> {
+    let finish = commands::Finish { reason: None, detail: "", at: now };
+    let taken_back = commands::transition(tx, &reboot.id, State::Queued, State::Cancelled, Some(finish)).await?;
+    if taken_back {
+        show(tx, core, reboot, now).await?;
+    }
+    Ok(taken_back)
+}
+
+/// Asks the host, once, in a message of its own. However much waits for it: a reboot that nobody wants must not.
+async fn call_off(tx: &mut Tx, core: &Core, teller: &Teller<'_>, actor: &Actor, reboot: &commands::Open) -> store::Result<Toast> {
+    let action = Action::CancelReboot { of: reboot.id.clone() };
+    if commands::is_asked(tx, &reboot.server_id, &action).await? {
+        return Ok(Toast::CancelAsked);
+    }
+    let message_id = teller.clock.id();
+    let order = Order { server_id: &reboot.server_id, actor, action: &action, message_id: &message_id };
+    match enqueue(tx, core, teller, &order).await? {
+        Err(toast) => Ok(toast),
+        Ok(command_id) => {
+            teller.send_as(tx, &message_id, &Notice::Command { command_id }, Urgency::Answer).await?;
+            Ok(Toast::Done)
+        }
+    }
+}
+
+/// What a person wants done, and the message that is to show its course.
+struct Order<'a> {
+    server_id: &'a str,
+    actor: &'a Actor,
+    action: &'a Action,
+    message_id: &'a str,
+}
+
+/// Signs a command and queues it; gives its id, or the toast that says why not.
+async fn enqueue(
+    tx: &mut Tx,
+    core: &Core,
+    teller: &Teller<'_>,
+    order: &Order<'_>,
+) -> store::Result<std::result::Result<String, Toast>> {
+    let Order { server_id, actor, action, message_id } = *order;
+    // Another chat's it may be by now: a host can be paired anew while a question is open.
+    let server = servers::by_id(tx, server_id).await?.filter(|server| server.chat_id == teller.chat_id);
+    let Some(server) = server else { return Ok(Err(Toast::Stale)) };
+    if server.suspended {
+        return Ok(Err(Toast::Suspended));
+    }
     let now = teller.now;
-    let Some(seq) = servers::next_seq(tx, &server.id, now).await? else { return Ok(Toast::Stale) };
+    let Some(seq) = servers::next_seq(tx, &server.id, now).await? else { return Ok(Err(Toast::Stale)) };
     let payload = Command {
         v: 1,
         iss: core.config.public_url.text.clone(),
@@ -193,13 +309,13 @@ async fn enqueue(
             envelope: &envelope,
             created_at: now,
             expires_at: payload.exp,
-            message_id: &confirmation.message_id,
+            answer_by: command::answer_by(action, payload.exp),
+            message_id,
         },
     )
     .await?;
-    teller.edit(tx, &confirmation.message_id, &Notice::Command { command_id: payload.jti }, Urgency::Answer).await?;
     tx.wake(Wake::Commands(server.id));
-    Ok(Toast::Done)
+    Ok(Ok(payload.jti))
 }
 
 /// What waits for an agent beyond `after`, in order; each is from now on delivered.
@@ -245,7 +361,7 @@ pub async fn finish(core: &Core, server_id: &str, id: &str, outcome: &Outcome) -
 pub async fn sweep(tx: &mut Tx, core: &Core, now: Millis) -> store::Result<()> {
     for open in commands::due(tx, now).await? {
         let Some(from) = open.state() else { continue };
-        if let Some(to) = from.with_time(open.expires_at, now) {
+        if let Some(to) = from.with_time(open.expires_at, open.answer_by, now) {
             let finish = commands::Finish { reason: None, detail: "", at: now };
             if commands::transition(tx, &open.id, from, to, Some(finish)).await? {
                 show(tx, core, &open, now).await?;
@@ -253,6 +369,18 @@ pub async fn sweep(tx: &mut Tx, core: &Core, now: Millis) -> store::Result<()> {
         }
     }
     for (confirmation_id, chat_id, message_id) in confirmations::expire(tx, now).await? {
+        let teller = Teller { clock: &core.clock, chat_id, now };
+        teller.edit(tx, &message_id, &Notice::Confirmation { confirmation_id }, Urgency::Background).await?;
+    }
+    Ok(())
+}
+
+/// Ends what was asked of a server before its host was paired anew: questions, and commands that nobody has fetched.
+pub async fn end_all(tx: &mut Tx, core: &Core, server_id: &str, now: Millis) -> store::Result<()> {
+    for open in commands::queued(tx, server_id).await? {
+        take_back(tx, core, &open, now).await?;
+    }
+    for (confirmation_id, chat_id, message_id) in confirmations::close(tx, server_id).await? {
         let teller = Teller { clock: &core.clock, chat_id, now };
         teller.edit(tx, &message_id, &Notice::Confirmation { confirmation_id }, Urgency::Background).await?;
     }

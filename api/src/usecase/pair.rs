@@ -1,7 +1,7 @@
 //! A pairing token is made, used, dead.
 
 use osm_protocol::{
-    envelope::{self, Envelope},
+    envelope,
     key::PublicKey,
     keyset::{Pairing, Replace},
     messages::{PairRequest, PairResponse},
@@ -17,7 +17,7 @@ use crate::{
     },
     error::{Refusal, Result},
     store::{self, Tx, chats, pairings, servers},
-    usecase::{Core, tell::Teller},
+    usecase::{Core, command, tell::Teller},
 };
 
 const VALID: Millis = 15 * MINUTE;
@@ -73,7 +73,7 @@ pub async fn complete(core: &Core, request: &PairRequest, agent_key: &PublicKey,
     let token_hash = PairingToken::parse(&request.token).map_err(|_| Refusal::Token)?.hash();
     let now = core.clock.now();
     let mut tx = core.store.begin().await?;
-    let old = replaced(&mut tx, request.replaces.as_ref(), agent_key, &token_hash).await?;
+    let old = replaced(&mut tx, request, agent_key, &token_hash).await?;
     let server_id = old.as_ref().map_or_else(|| core.clock.id(), |old| old.id.clone());
 
     let consumed = pairings::consume(&mut tx, &token_hash, &agent_key.to_string(), &server_id, now).await?;
@@ -88,7 +88,9 @@ pub async fn complete(core: &Core, request: &PairRequest, agent_key: &PublicKey,
         return Err(Refusal::Invalid("agent_key: was paired before; make a new key for each pairing".to_owned()).into());
     }
 
-    let name = free_name(&mut tx, &pairing, request, &server_id).await?;
+    let known_as = old.as_ref().map_or(&request.host.hostname, |old| &old.name);
+    let base = if pairing.name.is_empty() { known_as } else { &pairing.name };
+    let name = free_name(&mut tx, pairing.chat_id, base, &server_id).await?;
     let new = servers::New {
         id: &server_id,
         chat_id: pairing.chat_id,
@@ -99,21 +101,21 @@ pub async fn complete(core: &Core, request: &PairRequest, agent_key: &PublicKey,
         address,
         paired_at: now,
     };
-    match &old {
-        Some(old) => {
-            servers::replace(&mut tx, &new).await?;
-            if let Ok(old_key) = PublicKey::parse(&old.agent_key) {
-                servers::forget_key(&mut tx, &old_key.id(), now).await?;
-            }
-            if old.chat_id != pairing.chat_id {
-                let teller = Teller { clock: &core.clock, chat_id: old.chat_id, now };
-                teller.send(&mut tx, &Notice::Unpaired { name: old.name.clone() }, Urgency::Background).await?;
-            }
+    if old.as_ref().is_none_or(|old| old.chat_id != pairing.chat_id) {
+        need_room(&mut tx, pairing.chat_id).await?;
+    }
+    if let Some(old) = &old {
+        servers::replace(&mut tx, &new).await?;
+        command::end_all(&mut tx, core, &old.id, now).await?;
+        if let Ok(old_key) = PublicKey::parse(&old.agent_key) {
+            servers::forget_key(&mut tx, &old_key.id(), now).await?;
         }
-        None if servers::count(&mut tx, pairing.chat_id).await? >= server::PER_CHAT => {
-            return Err(Refusal::Invalid(format!("this chat has {} servers, and no room for another", server::PER_CHAT)).into());
+        if old.chat_id != pairing.chat_id {
+            let teller = Teller { clock: &core.clock, chat_id: old.chat_id, now };
+            teller.send(&mut tx, &Notice::Unpaired { name: old.name.clone() }, Urgency::Background).await?;
         }
-        None => servers::insert(&mut tx, &new).await?,
+    } else {
+        servers::insert(&mut tx, &new).await?;
     }
     close_messages(&mut tx, core, now).await?;
     let teller = Teller { clock: &core.clock, chat_id: pairing.chat_id, now };
@@ -132,14 +134,16 @@ pub async fn close_messages(tx: &mut Tx, core: &Core, now: Millis) -> store::Res
     Ok(())
 }
 
+async fn need_room(tx: &mut Tx, chat_id: i64) -> Result<()> {
+    if servers::count(tx, chat_id).await? < server::PER_CHAT {
+        return Ok(());
+    }
+    Err(Refusal::Invalid(format!("this chat has {} servers, and no room for another", server::PER_CHAT)).into())
+}
+
 /// The server whose old key signed the replacement, if it is still paired.
-async fn replaced(
-    tx: &mut Tx,
-    envelope: Option<&Envelope>,
-    new_key: &PublicKey,
-    token_hash: &str,
-) -> Result<Option<servers::Agent>> {
-    let Some(envelope) = envelope else { return Ok(None) };
+async fn replaced(tx: &mut Tx, request: &PairRequest, new_key: &PublicKey, token_hash: &str) -> Result<Option<servers::Agent>> {
+    let Some(envelope) = &request.replaces else { return Ok(None) };
     let Some(signature) = envelope.signatures.first() else { return Ok(None) };
     let Some(old) = servers::by_key_id(tx, &signature.keyid).await? else { return Ok(None) };
     let wrong = || Refusal::Invalid("replaces: not a replacement of this server by this key with this token".to_owned());
@@ -148,16 +152,16 @@ async fn replaced(
     if replace.server_id != old.id || replace.new_key != new_key.to_string() || replace.token_hash != token_hash {
         return Err(wrong().into());
     }
-    Ok(Some(old))
+    // A clone brings its original's key along, and is another server all the same.
+    Ok((old.machine == request.machine).then_some(old))
 }
 
-/// The name asked for, else the hostname; with a number where the chat has it already.
-async fn free_name(tx: &mut Tx, pairing: &pairings::Pairing, request: &PairRequest, server_id: &str) -> store::Result<String> {
-    let base = if pairing.name.is_empty() { &request.host.hostname } else { &pairing.name };
+/// The name, with a number where the chat has it already.
+async fn free_name(tx: &mut Tx, chat_id: i64, base: &str, server_id: &str) -> store::Result<String> {
     let base: String = base.chars().take(64).collect();
     let mut name = base.clone();
     for number in 2..=server::PER_CHAT {
-        let holders = servers::named(tx, pairing.chat_id, &name).await?;
+        let holders = servers::named(tx, chat_id, &name).await?;
         if holders.iter().all(|id| id == server_id) {
             break;
         }

@@ -12,7 +12,7 @@ use crate::{
         notice::{Notice, Urgency},
         server::{disk_percent, memory_percent, swap_percent},
     },
-    error::{Error, Refusal, Result},
+    error::{Refusal, Result},
     store::{
         self, Tx,
         reports::{self, Figures, Known, State},
@@ -100,18 +100,15 @@ async fn write(core: &Core, group: Vec<Waiting>) {
                 let _ = waiting.answer.send(result);
             }
         }
-        Err(error) if group.len() == 1 => {
-            for waiting in group {
-                tracing::warn!(server = waiting.submission.server_id, %error, "a report could not be stored");
-                let _ = waiting.answer.send(Err(Error::internal(&error)));
-            }
-        }
         // Somebody's batch is bad, or the database is away: one by one, so that a bad one fails alone.
         Err(_) => {
             for waiting in group {
                 let result = match commit(core, &[&waiting.submission]).await {
                     Ok(mut results) => results.pop().unwrap_or(Ok(())),
-                    Err(error) => Err(error.into()),
+                    Err(error) => {
+                        tracing::warn!(server = waiting.submission.server_id, %error, "a report could not be stored");
+                        Err(error.into())
+                    }
                 };
                 let _ = waiting.answer.send(result);
             }

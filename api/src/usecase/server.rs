@@ -54,7 +54,7 @@ async fn find(tx: &mut Tx, chat_id: i64, name: Option<&str>, purpose: Purpose) -
 /// A server's button in a list: its card as a new message.
 pub async fn open(tx: &mut Tx, teller: &Teller<'_>, tap: Option<&Tap>, server_id: &str) -> store::Result<()> {
     if servers::get(tx, teller.chat_id, server_id).await?.is_none() {
-        return teller.toast(tx, tap, Toast::Stale).await;
+        return command::stale(tx, teller, tap).await;
     }
     teller.send(tx, &Notice::Status { server_id: server_id.to_owned(), page: 0 }, Urgency::Answer).await?;
     teller.toast(tx, tap, Toast::Done).await

@@ -123,14 +123,16 @@ async fn dispatch(tx: &mut Tx, core: &Core, teller: &Teller<'_>, request: &Reque
             server::turn(tx, teller, tap, server_id, notice, Toast::Done).await
         }
         Intent::AskRestart { server_id, unit } => command::ask_restart(tx, teller, actor, tap, server_id, unit).await,
+        Intent::AskChore { server_id, chore } => command::ask_chore(tx, teller, actor, tap, server_id, *chore).await,
+        Intent::CancelReboot { command_id } => command::cancel_reboot(tx, core, teller, actor, tap, command_id).await,
         Intent::RemoveServer { name } => server::ask_remove(tx, teller, actor, name.as_deref()).await,
         Intent::AskRemove { server_id } => {
             let known = command::ask_remove(tx, teller, actor, server_id).await?;
-            teller.toast(tx, tap, if known { Toast::Done } else { Toast::Stale }).await
+            if known { teller.toast(tx, tap, Toast::Done).await } else { command::stale(tx, teller, tap).await }
         }
         Intent::Confirm { confirmation_id } => command::confirm(tx, core, teller, actor, role, tap, confirmation_id).await,
         Intent::Decline { confirmation_id } => command::decline(tx, teller, actor, tap, confirmation_id).await,
-        Intent::StaleButton => teller.toast(tx, tap, Toast::Stale).await,
+        Intent::StaleButton => command::stale(tx, teller, tap).await,
         // Handled before anybody's role was asked for.
         Intent::Reachable { .. } | Intent::Migrated { .. } => Ok(()),
     }

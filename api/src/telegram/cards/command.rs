@@ -1,6 +1,7 @@
 //! Really? And what became of it.
 
-use osm_protocol::action::{Action, Rejection};
+use osm_protocol::action::{Action, Chore, Rejection};
+use teloxide::types::InlineKeyboardButton;
 
 use super::{
     Card,
@@ -24,6 +25,7 @@ pub(super) fn confirmation(words: &Words, confirmation: &Confirmation) -> Card {
         Asks::Restart { unit } => {
             words.with("confirm-restart", &[("unit", code(unit, width::UNIT).into()), ("server", server.into())])
         }
+        Asks::Chore { chore } => words.with(chore_question(*chore), &[("server", server.into())]),
         Asks::Remove => words.with("confirm-remove", &[("server", server.into())]),
     };
     let person = [("person", safe(&confirmation.actor_name, width::NAME).into())];
@@ -31,6 +33,9 @@ pub(super) fn confirmation(words: &Words, confirmation: &Confirmation) -> Card {
         ConfirmationState::Open => {
             let yes = match confirmation.asks {
                 Asks::Restart { .. } => "button-confirm-restart",
+                Asks::Chore { chore: Chore::CleanJournal } => "button-confirm-clean-journal",
+                Asks::Chore { chore: Chore::RunLogrotate } => "button-confirm-logrotate",
+                Asks::Chore { chore: Chore::Reboot } => "button-confirm-reboot",
                 Asks::Remove => "button-confirm-remove",
             };
             let confirmation_id = || confirmation.id.clone();
@@ -43,21 +48,36 @@ pub(super) fn confirmation(words: &Words, confirmation: &Confirmation) -> Card {
     }
 }
 
+fn chore_question(chore: Chore) -> &'static str {
+    match chore {
+        Chore::CleanJournal => "confirm-clean-journal",
+        Chore::RunLogrotate => "confirm-logrotate",
+        Chore::Reboot => "confirm-reboot",
+    }
+}
+
 pub(super) fn command(words: &Words, command: &Command) -> Card {
     let mut lines = vec![title(words, command), state(words, command)];
-    lines.extend(command.reason.filter(|_| command.state == State::Rejected).map(|reason| words.get(rejection(reason))));
+    let reason = command.reason.filter(|_| command.state == State::Rejected);
+    lines.extend(reason.map(|reason| words.get(rejection(reason, &command.action))));
     if !command.detail.is_empty() {
         lines.push(words.with("host-says", &[("detail", safe(&command.detail, width::DETAIL).into())]));
     }
     let person = safe(&command.requested_by, width::NAME);
     let asked = [("person", person.into()), ("moment", words.moment(command.created_at).into())];
     lines.push(words.with("asked-by", &asked));
-    // While it runs, the message speaks for itself.
-    let rows = match command.state {
-        State::Queued | State::Delivered => vec![],
-        _ => vec![vec![show_button(words, &command.server_name, &command.server_id)]],
-    };
-    Card { lines, rows }
+    Card { lines, rows: vec![buttons(words, command)] }
+}
+
+fn buttons(words: &Words, command: &Command) -> Vec<InlineKeyboardButton> {
+    match (command.state, &command.action) {
+        (State::Queued | State::Delivered, Action::Reboot {}) => {
+            vec![button(&words.get("button-cancel-reboot"), &Intent::CancelReboot { command_id: command.id.clone() })]
+        }
+        // While it runs, the message speaks for itself.
+        (State::Queued | State::Delivered, _) => vec![],
+        _ => vec![show_button(words, &command.server_name, &command.server_id)],
+    }
 }
 
 pub(super) fn removed(words: &Words, name: &str) -> Card {
@@ -81,6 +101,7 @@ fn state(words: &Words, command: &Command) -> String {
     let took = [("duration", words.duration(took).into())];
     match command.state {
         State::Queued => words.get("course-queued"),
+        State::Delivered if command.action == Action::Reboot {} => words.get("course-delivered-reboot"),
         State::Delivered => words.get("course-delivered"),
         State::Succeeded => words.with("course-succeeded", &took),
         State::Failed => words.with("course-failed", &took),
@@ -93,8 +114,9 @@ fn state(words: &Words, command: &Command) -> String {
 }
 
 /// Why, and what to do.
-fn rejection(reason: Rejection) -> &'static str {
+fn rejection(reason: Rejection, action: &Action) -> &'static str {
     match reason {
+        Rejection::Rate if *action == Action::Reboot {} => "refused-rate-reboot",
         Rejection::Clock => "refused-clock",
         Rejection::Expired => "refused-expired",
         Rejection::Policy => "refused-policy",

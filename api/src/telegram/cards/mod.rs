@@ -80,6 +80,9 @@ pub fn toast(toast: Toast, text: &Text) -> String {
         Toast::AlreadyAnswered => "toast-already-answered",
         Toast::Declined => "toast-declined",
         Toast::NotRestartable => "toast-not-restartable",
+        Toast::NotOffered => "toast-not-offered",
+        Toast::RebootOver => "toast-reboot-over",
+        Toast::CancelAsked => "toast-cancel-asked",
         Toast::LimitReached => "toast-limit-reached",
         Toast::Suspended => "toast-suspended",
     };

@@ -1,6 +1,9 @@
 //! A server's card: how it is, in figures, worst first.
 
-use osm_protocol::messages::{Disk, Host, Report, Service, Systemd};
+use osm_protocol::{
+    action::Chore,
+    messages::{Disk, Host, Report, Service, Systemd},
+};
 use teloxide::types::InlineKeyboardButton;
 
 use super::{
@@ -44,7 +47,7 @@ pub(super) fn status(words: &Words, server: &Server, page: u32) -> Card {
     if let Some(page_line) = turns.line {
         lines.extend([String::new(), page_line]);
     }
-    Card { lines, rows: vec![turns.buttons, buttons(words, server, page)] }
+    Card { lines, rows: vec![turns.buttons, buttons(words, server, page), chores(words, server)] }
 }
 
 fn head(words: &Words, server: &Server, latest: &Latest) -> Vec<String> {
@@ -198,4 +201,18 @@ fn buttons(words: &Words, server: &Server, page: u32) -> Vec<InlineKeyboardButto
         buttons.push(button(&words.get("button-services"), &Intent::Services { server_id: server_id(), page: 0 }));
     }
     buttons
+}
+
+/// What its host lets the chat ask for.
+fn chores(words: &Words, server: &Server) -> Vec<InlineKeyboardButton> {
+    let offered = Chore::ALL.into_iter().filter(|chore| !server.suspended && server.offers(*chore));
+    let button_of = |chore| {
+        let label = match chore {
+            Chore::CleanJournal => "button-clean-journal",
+            Chore::RunLogrotate => "button-logrotate",
+            Chore::Reboot => "button-reboot",
+        };
+        button(&words.get(label), &Intent::AskChore { server_id: server.id.clone(), chore })
+    };
+    offered.map(button_of).collect()
 }

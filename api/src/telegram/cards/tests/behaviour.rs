@@ -1,6 +1,6 @@
 //! What people read, card by card.
 
-use osm_protocol::action::{Action, Rejection};
+use osm_protocol::action::{Action, Chore, Rejection};
 
 use super::*;
 use crate::domain::{
@@ -100,9 +100,22 @@ fn services_that_may_not_be_restarted_have_no_button() {
 
 #[test]
 fn a_suspended_server_says_so_and_offers_no_restart() {
-    let card = status(Server { suspended: true, ..server() });
+    let server = with_report(|report| report.chores = Chore::ALL.to_vec());
+    let card = status(Server { suspended: true, ..server });
     says(&card, &["Commands are suspended"]);
     assert_eq!(intents(&card).len(), 1);
+}
+
+#[test]
+fn the_chores_that_the_host_lets_be_asked_for_are_a_row_of_their_own() {
+    // In our order and once, whatever the host says.
+    let server = with_report(|report| report.chores = vec![Chore::Reboot, Chore::CleanJournal, Chore::Reboot]);
+    let card = status(server);
+    let row: Vec<&str> = card.keyboard.inline_keyboard[1].iter().map(|button| button.text.as_str()).collect();
+    assert_eq!(row, ["🧹 Clean journal", "⚡ Reboot"]);
+    for (chore, offered) in [(Chore::CleanJournal, true), (Chore::RunLogrotate, false), (Chore::Reboot, true)] {
+        assert_eq!(asks(&card, &Intent::AskChore { server_id: ID.to_owned(), chore }), offered, "{chore:?}");
+    }
 }
 
 #[test]
@@ -253,6 +266,15 @@ fn a_question_names_who_may_answer_and_closes() {
     says(&card, &["Restart <code>nginx.service</code> on <b>web-1</b>?\nOnly Anna can confirm, within 60 s."]);
     assert!(asks(&card, &Intent::Confirm { confirmation_id: ID.to_owned() }));
     assert!(asks(&card, &Intent::Decline { confirmation_id: ID.to_owned() }));
+    for (chore, what, yes) in [
+        (Chore::CleanJournal, "vacuumed, oldest first, to the amounts in the host’s <code>agent.toml</code>", "✅ Clean"),
+        (Chore::RunLogrotate, "with the system’s own configuration", "✅ Rotate"),
+        (Chore::Reboot, "60 s after the host has taken this up, and can be cancelled until then", "✅ Reboot"),
+    ] {
+        let card = question(Asks::Chore { chore }, ConfirmationState::Open);
+        says(&card, &["<b>web-1</b>?", what, "Only Anna can confirm"]);
+        assert_eq!(intents(&card)[0], (yes.to_owned(), Intent::Confirm { confirmation_id: ID.to_owned() }));
+    }
     says(&question(Asks::Remove, ConfirmationState::Open), &["all that is stored about it is deleted"]);
     for (state, words) in [(ConfirmationState::Declined, "Cancelled by Anna"), (ConfirmationState::Expired, "Not confirmed")] {
         let card = question(restart(), state);
@@ -262,11 +284,15 @@ fn a_question_names_who_may_answer_and_closes() {
 }
 
 fn command(state: State, reason: Option<Rejection>) -> Rendered {
+    command_to(Action::RestartService { unit: "nginx.service".to_owned() }, state, reason)
+}
+
+fn command_to(action: Action, state: State, reason: Option<Rejection>) -> Rendered {
     show(&View::Command(Command {
         id: ID.to_owned(),
         server_id: ID.to_owned(),
         server_name: "web-1".to_owned(),
-        action: Action::RestartService { unit: "nginx.service".to_owned() },
+        action,
         state,
         requested_by: "Anna (@anna)".to_owned(),
         reason,
@@ -290,6 +316,29 @@ fn a_command_shows_its_course() {
     all.sort();
     all.dedup();
     assert_eq!(all.len(), State::ALL.len(), "every state has its own words");
+}
+
+#[test]
+fn a_reboot_can_be_cancelled_while_it_is_on_its_way() {
+    let cancel = Intent::CancelReboot { command_id: ID.to_owned() };
+    for state in State::ALL {
+        let on_its_way = matches!(state, State::Queued | State::Delivered);
+        assert_eq!(asks(&command_to(Action::Reboot {}, state, None), &cancel), on_its_way, "{state:?}");
+        let other = command_to(Action::CancelReboot { of: ID.to_owned() }, state, None);
+        assert!(!asks(&other, &cancel), "{state:?}");
+    }
+    says(&command_to(Action::Reboot {}, State::Delivered, None), &["60 s after it took this up, and answers once it is back"]);
+    says(
+        &command_to(Action::Reboot {}, State::Cancelled, None),
+        &["⚡ Reboot <b>web-1</b>", "Cancelled in time; nothing was done"],
+    );
+}
+
+#[test]
+fn a_limit_of_the_host_is_told_as_it_is_for_that_action() {
+    let told = |action| command_to(action, State::Rejected, Some(Rejection::Rate));
+    says(&told(Action::CleanJournal {}), &["logs are cleaned, at most once in 30 s and 6 times an hour"]);
+    says(&told(Action::Reboot {}), &["3 times a day"]);
 }
 
 #[test]

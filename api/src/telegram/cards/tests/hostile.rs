@@ -1,6 +1,6 @@
 //! Whatever hosts and people put into their strings, Telegram takes the message.
 
-use osm_protocol::action::{Action, Rejection};
+use osm_protocol::action::{Action, Chore, Rejection};
 
 use super::*;
 use crate::{
@@ -46,6 +46,7 @@ fn hostile_server(value: &str, disks: usize, services: usize) -> Server {
         report.load = Some(Load { one: f64::MAX, five: f64::INFINITY, fifteen: -0.0 });
         let disk = Disk { fs_type: value.to_owned(), read_only: true, ..disk(value, 99) };
         report.disks = vec![disk; disks];
+        report.chores = Chore::ALL.to_vec();
         let states = ["failed", "active", "inactive", value];
         report.services = (0..services)
             .map(|number| Service {
@@ -123,7 +124,8 @@ fn pairings(value: &str) -> Vec<View> {
 
 fn confirmations(value: &str) -> Vec<View> {
     let states = [ConfirmationState::Open, ConfirmationState::Declined, ConfirmationState::Expired];
-    let asked = [Asks::Restart { unit: value.to_owned() }, Asks::Remove];
+    let mut asked = vec![Asks::Restart { unit: value.to_owned() }, Asks::Remove];
+    asked.extend(Chore::ALL.map(|chore| Asks::Chore { chore }));
     let all = states.iter().flat_map(|state| {
         asked.iter().map(|asks| {
             View::Confirmation(Confirmation {
@@ -242,6 +244,9 @@ fn telegram_takes_every_toast() {
         Toast::AlreadyAnswered,
         Toast::Declined,
         Toast::NotRestartable,
+        Toast::NotOffered,
+        Toast::RebootOver,
+        Toast::CancelAsked,
         Toast::LimitReached,
         Toast::Suspended,
     ] {

@@ -90,6 +90,7 @@ fn report() -> Report {
         load: Some(Load { one: 0.5, five: 0.25, fifteen: 0.125 }),
         disks: vec![disk("/srv", 40), disk("/", 91)],
         systemd: Systemd::Available,
+        chores: vec![],
         services: vec![service("ssh.service", "active"), service("nginx.service", "failed"), service("cron.service", "inactive")],
     }
 }

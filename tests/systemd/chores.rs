@@ -1,0 +1,132 @@
+//! The other actions on a real system: journal, logrotate, reboot; and the host's last word on each.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use osm_telegram_sim::BotMessage;
+use osm_tests::world::SOON;
+
+use crate::installed::{AGENT, Server};
+
+const RULE: &str = "/etc/polkit-1/rules.d/50-osm-agent.rules";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_journal_is_cleaned_logs_are_rotated_and_the_server_reboots() -> Result<()> {
+    let server = Server::at_work("web-1", "interval = 5\n[journal]\nkeep_megabytes = 1", |machine| {
+        machine.ok(&["systemctl", "daemon-reload"])?;
+        Ok(())
+    })
+    .await?;
+    server.machine.ok(&["systemctl", "enable", "--quiet", "--now", "osm-agent-policy.path"])?;
+    the_journal_is_cleaned(&server).await?;
+    logs_are_rotated(&server).await?;
+    a_reboot_is_cancelled(&server).await?;
+    what_root_has_scheduled_stays(&server).await?;
+    the_server_reboots(&server).await?;
+    what_agent_toml_forbids_loses_its_grant_at_once(&server).await
+}
+
+async fn the_journal_is_cleaned(server: &Server) -> Result<()> {
+    let flood = "head -c 24000000 /dev/urandom | base64 -w 1000 | systemd-cat; journalctl --sync; journalctl --rotate";
+    server.machine.ok(&["sh", "-c", flood])?;
+    let question = ask(server, "Clean journal").await?;
+    confirm(server, &question, "✅ Clean").await;
+    let told = server.told(&question, "Done").await?;
+    let freed = told.split("The host says: ").nth(1).and_then(|said| said.split(' ').next()).context("no figure")?;
+    let freed: f64 = freed.parse().with_context(|| told.clone())?;
+    assert!(freed > 8.0, "{told}");
+    // A second one at once is over the host's rates.
+    let question = ask(server, "Clean journal").await?;
+    confirm(server, &question, "✅ Clean").await;
+    server.told(&question, "The host refused it").await?;
+    Ok(())
+}
+
+async fn logs_are_rotated(server: &Server) -> Result<()> {
+    server.machine.write("/etc/logrotate.d/a-service", "/var/log/a-service.log {\n size 1\n rotate 1\n}\n", 0o644, "root")?;
+    server.machine.write("/var/log/a-service.log", "one\ntwo\n", 0o644, "root")?;
+    let question = ask(server, "Rotate logs").await?;
+    confirm(server, &question, "✅ Rotate").await;
+    server.told(&question, "Done").await?;
+    assert_eq!(server.machine.ok(&["cat", "/var/log/a-service.log.1"])?, "one\ntwo\n");
+    Ok(())
+}
+
+async fn a_reboot_is_cancelled(server: &Server) -> Result<()> {
+    let question = ask(server, "Reboot").await?;
+    confirm(server, &question, "✅ Reboot").await;
+    server.told(&question, "reboots 60 s after").await?;
+    server.wait_for("scheduled reboot", || Ok(scheduled(server)?.starts_with("reboot").then_some(())))?;
+    let world = &server.world;
+    let asked = world.sim.message(&world.anna, question.message_id).context("the question")?;
+    world.tap(&world.anna, &asked, "Cancel the reboot").await;
+    server.told(&question, "The host says: called off from the chat").await?;
+    assert_eq!(scheduled(server)?, "", "nothing is scheduled any more");
+    Ok(())
+}
+
+async fn what_root_has_scheduled_stays(server: &Server) -> Result<()> {
+    server.machine.ok(&["shutdown", "-h", "+60"])?;
+    let before = scheduled(server)?;
+    assert!(before.starts_with("poweroff"), "{before}");
+    let question = ask(server, "Reboot").await?;
+    confirm(server, &question, "✅ Reboot").await;
+    let told = server.told(&question, "Failed").await?;
+    assert!(told.contains("somebody on the server has scheduled a poweroff in"), "{told}");
+    assert_eq!(scheduled(server)?, before);
+    server.machine.ok(&["shutdown", "-c"])?;
+    Ok(())
+}
+
+async fn the_server_reboots(server: &Server) -> Result<()> {
+    let boot_id = || server.machine.ok(&["cat", "/proc/sys/kernel/random/boot_id"]);
+    let before = boot_id()?;
+    let question = ask(server, "Reboot").await?;
+    confirm(server, &question, "✅ Reboot").await;
+    server.told(&question, "reboots 60 s after").await?;
+    server.machine.wait_for_reboot(1, Duration::from_mins(3))?;
+    assert_ne!(boot_id()?, before);
+    let told = server.told(&question, "Done").await?;
+    assert!(told.contains("The host says: back after "), "{told}");
+    Ok(())
+}
+
+/// Through the path unit: nobody runs anything.
+async fn what_agent_toml_forbids_loses_its_grant_at_once(server: &Server) -> Result<()> {
+    let rule = || server.machine.ok(&["cat", RULE]);
+    assert!(rule()?.contains("osmAgentReboots = true") && rule()?.contains("osm-agent-journal.service"));
+    server.configure("interval = 5\n[actions]\nreboot = false\nclean_journal = false")?;
+    server.wait_for("narrower rule", || Ok(rule()?.contains("osmAgentReboots = false").then_some(())))?;
+    assert!(!rule()?.contains("osm-agent-journal.service") && rule()?.contains("osm-agent-logrotate.service"));
+    server.machine.ok(&["systemctl", "restart", AGENT])?;
+    server.card_without("Reboot").await?;
+    // Not even by hand.
+    let ask = ["busctl", "call", "org.freedesktop.login1", "/org/freedesktop/login1", "org.freedesktop.login1.Manager"];
+    let call = [&ask[..], &["ScheduleShutdown", "st", "reboot", "2000000000000000"]].concat();
+    let refused = server.machine.as_user("osm-agent", &call)?;
+    assert!(refused.status != 0 && scheduled(server)?.is_empty(), "{refused:?}");
+    Ok(())
+}
+
+/// Taps a chore on a fresh card; gives the question.
+async fn ask(server: &Server, label: &str) -> Result<BotMessage> {
+    let (world, anna) = (&server.world, &server.world.anna);
+    let card = server.card_with("online").await?;
+    ensure!(card.button(label).is_some(), "no button {label:?} under:\n{}", card.plain);
+    world.tap(anna, &card, label).await;
+    let asked = |message: &BotMessage| message.message_id > card.message_id && message.button("Cancel").is_some();
+    world.sim.wait(anna, SOON, asked).await
+}
+
+async fn confirm(server: &Server, question: &BotMessage, label: &str) {
+    server.world.tap(&server.world.anna, question, label).await;
+}
+
+/// What logind has scheduled: kind and time, or nothing.
+fn scheduled(server: &Server) -> Result<String> {
+    let get = ["busctl", "--json=short", "get-property", "org.freedesktop.login1", "/org/freedesktop/login1"];
+    let json = server.machine.ok(&[&get[..], &["org.freedesktop.login1.Manager", "ScheduledShutdown"]].concat())?;
+    let value: serde_json::Value = serde_json::from_str(&json)?;
+    let kind = value["data"][0].as_str().context("a kind")?;
+    Ok(if kind.is_empty() { String::new() } else { format!("{kind} {}", value["data"][1]) })
+}

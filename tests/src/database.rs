@@ -43,3 +43,15 @@ pub async fn rows(url: &str, query: &str) -> Result<Vec<Vec<i64>>> {
     }
     if url.starts_with("sqlite:") { on!(SqliteConnection) } else { on!(PgConnection) }
 }
+
+/// Changes a database from outside.
+pub async fn execute(url: &str, statements: &str) -> Result<()> {
+    macro_rules! on {
+        ($connection:ty) => {{
+            let mut connection = <$connection>::connect(url).await?;
+            sqlx::raw_sql(sqlx::AssertSqlSafe(statements.to_owned())).execute(&mut connection).await?;
+            Ok(connection.close().await?)
+        }};
+    }
+    if url.starts_with("sqlite:") { on!(SqliteConnection) } else { on!(PgConnection) }
+}

@@ -1,6 +1,10 @@
 //! Stories through the outer edges, each told on both databases.
 
 mod agent_edge;
+mod chores;
 mod commands;
+mod faults;
 mod first;
+mod instances;
+mod isolation;
 mod telegram_edge;

@@ -38,11 +38,16 @@ story!(only_the_secret_opens_the_webhook, |engine| {
     for wrong in [None, Some(""), Some("wrong"), Some(&secret[1..]), Some(&format!("{secret}x"))] {
         assert_eq!(post(&world, wrong, &body).await, 403, "{wrong:?}");
     }
-    assert!(world.sim.messages(ANNA).is_empty());
+    let stored = async || world.rows("SELECT COUNT(*) FROM updates").await;
+    assert_eq!(stored().await, [[0]], "nothing of it is stored");
     assert_eq!(post(&world, Some(&secret), &"x".repeat(1024 * 1024 + 1)).await, 413);
     for malformed in ["", "{", "[]", "null", "{\"update_id\":\"x\"}", "\u{0}"] {
         assert_eq!(post(&world, Some(&secret), malformed).await, 400, "{malformed:?}");
     }
+    assert_eq!(stored().await, [[0]]);
+    // The right one does.
+    assert_eq!(post(&world, Some(&secret), &body).await, 200);
+    assert_eq!(stored().await, [[1]]);
 });
 
 story!(unknown_kinds_and_plain_talk_are_acknowledged_and_dropped, |engine| {
@@ -256,11 +261,20 @@ story!(updates_come_by_polling_too_and_survive_a_restart, |engine| {
 
 story!(the_bot_sets_itself_up, |engine| {
     let world = World::new(engine).await;
-    let names: Vec<String> = world.sim.commands(ANNA, ANNA).into_iter().map(|(name, _)| name).collect();
-    assert_eq!(names, ["start", "add_server", "servers", "status", "server_status", "remove_server", "help"]);
+    let offered = |chat: i64| world.sim.commands(chat, ANNA).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+    let in_groups = ["add_server", "servers", "status", "server_status", "remove_server", "help"];
+    assert_eq!(offered(ANNA), [&["start"], &in_groups[..]].concat());
+    let group = world.sim.group(-1_000_000_000_777, "Ops", &[world.anna.admin()]);
+    assert_eq!(offered(group.id), in_groups);
+
     let call = world.sim.wait_call("setWebhook", SOON).await.unwrap();
-    let params = call.params.to_string();
-    for set in ["message", "callback_query", "my_chat_member", "secret_token"] {
-        assert!(params.contains(set), "{set}");
-    }
+    let text = |name: &str| call.params[name].as_str().map(str::to_owned);
+    // A form's field holds a list as JSON.
+    let allowed = match &call.params["allowed_updates"] {
+        serde_json::Value::String(text) => serde_json::from_str(text).unwrap(),
+        list => list.clone(),
+    };
+    assert_eq!(allowed, json!(["message", "callback_query", "my_chat_member"]));
+    assert_eq!(text("url"), Some(format!("{}/telegram/webhook", world.api)));
+    assert_eq!(text("secret_token").as_deref(), Some(world.core.keys.webhook_secret.expose()), "the one that is kept");
 });

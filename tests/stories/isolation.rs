@@ -1,0 +1,238 @@
+//! Nobody sees or moves what belongs to another chat, whatever he sends; in a group the role of the moment counts.
+
+use osm_protocol::{
+    envelope::{self, Envelope},
+    key::PublicKey,
+    keyset::Replace,
+    messages::PairResponse,
+    pairing_token::PairingToken,
+};
+use osm_telegram_sim::{BotMessage, ButtonKind, Failure, FailureKind, Group, Options, Role, User};
+use osm_tests::{
+    agent::{Agent, Reply},
+    world::{ANNA, BORIS, SOON, World, token_in},
+};
+
+use osm_tests::story;
+
+/// A bot for everybody.
+async fn public(engine: osm_tests::database::Engine) -> World {
+    World::with(engine, Options::default(), &[("OSM_ALLOWED_USERS", "*"), ("OSM_TELEGRAM_MODE", "webhook")]).await
+}
+
+/// What a message's buttons carry, of those that name something of the chat's own.
+fn named(message: &BotMessage) -> Vec<String> {
+    let data = message.buttons.iter().flatten().filter_map(|button| match &button.kind {
+        ButtonKind::Callback(data) => Some(data.clone()),
+        _ => None,
+    });
+    data.filter(|data| data.len() > 16).collect()
+}
+
+story!(a_stranger_with_all_of_annas_buttons_sees_nothing_and_changes_nothing, |engine| {
+    let world = public(engine).await;
+    let agent = world.paired("web-1").await;
+    let (token, pairing) = world.token(&world.anna, "web-2").await;
+    let mut stolen = named(&pairing);
+    let list = world.ask(&world.anna, "/servers", "Servers").await;
+    stolen.extend(named(&list));
+    let choice = world.ask(&world.anna, "/remove_server", "Which server").await;
+    stolen.extend(named(&choice));
+    let card = world.ask(&world.anna, "/status", "online").await;
+    stolen.extend(named(&card));
+    world.tap(&world.anna, &card, "Restart").await;
+    let picking = |message: &BotMessage| message.message_id == card.message_id && message.edits > 0;
+    let services = world.sim.wait(ANNA, SOON, picking).await.unwrap();
+    stolen.extend(named(&services));
+    world.tap(&world.anna, &services, "nginx").await;
+    let question = world.see(ANNA, "can confirm, within 60 s").await;
+    stolen.extend(named(&question));
+    stolen.sort();
+    stolen.dedup();
+    // One of every kind: pairing steps, show, refresh, services, restart, chores, remove, confirm, decline.
+    for verb in ["p:", "s:", "r:", "v:", "u:", "c:", "d:", "y:", "n:"] {
+        assert!(stolen.iter().any(|data| data.starts_with(verb)), "{verb} is missing: {stolen:?}");
+    }
+    let before: Vec<_> = world.sim.messages(ANNA).into_iter().map(|message| (message.message_id, message.edits)).collect();
+
+    world.ask(&world.boris, "/servers", "Nothing is paired").await;
+    world.ask(&world.boris, "/status web-1", "No server here").await;
+    world.ask(&world.boris, "/remove_server web-1", "No server here").await;
+    let own = world.ask(&world.boris, "/help", "/servers").await;
+    let messages = world.sim.messages(BORIS).len();
+    for data in &stolen {
+        let press = world.sim.press_data(BORIS, &world.boris, own.message_id, data);
+        let toast = world.sim.wait_toast(&press, SOON).await.unwrap();
+        // Pairing steps show what there is in place, and there is nothing.
+        let said = toast.text.unwrap_or_default();
+        assert!(said.contains("no longer so") || data.starts_with("p:"), "{data}: {said:?}");
+    }
+    world.settled(SOON).await;
+
+    let seen = world.sim.transcript(BORIS);
+    for secret in ["online", "Debian", "nginx", "CPU", "OSM1-", "fingerprint", "can confirm"] {
+        assert!(!seen.contains(secret), "{secret}:\n{seen}");
+    }
+    assert_eq!(world.sim.messages(BORIS).len(), messages, "no new message:\n{seen}");
+    let after: Vec<_> = world.sim.messages(ANNA).into_iter().map(|message| (message.message_id, message.edits)).collect();
+    assert_eq!(after, before, "nothing moves in Anna's chat");
+    assert!(agent.envelopes(0).await.unwrap().is_empty());
+
+    // Everything of Anna's is as it was: the question is open, the token works, the server is there.
+    world.tap(&world.anna, &question, "Restart").await;
+    assert_eq!(agent.envelopes(10).await.unwrap().len(), 1);
+    let mut second = Agent::new(&world);
+    assert_eq!(second.pair(&token).await.unwrap().name, "web-2");
+    let list = world.ask(&world.anna, "/servers", "Servers").await;
+    assert!(list.plain.contains("web-1") && list.plain.contains("web-2"), "{}", list.plain);
+});
+
+/// A server that belongs to a group of Anna's.
+async fn paired_in_group(world: &World) -> (Group, Agent) {
+    world.ask(&world.anna, "/start", "Online Server Monitor").await;
+    let group = world.sim.group(-1_000_000_000_321, "Ops", &[world.anna.admin(), world.boris.member()]);
+    world.sim.say(&group, &world.anna, "/add_server web-1");
+    let token = token_in(&world.see(ANNA, "osm-agent pair").await).unwrap();
+    let mut agent = Agent::new(world);
+    agent.pair(&token).await.unwrap();
+    agent.send_report(&agent.report()).await.unwrap();
+    (group, agent)
+}
+
+async fn group_question(world: &World, group: &Group) -> BotMessage {
+    let card = world.see(group, "online").await;
+    world.tap(&world.anna, &card, "Restart").await;
+    let services = world.see(group, "Restart a service on").await;
+    world.tap(&world.anna, &services, "nginx").await;
+    world.see(group, "can confirm, within 60 s").await
+}
+
+story!(who_is_no_administrator_any_more_cannot_confirm_what_he_asked_for, |engine| {
+    let world = World::new(engine).await;
+    let (group, agent) = paired_in_group(&world).await;
+    let question = group_question(&world, &group).await;
+
+    world.sim.set_role(&group, &world.anna, Role::Member);
+    let toast = world.tap(&world.anna, &question, "Restart").await;
+    assert!(toast.text.unwrap_or_default().contains("You may look"));
+    assert!(agent.envelopes(0).await.unwrap().is_empty());
+
+    // The question was not used up.
+    world.sim.set_role(&group, &world.anna, Role::Administrator);
+    world.tap(&world.anna, &question, "Restart").await;
+    assert_eq!(agent.envelopes(10).await.unwrap().len(), 1);
+});
+
+story!(when_telegram_does_not_say_who_is_administrator_nobody_is, |engine| {
+    let world = World::new(engine).await;
+    let (group, agent) = paired_in_group(&world).await;
+    let question = group_question(&world, &group).await;
+    for kind in [FailureKind::DropBefore, FailureKind::ServerError, FailureKind::TooManyRequests { retry_after: 1 }] {
+        world.sim.fail(Failure::new(kind).on("getChatMember"));
+        let toast = world.tap(&world.anna, &question, "Restart").await;
+        assert!(toast.text.unwrap_or_default().contains("You may look"), "{kind:?}");
+        assert!(agent.envelopes(0).await.unwrap().is_empty(), "{kind:?}");
+    }
+    world.tap(&world.anna, &question, "Restart").await;
+    assert_eq!(agent.envelopes(10).await.unwrap().len(), 1);
+});
+
+/// Comes with a token, and with a replacement of `server_id` signed by `old`.
+async fn pair_replacing(new: &Agent, token: &str, server_id: &str, old: &Agent, machine: &str) -> Reply {
+    let mut request = new.pair_request(token);
+    request.machine = machine.repeat(64);
+    let replace = Replace {
+        server_id: server_id.to_owned(),
+        new_key: request.agent_key.clone(),
+        token_hash: PairingToken::parse(token).unwrap().hash(),
+    };
+    request.replaces = Some(Envelope::sign_json(envelope::REPLACE, &replace, &old.key));
+    new.post("/agent/v1/pair", &request).await.unwrap()
+}
+
+async fn token_of(world: &World, user: &User) -> String {
+    world.token(user, "mine").await.0
+}
+
+story!(a_replacement_signed_by_another_servers_key_is_refused_and_takes_nothing, |engine| {
+    let world = public(engine).await;
+    let victim = world.paired("web-1").await;
+    let mut of_boris = Agent::new(&world);
+    of_boris.pair(&token_of(&world, &world.boris).await).await.unwrap();
+
+    let token = token_of(&world, &world.boris).await;
+    let mut new = Agent::new(&world);
+    let reply = pair_replacing(&new, &token, &victim.server_id, &of_boris, "c").await;
+    assert_eq!((reply.status, reply.problem().detail.starts_with("replaces: ")), (422, true));
+    // Also when the envelope says that the victim's key had signed it.
+    let mut request = new.pair_request(&token);
+    let replace = Replace {
+        server_id: victim.server_id.clone(),
+        new_key: request.agent_key.clone(),
+        token_hash: PairingToken::parse(&token).unwrap().hash(),
+    };
+    let mut forged = Envelope::sign_json(envelope::REPLACE, &replace, &of_boris.key);
+    forged.signatures[0].keyid = PublicKey::from(&victim.key).id();
+    request.replaces = Some(forged);
+    let reply = new.post("/agent/v1/pair", &request).await.unwrap();
+    assert_eq!((reply.status, reply.problem().detail.starts_with("replaces: ")), (422, true));
+    // And when the victim's consent was for another key, or another token.
+    let (other, other_token) = (Agent::new(&world), token_of(&world, &world.boris).await);
+    for (new_key, token_hash) in [
+        (PublicKey::from(&other.key).to_string(), PairingToken::parse(&token).unwrap().hash()),
+        (request.agent_key.clone(), PairingToken::parse(&other_token).unwrap().hash()),
+    ] {
+        let replace = Replace { server_id: victim.server_id.clone(), new_key, token_hash };
+        request.replaces = Some(Envelope::sign_json(envelope::REPLACE, &replace, &victim.key));
+        assert_eq!(new.post("/agent/v1/pair", &request).await.unwrap().status, 422);
+    }
+
+    let mut report = victim.report();
+    report.at += 1000;
+    victim.send_report(&report).await.unwrap();
+    assert_ne!(new.pair(&token).await.unwrap().server_id, victim.server_id, "the token was not used up");
+    assert!(world.ask(&world.anna, "/status", "online").await.plain.contains("web-1"));
+});
+
+story!(a_clone_that_pairs_with_its_originals_key_is_a_second_server, |engine| {
+    let world = World::new(engine).await;
+    let original = world.paired("web-1").await;
+    let (token, _) = world.token(&world.anna, "copy").await;
+    let mut clone = Agent::new(&world);
+    let reply = pair_replacing(&clone, &token, &original.server_id, &original, "d").await;
+    assert_eq!(reply.status, 200, "{}", String::from_utf8_lossy(&reply.body));
+    let paired: PairResponse = reply.json().unwrap();
+    assert_eq!(paired.name, "copy");
+    assert_ne!(paired.server_id, original.server_id);
+    clone.server_id = paired.server_id;
+    clone.send_report(&clone.report()).await.unwrap();
+
+    let mut report = original.report();
+    report.at += 1000;
+    original.send_report(&report).await.unwrap();
+    let list = world.ask(&world.anna, "/servers", "Servers").await;
+    assert!(list.plain.contains("web-1") && list.plain.contains("copy"), "{}", list.plain);
+});
+
+story!(a_replaced_key_that_never_stops_calling_is_refused_within_seconds, |engine| {
+    use std::time::{Duration, Instant};
+    let world = World::new(engine).await;
+    let old = world.paired("web-1").await;
+    let (token, _) = world.token(&world.anna, "web-1").await;
+    let new = Agent::new(&world);
+    // The backend knows the old key by heart at the moment it is replaced.
+    assert_eq!(old.send_reports(vec![old.report()]).await.unwrap().status, 200);
+    let reply = pair_replacing(&new, &token, &old.server_id, &old, "c").await;
+    assert_eq!(reply.json::<PairResponse>().unwrap().server_id, old.server_id);
+    let replaced = Instant::now();
+    loop {
+        let reply = old.request("GET", "/agent/v1/keys", None, b"").await.unwrap();
+        if reply.status != 200 {
+            assert_eq!(reply.status, 410, "{}", String::from_utf8_lossy(&reply.body));
+            break;
+        }
+        assert!(replaced.elapsed() < Duration::from_secs(7), "the old key still works");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    assert_eq!(new.send_reports(vec![new.report()]).await.unwrap().status, 200);
+});

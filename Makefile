@@ -49,7 +49,7 @@ test-systemd: deps-systemd test-programs ## Stories in booted Debian containers,
 # without tests cargo leaves out the features that only tests need, and then would build most libraries a second time.
 .PHONY: test-programs
 test-programs:
-	cargo build $(workspace) --tests --bin osm-api --bin osm-agent
+	cargo build $(workspace) --tests --bin osm-api --bin osm-agent --bin osm-demo
 
 .PHONY: bench
 bench: deps-run ## Measure reports/s, latency and memory (release build); prints a table
@@ -71,7 +71,7 @@ clean: ## Remove what was built
 .PHONY: deps-run deps-test deps-systemd
 deps-run: ## Install what building needs
 	@tests/scripts/need run
-deps-test: ## Install what the tests need: PostgreSQL
+deps-test: ## Install what the tests need: PostgreSQL, Python
 	@tests/scripts/need test
 deps-systemd: ## Install what booting containers needs: debootstrap, systemd-container
 	@tests/scripts/need systemd

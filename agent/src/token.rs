@@ -34,9 +34,10 @@ fn bounded(reader: impl Read) -> Result<String> {
 }
 
 fn ask() -> Result<String> {
+    // First of all: what is typed before it is thrown away, not shown.
+    let quiet = Quiet::new();
     eprint!("Pairing token (not shown): ");
     io::stderr().flush().ok();
-    let quiet = Quiet::new();
     let mut line = String::new();
     let read = io::stdin().read_line(&mut line);
     drop(quiet);

@@ -4,12 +4,11 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    process::Command,
     time::{Duration, Instant},
 };
 
 use osm_protocol::messages::ReportBatch;
-use osm_tests::process::{Host, LISTED, Process, command, program, terminate};
+use osm_tests::process::{Host, LISTED, Process, command, in_namespace, program, terminate};
 use serde_json::{Value, json};
 
 use crate::hostile::{Hostile, signed, wire};
@@ -107,23 +106,8 @@ fn without_figures(json: &str) -> String {
 
 /// Runs the agent in a mount namespace of its own, after `script` has prepared it; the script sees the state directory as `$1`.
 fn run_in_namespace(host: &Host, script: &str) -> Process {
-    let mut namespace = command(Path::new("unshare"));
-    if !is_root() {
-        namespace.args(["--user", "--map-root-user"]);
-    }
-    let agent = host.command(&["run"]);
-    let script = format!("set -e; {script}; shift; exec \"$@\"");
-    namespace.args(["--mount", "--", "sh", "-c", &script, "sh"]).arg(host.state_dir());
-    namespace.arg(program("osm-agent")).args(agent_arguments(&agent));
-    host.start(&mut namespace)
-}
-
-/// What the agent is started with, without the program that starts it.
-fn agent_arguments(agent: &Command) -> Vec<std::ffi::OsString> {
-    let own = program("osm-agent");
-    let arguments: Vec<_> = agent.get_args().map(std::ffi::OsStr::to_owned).collect();
-    let start = arguments.iter().position(|argument| **argument == *own.as_os_str()).map_or(0, |at| at + 1);
-    arguments[start..].to_vec()
+    let script = script.replace("$1", &host.state_dir().display().to_string());
+    host.start(&mut in_namespace(&host.command(&["run"]), &script))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

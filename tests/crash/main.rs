@@ -5,6 +5,7 @@
 
 mod agent;
 mod backend;
+mod full_disk;
 mod supervised;
 
 use std::{fs, path::Path, time::Duration};

@@ -11,6 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use osm_telegram_sim::{Options, Sim};
+use osm_tests::process::Process;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -41,6 +43,7 @@ fn the_first_conversation_is_played_and_shown() {
     }
     assert!(!shown.contains('\x1b'), "colours are for terminals");
     assert_eq!(shown.contains("does not run systemd"), !Path::new("/run/systemd/system").exists());
+    assert!(shown.contains("`make run-systemd` shows them"), "the way to restart buttons is not shown:\n{shown}");
 }
 
 #[test]
@@ -113,7 +116,79 @@ fn a_bad_token_is_one_line_and_is_not_shown() {
     let error = String::from_utf8_lossy(&output.stderr);
     assert_eq!((output.status.code(), error.lines().count()), (Some(1), 1), "{error}");
     assert!(error.contains("OSM_TELEGRAM_TOKEN: ") && !error.contains("hunter2"), "{error}");
-    assert!(String::from_utf8_lossy(&output.stdout).contains("osm-agent pair --api http://127.0.0.1:0"));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "", "nothing is promised that does not come");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_a_token_the_backend_runs_as_that_bot_by_polling_and_its_link_makes_an_owner() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    for signal in [Signal::INT, Signal::TERM] {
+        let sim = Sim::start(Options::default()).await.unwrap();
+        let anna = sim.user(1001, "Anna");
+        let folder = tempfile::tempdir().unwrap();
+        let mut demo = Process::start(&mut as_bot(&sim, sim.token(), folder.path()), folder.path(), "demo").unwrap();
+        let code = claim_code(&mut demo);
+        sim.say(&anna, &anna, &format!("/start {code}"));
+        sim.wait(&anna, SOON, |message| message.plain.contains("You are now the owner")).await.unwrap();
+        sim.wait_delivered(SOON).await.unwrap();
+        // The only way updates come to a machine that Telegram cannot reach.
+        let calls = sim.calls();
+        assert!(calls.iter().any(|call| call.method == "deleteWebhook" && call.accepted), "{calls:?}");
+        assert!(calls.iter().all(|call| call.method != "setWebhook") && sim.deliveries().is_empty(), "{calls:?}");
+
+        kill_process(Pid::from_raw(demo.id().cast_signed()).unwrap(), signal).unwrap();
+        let ended = demo.end(SOON).unwrap();
+        assert!(ended.status.success(), "{signal:?}: {ended:?}");
+        assert!(ended.stdout.contains("osm-agent pair --api http://127.0.0.1:0 --token-file -"), "{}", ended.stdout);
+        assert!(!(ended.stdout + &ended.stderr).contains(secret(sim.token())), "the token is shown");
+        assert!(folder.path().join("state/osm.db").exists(), "what it stores is kept where it says");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_that_telegram_does_not_know_is_one_line_and_is_not_shown() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let sim = Sim::start(Options::default()).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let token = "110201543:AAEjNoBotHasThisTokenAtAllxxxxxxxxx";
+    let ended = Process::start(&mut as_bot(&sim, token, folder.path()), folder.path(), "demo").unwrap().end(SOON).unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    assert_eq!(
+        ended.stderr,
+        "osm-api: OSM_TELEGRAM_TOKEN: Telegram does not know this bot; copy the token again from @BotFather\n"
+    );
+    assert!(!ended.stdout.contains("t.me/") && !ended.stdout.contains(secret(token)), "{}", ended.stdout);
+}
+
+/// The demo as a bot of the stand-in.
+fn as_bot(sim: &Sim, token: &str, folder: &Path) -> Command {
+    let mut command = demo(&[]);
+    for key in ["OSM_PUBLIC_URL", "OSM_TELEGRAM_MODE", "OSM_ALLOWED_USERS", "OSM_DATABASE_URL", "OSM_LOG"] {
+        command.env_remove(key);
+    }
+    command.env("OSM_TELEGRAM_TOKEN", token).env("OSM_TELEGRAM_API_URL", sim.api_url());
+    command.env("OSM_STATE_DIR", folder.join("state"));
+    command
+}
+
+/// What must never be shown of a token.
+fn secret(token: &str) -> &str {
+    token.split_once(':').expect("a token").1
+}
+
+/// The code in the link that makes an owner of whoever opens it.
+fn claim_code(demo: &mut Process) -> String {
+    let deadline = Instant::now() + SOON;
+    loop {
+        let said = demo.stdout();
+        if let Some((_, rest)) = said.split_once("https://t.me/osm_demo_bot?start=")
+            && let Some((code, _)) = rest.split_once(' ')
+        {
+            return code.to_owned();
+        }
+        assert!(demo.has_ended().unwrap().is_none() && Instant::now() < deadline, "{said}{}", demo.stderr());
+        sleep(Duration::from_millis(50));
+    }
 }
 
 fn demo(arguments: &[&str]) -> Command {

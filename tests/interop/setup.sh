@@ -7,9 +7,7 @@ versions='http-message-signatures==3.0.0 cryptography==50.0.2'
 main() {
 	dir=$1
 	[ ! -e "$dir/bin/python" ] || [ "$(cat "$dir/versions" 2>/dev/null)" != "$versions" ] || exit 0
-	command -v python3 >/dev/null || fail 'python3 is missing: apt-get install python3-venv'
-	# The module is there without the package that makes it work: ensurepip tells.
-	python3 -c 'import venv, ensurepip' 2>/dev/null || install
+	python3 -c 'import venv, ensurepip' 2>/dev/null || fail 'python3 with its module venv is missing: apt-get install python3-venv'
 	# Made beside and moved: two who set it up at once do not get in each other's way.
 	rm -rf "$dir.$$" && python3 -m venv "$dir.$$" || fail "python3 -m venv does not work: apt-get install python3-venv"
 	# shellcheck disable=SC2086 # a list of words
@@ -17,11 +15,6 @@ main() {
 		fail "pip could not install $versions: is the package index reachable?"
 	echo "$versions" >"$dir.$$/versions"
 	rm -rf "$dir" && mv "$dir.$$" "$dir"
-}
-
-install() {
-	[ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || fail 'python3-venv is missing; as root: apt-get install python3-venv'
-	DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends python3-venv >&2 || fail 'apt-get could not install python3-venv'
 }
 
 fail() {

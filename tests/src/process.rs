@@ -60,6 +60,24 @@ pub fn command(program: &Path) -> Command {
     command
 }
 
+/// A program under test, as `inner` describes it, in a mount namespace of its own after `script` has prepared that; for it root or
+/// user namespaces are needed.
+pub fn in_namespace(inner: &Command, script: &str) -> Command {
+    let mut namespace = command(Path::new("unshare"));
+    if !rustix::process::geteuid().is_root() {
+        namespace.args(["--user", "--map-root-user"]);
+    }
+    namespace.args(["--mount", "--", "sh", "-c", &format!("set -e; {script}; exec \"$@\""), "sh"]);
+    namespace.arg(inner.get_program()).args(inner.get_args());
+    for (key, value) in inner.get_envs() {
+        match value {
+            Some(value) => namespace.env(key, value),
+            None => namespace.env_remove(key),
+        };
+    }
+    namespace
+}
+
 /// A running program; what it says goes into files. It ends with this value.
 pub struct Process {
     child: Child,

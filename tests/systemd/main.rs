@@ -2,6 +2,7 @@
 
 mod chores;
 mod crash;
+mod demo;
 mod harness;
 mod installed;
 mod outage;

@@ -31,7 +31,9 @@ async fn a_server_is_paired_and_its_services_are_restarted_from_the_chat() -> Re
     a_restart_that_fails_is_told_with_its_reason(&server).await?;
     a_unit_taken_off_the_list_is_refused(&server).await?;
     what_agent_toml_forbids_is_refused(&server).await?;
-    the_command_line_says_how_it_goes(&server)
+    the_command_line_says_how_it_goes(&server)?;
+    what_the_list_promises_and_polkit_denies_is_told(&server).await?;
+    a_bus_that_does_not_answer_stops_no_report(&server).await
 }
 
 fn units_of_its_own(machine: &Machine) -> Result<()> {
@@ -155,7 +157,7 @@ async fn a_second_restart_within_30_s_is_refused(server: &Server) -> Result<()> 
     let before = server.main_pid(NGINX)?;
     let question = server.ask_restart(NGINX).await?;
     let told = server.told(&question, "The host refused it").await?;
-    assert!(told.contains("at most once in 30 s") && told.contains("The host says: it was restarted"), "{told}");
+    assert!(told.contains("at most once in 30 s") && told.contains("The host says: it was done"), "{told}");
     assert_eq!(server.main_pid(NGINX)?, before);
     Ok(())
 }
@@ -249,4 +251,31 @@ fn the_command_line_says_how_it_goes(server: &Server) -> Result<()> {
 /// The line that starts so; empty where there is none.
 fn line<'a>(text: &'a str, start: &str) -> &'a str {
     text.lines().find(|line| line.starts_with(start)).unwrap_or_default()
+}
+
+/// A rule that somebody took away, and a list that still has the unit.
+async fn what_the_list_promises_and_polkit_denies_is_told(server: &Server) -> Result<()> {
+    server.configure("interval = 5\n[rates]\nrestart_gap_seconds = 0")?;
+    server.machine.ok(&["systemctl", "restart", AGENT])?;
+    let before = server.main_pid(NGINX)?;
+    server.machine.ok(&["rm", "/etc/polkit-1/rules.d/50-osm-agent.rules"])?;
+    let question = server.ask_restart(NGINX).await?;
+    let told = server.told(&question, "The host refused it").await?;
+    assert!(told.contains("polkit does not let the agent do this") && told.contains("osm-agent policy apply"), "{told}");
+    assert_eq!(server.main_pid(NGINX)?, before);
+    server.machine.ok(&["osm-agent", "policy", "apply"])?;
+    Ok(())
+}
+
+/// Without the bus there are no services to see; everything else is reported, and they come back with it.
+async fn a_bus_that_does_not_answer_stops_no_report(server: &Server) -> Result<()> {
+    let bus = ["dbus.socket", "dbus.service"];
+    server.machine.ok(&[&["systemctl", "stop"], &bus[..]].concat())?;
+    let card = server.card_with("systemd did not answer the agent").await?;
+    assert!(card.plain.contains("Memory") && !card.plain.contains("nginx.service"), "{}", card.plain);
+    let doctor = server.machine.run(&["osm-agent", "doctor"])?;
+    assert!(line(&doctor.stdout, "FAIL  D-Bus").contains("systemctl status dbus"), "{doctor:?}");
+    server.machine.ok(&[&["systemctl", "start"], &bus[..]].concat())?;
+    server.card_with("nginx.service · active").await?;
+    Ok(())
 }

@@ -90,6 +90,13 @@ pub struct Tx {
     wakes: Vec<Wake>,
 }
 
+/// Gives out no connection that believes to be in a transaction. SQLite ends one by itself when the disk is full or broken
+/// (<https://sqlite.org/lang_transaction.html>, "Response To Errors Within A Transaction"); sqlx's ROLLBACK then fails, and so
+/// would every BEGIN after it.
+fn usable(pool: SqlitePoolOptions) -> SqlitePoolOptions {
+    pool.before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
+}
+
 /// A pool says of a database that is not there only that it waited: one connection says why.
 async fn answers(options: &PgConnectOptions) -> anyhow::Result<()> {
     let at = format!("OSM_DATABASE_URL: PostgreSQL at {}:{}", options.get_host(), options.get_port());
@@ -113,9 +120,9 @@ impl Store {
                 .synchronous(SqliteSynchronous::Full)
                 .busy_timeout(Duration::from_secs(10));
             only_for_us(options.get_filename())?;
-            let write = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+            let write = usable(SqlitePoolOptions::new().max_connections(1)).connect_with(options.clone()).await?;
             sqlx::migrate!().run(&write).await?;
-            let read = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
+            let read = usable(SqlitePoolOptions::new().max_connections(4)).connect_with(options).await?;
             Pool::Sqlite { read, write }
         } else {
             let options = PgConnectOptions::from_str(url)?;

@@ -46,7 +46,7 @@ struct Options {
     #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..=2000))]
     connections: u32,
     /// Rate of the second round, whose latency is not that of a full queue; reports a second.
-    #[arg(long, default_value_t = 4000, value_parser = clap::value_parser!(u32).range(1..=8000))]
+    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..=8000))]
     rate: u32,
     /// Confirmed restarts, from the webhook to the agent.
     #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u32).range(1..=1000))]

@@ -141,6 +141,16 @@ fn backend_and_agent_never_import_each_other() {
 }
 
 #[test]
+fn there_is_one_tls_and_one_crypto_library() {
+    let lock = fs::read_to_string(workspace().join("Cargo.lock")).expect("Cargo.lock");
+    let versions = |name: &str| lock.matches(&format!("name = \"{name}\"\n")).count();
+    assert_eq!((versions("rustls"), versions("ring")), (1, 1));
+    for other in ["openssl", "openssl-sys", "native-tls", "aws-lc-rs", "aws-lc-sys"] {
+        assert_eq!(versions(other), 0, "{other}");
+    }
+}
+
+#[test]
 fn the_openapi_document_is_the_generated_one() {
     let checked_in = fs::read_to_string(workspace().join("openapi/openapi.json")).unwrap_or_default();
     assert!(checked_in == osm_api::document(), "openapi/openapi.json is out of date: run `make openapi` and commit what changed");

@@ -8,7 +8,6 @@ use url::Url;
 
 use crate::{
     config::Mode,
-    domain::intent::ChatKind,
     telegram::{
         bot::{Bot, Fault},
         text::Text,
@@ -42,10 +41,8 @@ pub async fn run(core: &Core, bot: &Bot) -> anyhow::Result<Option<String>> {
 async fn attempt(core: &Core, bot: &Bot) -> Result<(), Fault> {
     bot.identify().await?;
     let english = Text::new(None);
-    for (kind, scope) in
-        [(ChatKind::Private, BotCommandScope::AllPrivateChats), (ChatKind::Group, BotCommandScope::AllGroupChats)]
-    {
-        bot.set_commands(update::commands(kind, &english), scope).await?;
+    for scope in [BotCommandScope::AllPrivateChats, BotCommandScope::AllGroupChats, BotCommandScope::AllChatAdministrators] {
+        bot.set_commands(update::commands(&scope, &english), scope).await?;
     }
     match core.config.telegram.mode {
         Mode::Webhook => {

@@ -3,8 +3,8 @@
 //! Only the parsed intent goes on from here: the words of other messages are dropped.
 
 use teloxide::types::{
-    self, BotCommand, CallbackQuery, ChatMemberKind, ChatMemberUpdated, MaybeInaccessibleMessage, Message, Restricted, Update,
-    UpdateKind, User,
+    self, BotCommand, BotCommandScope, CallbackQuery, ChatMemberKind, ChatMemberUpdated, MaybeInaccessibleMessage, Message,
+    Restricted, Update, UpdateKind, User,
 };
 
 use crate::{
@@ -50,9 +50,14 @@ pub fn parse(update: &Update, bot_username: &str) -> Parsed {
     parsed.map_or_else(Parsed::Ignored, Parsed::Request)
 }
 
-/// What `setMyCommands` is told for one kind of chat.
-pub fn commands(kind: ChatKind, text: &Text) -> Vec<BotCommand> {
-    let offered = COMMANDS.iter().filter(|(name, _)| kind == ChatKind::Private || *name != "start");
+/// Who is offered which commands, as `setMyCommands` is told.
+pub fn commands(scope: &BotCommandScope, text: &Text) -> Vec<BotCommand> {
+    let offered = COMMANDS.iter().filter(|(name, _)| match scope {
+        BotCommandScope::AllPrivateChats => true,
+        BotCommandScope::AllChatAdministrators => *name != "start",
+        // Members look; who may not act need not be tempted.
+        _ => !matches!(*name, "start" | "add_server" | "remove_server"),
+    });
     offered.map(|(name, key)| BotCommand::new(*name, text.get(key))).collect()
 }
 

@@ -42,8 +42,8 @@ test: deps-test test-programs ## Every test, on SQLite and PostgreSQL (a throwaw
 	RUST_TEST_THREADS=8 pg_virtualenv -t -o fsync=off -o max_connections=400 cargo test $(workspace)
 
 .PHONY: test-systemd
-test-systemd: deps-systemd test-programs ## Stories in booted Debian containers, with real systemd and polkit (root)
-	RUST_TEST_THREADS=4 cargo test $(workspace),osm-tests/systemd --test systemd
+test-systemd: deps-systemd deps-test test-programs ## Stories in booted Debian containers, with real systemd and polkit (root)
+	RUST_TEST_THREADS=4 pg_virtualenv -t -o fsync=off cargo test $(workspace),osm-tests/systemd --test systemd
 
 # The programs that tests start as processes: `cargo test` itself builds none of another package. With --tests, because
 # without tests cargo leaves out the features that only tests need, and then would build most libraries a second time.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use osm_telegram_sim::BotMessage;
-use osm_tests::world::SOON;
+use osm_tests::{database::Engine, world::SOON};
 
 use crate::installed::{AGENT, Server};
 
@@ -12,7 +12,7 @@ const RULE: &str = "/etc/polkit-1/rules.d/50-osm-agent.rules";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_journal_is_cleaned_logs_are_rotated_and_the_server_reboots() -> Result<()> {
-    let server = Server::at_work("web-1", "interval = 5\n[journal]\nkeep_megabytes = 1", |machine| {
+    let server = Server::at_work(Engine::Sqlite, "web-1", "interval = 5\n[journal]\nkeep_megabytes = 1", |machine| {
         machine.ok(&["systemctl", "daemon-reload"])?;
         Ok(())
     })

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use osm_tests::database::Engine;
 
 use crate::installed::{AGENT, NGINX, Server};
 
@@ -13,11 +14,12 @@ const LOG: &str = "/var/lib/osm-agent/crash-points";
 const WHERE: &str = "/run/osm-agent-crash";
 const SLOW: &str = "slow.service";
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_command_is_done_at_most_once_wherever_the_agent_dies() -> Result<()> {
+osm_tests::story!(a_command_is_done_at_most_once_wherever_the_agent_dies, |engine| super::dies(engine).await.unwrap());
+
+async fn dies(engine: Engine) -> Result<()> {
     // One report at the start and none in the way: the points are the same in each run.
     let config = "interval = 3600\n[rates]\nrestart_gap_seconds = 0\nrestarts_per_hour = 1000";
-    let server = Server::at_work("crashes", config, |machine| {
+    let server = Server::at_work(engine, "crashes", config, |machine| {
         let drop_in = format!("[Service]\nEnvironment=OSM_CRASH_LOG={LOG}\nEnvironmentFile=-{WHERE}\nRestartSec=1\n");
         machine.write("/etc/systemd/system/osm-agent.service.d/crash.conf", drop_in, 0o644, "root")?;
         let slow = "[Service]\nType=exec\nExecStartPre=/bin/sleep 4\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n";

@@ -48,8 +48,8 @@ pub struct Server {
 impl Server {
     /// A server that is installed and not yet paired. `prepare` places what must be there before the list is made, `config`
     /// is written under the shipped agent.toml.
-    pub async fn install(name: &str, config: &str, prepare: impl FnOnce(&Machine) -> Result<()>) -> Result<Self> {
-        let world = World::on_system_clock(Engine::Sqlite).await;
+    pub async fn install(engine: Engine, name: &str, config: &str, prepare: impl FnOnce(&Machine) -> Result<()>) -> Result<Self> {
+        let world = World::on_system_clock(engine).await;
         let machine = web_server::boot("bookworm", name)?;
         prepare(&machine)?;
         install_agent(&machine)?;
@@ -60,8 +60,8 @@ impl Server {
     }
 
     /// Installed, paired, started, and its first card is in the chat.
-    pub async fn at_work(name: &str, config: &str, prepare: impl FnOnce(&Machine) -> Result<()>) -> Result<Self> {
-        let server = Self::install(name, config, prepare).await?;
+    pub async fn at_work(engine: Engine, name: &str, config: &str, prepare: impl FnOnce(&Machine) -> Result<()>) -> Result<Self> {
+        let server = Self::install(engine, name, config, prepare).await?;
         server.pair(name).await?;
         server.machine.ok(&["systemctl", "enable", "--quiet", "--now", AGENT])?;
         server.first_card(name).await?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
-use osm_tests::world::World;
+use osm_tests::{database::Engine, world::World};
 use sqlx::{Connection, SqliteConnection};
 
 use crate::installed::{NGINX, Server};
@@ -12,7 +12,7 @@ const KEPT: usize = 3;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_measured_while_the_backend_was_away_arrives_with_its_own_times() -> Result<()> {
-    let mut server = Server::at_work("outage", "interval = 5", |_| Ok(())).await?;
+    let mut server = Server::at_work(Engine::Sqlite, "outage", "interval = 5", |_| Ok(())).await?;
     let pid = server.main_pid(crate::installed::AGENT)?;
     let nginx = server.main_pid(NGINX)?;
 
@@ -66,7 +66,9 @@ async fn what_was_measured_while_the_backend_was_away_arrives_with_its_own_times
 fn kept(server: &Server) -> Result<BTreeMap<i64, String>> {
     let files =
         server.state_files("")?.into_iter().filter(|file| file.starts_with("spool-") && file.rsplit('.').next() == Some("json"));
-    files.map(|file| Ok((file.split('_').nth(1).context("no time")?.parse()?, file))).collect()
+    // The folder's name has a key's id in it, which may hold a `_` too.
+    let time = |file: &str| file.rsplit('/').next()?.split('_').nth(1)?.parse().ok();
+    files.map(|file| Ok((time(&file).with_context(|| format!("no time in {file}"))?, file))).collect()
 }
 
 /// When reports were measured → when they came, and the CPU's load in them.

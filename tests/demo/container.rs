@@ -34,9 +34,9 @@ impl Container {
         let script = format!("set -e\nsudo() {{ \"$@\"; }}\n{}\n", line.text);
         self.with(move |machine| {
             // Not as an argument: the token is in the line.
-            machine.write("/root/pair", script, 0o600, "root")?;
-            let printed = machine.ok(&["sh", "/root/pair"]);
-            machine.ok(&["rm", "/root/pair"])?;
+            machine.write("/run/pair", script, 0o600, "root")?;
+            let printed = machine.ok(&["sh", "/run/pair"]);
+            machine.ok(&["rm", "/run/pair"])?;
             Ok(printed?.trim_end().to_owned())
         })
         .await

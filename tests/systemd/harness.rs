@@ -9,6 +9,9 @@ use anyhow::{Context, Result, ensure};
 
 use osm_tests::web_server;
 
+/// Set for the test process that boots a machine and waits to be killed.
+const KILLED: &str = "OSM_TEST_KILLED";
+
 #[test]
 fn a_reboot_inside_is_a_real_one() -> Result<()> {
     for suite in ["bookworm", "trixie"] {
@@ -72,8 +75,16 @@ fn a_dropped_machine_leaves_nothing() -> Result<()> {
 
 #[test]
 fn a_killed_test_process_takes_its_machine_along() -> Result<()> {
+    // This very test is the process to be killed, too.
+    if std::env::var_os(KILLED).is_some() {
+        let machine = web_server::boot("bookworm", "killed")?;
+        println!("\nINIT={}", machine.init_pid()?);
+        sleep(Duration::from_mins(5));
+        return Ok(());
+    }
     let mut test = Command::new(std::env::current_exe()?)
-        .args(["--exact", "harness::boots_and_waits_to_be_killed", "--ignored", "--nocapture"])
+        .args(["--exact", "harness::a_killed_test_process_takes_its_machine_along", "--nocapture"])
+        .env(KILLED, "1")
         .stdout(Stdio::piped())
         .spawn()?;
     let output = std::io::BufReader::new(test.stdout.take().context("stdout")?);
@@ -93,15 +104,6 @@ fn a_killed_test_process_takes_its_machine_along() -> Result<()> {
     assert!(tree.exists(), "nobody was left to remove it");
     drop(web_server::boot("bookworm", "sweeper")?);
     assert!(!tree.exists(), "the next boot removes it");
-    Ok(())
-}
-
-#[test]
-#[ignore = "run by a_killed_test_process_takes_its_machine_along"]
-fn boots_and_waits_to_be_killed() -> Result<()> {
-    let machine = web_server::boot("bookworm", "killed")?;
-    println!("\nINIT={}", machine.init_pid()?);
-    sleep(Duration::from_mins(5));
     Ok(())
 }
 

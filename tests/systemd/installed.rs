@@ -79,8 +79,8 @@ impl Server {
         let as_root = format!("printf %s {token} | osm-agent pair --api {} --token-file -", self.world.api);
         ensure!(line.replace("| sudo ", "| ") == as_root, "another line: {line}");
         // A file, since an argument would show the token.
-        self.machine.write("/root/pair", as_root, 0o600, "root")?;
-        let printed = self.machine.ok(&["sh", "/root/pair"])?;
+        self.machine.write("/run/pair", as_root, 0o600, "root")?;
+        let printed = self.machine.ok(&["sh", "/run/pair"])?;
         Ok((token, printed))
     }
 

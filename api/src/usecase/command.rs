@@ -13,6 +13,7 @@ use crate::{
         command::{self, State},
         intent::{Actor, Tap},
         notice::{Limit, Notice, Toast, Urgency},
+        server::Server,
     },
     error::{Refusal, Result},
     store::{
@@ -31,6 +32,17 @@ pub async fn stale(tx: &mut Tx, teller: &Teller<'_>, tap: Option<&Tap>) -> store
     teller.toast(tx, tap, Toast::Stale).await
 }
 
+/// The chat's server, if it takes commands; otherwise the toast says why not.
+async fn commandable(tx: &mut Tx, teller: &Teller<'_>, tap: Option<&Tap>, server_id: &str) -> store::Result<Option<Server>> {
+    let server = servers::get(tx, teller.chat_id, server_id).await?;
+    match &server {
+        None => stale(tx, teller, tap).await?,
+        Some(server) if server.suspended => teller.toast(tx, tap, Toast::Suspended).await?,
+        Some(_) => return Ok(server),
+    }
+    Ok(None)
+}
+
 /// A restart button: asks to confirm.
 pub async fn ask_restart(
     tx: &mut Tx,
@@ -40,12 +52,7 @@ pub async fn ask_restart(
     server_id: &str,
     tag: &str,
 ) -> store::Result<()> {
-    let Some(server) = servers::get(tx, teller.chat_id, server_id).await? else {
-        return stale(tx, teller, tap).await;
-    };
-    if server.suspended {
-        return teller.toast(tx, tap, Toast::Suspended).await;
-    }
+    let Some(server) = commandable(tx, teller, tap, server_id).await? else { return Ok(()) };
     let Some(service) = server.restartable(tag) else {
         teller.show(tx, tap, &Notice::Services { server_id: server.id, page: 0 }).await?;
         return teller.toast(tx, tap, Toast::NotRestartable).await;
@@ -63,12 +70,7 @@ pub async fn ask_chore(
     server_id: &str,
     chore: Chore,
 ) -> store::Result<()> {
-    let Some(server) = servers::get(tx, teller.chat_id, server_id).await? else {
-        return stale(tx, teller, tap).await;
-    };
-    if server.suspended {
-        return teller.toast(tx, tap, Toast::Suspended).await;
-    }
+    let Some(server) = commandable(tx, teller, tap, server_id).await? else { return Ok(()) };
     if !server.offers(chore) {
         teller.show(tx, tap, &Notice::Status { server_id: server.id, page: 0 }).await?;
         return teller.toast(tx, tap, Toast::NotOffered).await;

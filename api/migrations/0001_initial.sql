@@ -13,6 +13,8 @@ CREATE TABLE chats (
     title TEXT NOT NULL,
     -- Language of the person who wrote last.
     language TEXT,
+    -- IANA name of the time zone in which times are shown and daily mutes are meant; UTC where it is not set.
+    zone TEXT,
     -- False after 403: nothing is sent until somebody writes again.
     reachable BOOLEAN NOT NULL,
     -- When a stranger was last told that this is a private bot.
@@ -50,6 +52,7 @@ CREATE TABLE server_states (
     server_id TEXT PRIMARY KEY REFERENCES servers (id) ON DELETE CASCADE,
     at BIGINT NOT NULL,
     received_at BIGINT NOT NULL,
+    interval_s BIGINT NOT NULL,
     address TEXT NOT NULL,
     agent_version TEXT NOT NULL,
     boot TEXT NOT NULL,
@@ -65,9 +68,11 @@ CREATE TABLE reports (
     cpu DOUBLE PRECISION,
     memory DOUBLE PRECISION,
     swap DOUBLE PRECISION,
+    -- Over five minutes, per CPU.
     load DOUBLE PRECISION,
-    -- The fullest filesystem.
+    -- The fullest filesystem, and the one with the fewest inodes left.
     disk DOUBLE PRECISION,
+    inodes DOUBLE PRECISION,
     PRIMARY KEY (server_id, at)
 );
 CREATE INDEX reports_at ON reports (at);
@@ -161,9 +166,85 @@ CREATE TABLE outbox (
     urgency SMALLINT NOT NULL,
     version BIGINT NOT NULL,
     attempts BIGINT NOT NULL,
+    -- Until it is on its way, a new message takes in more of its kind: alerts, recoveries.
+    gathers TEXT,
     created_at BIGINT NOT NULL
 );
 CREATE INDEX outbox_due ON outbox (chat_id, urgency, id);
+
+-- Limits that differ from the defaults, of a chat (server_id '') or of one server.
+CREATE TABLE thresholds (
+    chat_id BIGINT NOT NULL,
+    server_id TEXT NOT NULL,
+    rule TEXT NOT NULL,
+    enabled BOOLEAN NOT NULL,
+    limit_value DOUBLE PRECISION NOT NULL,
+    hold BIGINT NOT NULL,
+    severity TEXT NOT NULL,
+    PRIMARY KEY (chat_id, server_id, rule)
+);
+
+-- Figures that are not plainly well: rising, firing. What is well has no row.
+CREATE TABLE watches (
+    server_id TEXT NOT NULL REFERENCES servers (id) ON DELETE CASCADE,
+    rule TEXT NOT NULL,
+    -- The mount point or unit; empty for what a server has one of.
+    subject TEXT NOT NULL,
+    at BIGINT NOT NULL,
+    above_since BIGINT,
+    below_since BIGINT,
+    firing BOOLEAN NOT NULL,
+    PRIMARY KEY (server_id, rule, subject)
+);
+
+-- Alerts, from firing to their end.
+CREATE TABLE incidents (
+    id TEXT PRIMARY KEY,
+    chat_id BIGINT NOT NULL,
+    server_id TEXT NOT NULL REFERENCES servers (id) ON DELETE CASCADE,
+    rule TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    severity TEXT NOT NULL,
+    limit_value DOUBLE PRECISION NOT NULL,
+    hold BIGINT NOT NULL,
+    -- The figure that fired.
+    value DOUBLE PRECISION NOT NULL,
+    -- The biggest processes at that moment, where the host tells.
+    processes TEXT NOT NULL,
+    -- Since when it holds, and when that was long enough.
+    since BIGINT NOT NULL,
+    opened_at BIGINT NOT NULL,
+    -- How often it fired: more than once within an hour is one incident that flaps.
+    times BIGINT NOT NULL,
+    -- A flapping one: since when it has been well.
+    quiet_since BIGINT,
+    resolved_at BIGINT,
+    acked_by TEXT,
+    snoozed_until BIGINT,
+    remind_at BIGINT,
+    reminders BIGINT NOT NULL,
+    -- The message that shows it; none while it is muted. Several may share one.
+    message_id TEXT,
+    -- The message that told its end.
+    recovery_id TEXT
+);
+CREATE INDEX incidents_server ON incidents (server_id, rule, subject, opened_at);
+CREATE INDEX incidents_message ON incidents (message_id);
+CREATE INDEX incidents_recovery ON incidents (recovery_id);
+CREATE INDEX incidents_open ON incidents (resolved_at, chat_id);
+
+-- When a chat (server_id '') or a server makes no sound.
+CREATE TABLE mutes (
+    id TEXT PRIMARY KEY,
+    chat_id BIGINT NOT NULL,
+    server_id TEXT NOT NULL,
+    -- Either until a time, or daily between two minutes of the day in the chat's time zone.
+    until BIGINT,
+    from_minute BIGINT,
+    to_minute BIGINT,
+    created_by TEXT NOT NULL
+);
+CREATE INDEX mutes_chat ON mutes (chat_id);
 
 -- Roles that only one instance may hold: sending, polling, housekeeping.
 CREATE TABLE leases (

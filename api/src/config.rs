@@ -23,6 +23,8 @@ pub struct Config {
     pub telegram: Telegram,
     pub allowed_users: Allowed,
     pub trusted_proxies: Vec<IpNet>,
+    /// Called every minute while all is well; may hold a secret.
+    pub heartbeat_url: Option<Secret>,
 }
 
 #[derive(Clone, Debug)]
@@ -94,6 +96,8 @@ struct Raw {
     telegram_webhook_secret_file: Option<String>,
     allowed_users: Option<String>,
     trusted_proxies: Option<String>,
+    heartbeat_url: Option<String>,
+    heartbeat_url_file: Option<String>,
 }
 
 impl Config {
@@ -132,6 +136,8 @@ impl Raw {
             ("OSM_TELEGRAM_WEBHOOK_SECRET_FILE", &mut raw.telegram_webhook_secret_file),
             ("OSM_ALLOWED_USERS", &mut raw.allowed_users),
             ("OSM_TRUSTED_PROXIES", &mut raw.trusted_proxies),
+            ("OSM_HEARTBEAT_URL", &mut raw.heartbeat_url),
+            ("OSM_HEARTBEAT_URL_FILE", &mut raw.heartbeat_url_file),
         ] {
             if let Some(set) = environment(key).filter(|set| !set.is_empty()) {
                 *value = Some(set);
@@ -173,6 +179,7 @@ impl Config {
                 )?)?,
             },
             allowed_users: allowed_users(raw.allowed_users.as_deref().unwrap_or_default())?,
+            heartbeat_url: heartbeat_url(secret("OSM_HEARTBEAT_URL", raw.heartbeat_url, raw.heartbeat_url_file)?)?,
             trusted_proxies: trusted_proxies(raw.trusted_proxies.as_deref().unwrap_or_default())?,
             listen,
             public_url,
@@ -286,6 +293,16 @@ fn trusted_proxies(text: &str) -> Result<Vec<IpNet>, ConfigError> {
             })
         })
         .collect()
+}
+
+fn heartbeat_url(url: Option<Secret>) -> Result<Option<Secret>, ConfigError> {
+    let good =
+        |url: &Secret| Url::parse(url.expose()).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    match url {
+        // Not the value: it may hold a secret.
+        Some(url) if !good(&url) => Err(problem("OSM_HEARTBEAT_URL", "is not a URL, such as https://hc-ping.com/UUID")),
+        url => Ok(url),
+    }
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ pub mod keys;
 pub mod store;
 mod telegram;
 pub mod usecase;
+mod zone;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -137,6 +138,8 @@ fn outward(
             }
         }
     });
+    let core_in = core.clone();
+    tasks.spawn(async move { jobs::heartbeat::run(&core_in).await });
     tasks
 }
 
@@ -149,5 +152,7 @@ fn inward(core: &Arc<Core>, bot: &Arc<Bot>) -> JoinSet<()> {
     tasks.spawn(async move { telegram::outbox::run(&core_in, &bot_in).await });
     let core_in = core.clone();
     tasks.spawn(async move { jobs::housekeeping::run(&core_in).await });
+    let core_in = core.clone();
+    tasks.spawn(async move { jobs::offline::run(&core_in).await });
     tasks
 }

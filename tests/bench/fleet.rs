@@ -76,6 +76,7 @@ impl Fleet {
                 server_id: server.id.clone(),
                 at: report.at,
                 received_at: report.at,
+                interval_s: 30,
                 address: "127.0.0.1".to_owned(),
                 agent_version: AGENT_VERSION.to_owned(),
                 boot: report.boot.clone(),

@@ -120,12 +120,12 @@ impl Agent {
             cpu: Some(12.5),
             memory: Some(Memory { total: 8 << 30, available: 6 << 30, swap_total: 1 << 30, swap_free: 1 << 30 }),
             load: Some(Load { one: 0.42, five: 0.3, fifteen: 0.2 }),
-            disks: vec![disk("/", 40, 60), disk("/var", 91, 9)],
+            disks: vec![disk("/", 40, 60), disk("/var", 71, 29)],
             systemd: Systemd::Available,
             chores: Chore::ALL.to_vec(),
             services: vec![
                 service("nginx.service", "active", "running"),
-                service("postgresql@15-main.service", "failed", "failed"),
+                service("postgresql@15-main.service", "inactive", "dead"),
             ],
         }
     }

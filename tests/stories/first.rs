@@ -31,7 +31,7 @@ story!(a_server_is_paired_and_its_first_card_comes, |engine| {
 
     agent.send_report(&agent.report()).await.unwrap();
     let card = world.see(&world.anna, "online").await;
-    for shown in ["web-1", "CPU 12", "/var", "91 %", "nginx.service", "postgresql@15-main.service"] {
+    for shown in ["web-1", "CPU 12", "/var", "71 %", "nginx.service", "postgresql@15-main.service"] {
         assert!(card.plain.contains(shown), "{shown} is missing:\n{}", card.plain);
     }
     for command in ["/status", "/status web-1", "/server_status WEB-1"] {

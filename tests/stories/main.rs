@@ -1,6 +1,7 @@
 //! Stories through the outer edges, each told on both databases.
 
 mod agent_edge;
+mod alerts;
 mod chores;
 mod commands;
 mod faults;

@@ -262,11 +262,23 @@ story!(updates_come_by_polling_too_and_survive_a_restart, |engine| {
 story!(the_bot_sets_itself_up, |engine| {
     let world = World::new(engine).await;
     let offered = |chat: i64, user: i64| world.sim.commands(chat, user).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
-    let administrators = ["add_server", "servers", "status", "server_status", "remove_server", "help"];
+    let administrators = [
+        "add_server",
+        "servers",
+        "status",
+        "server_status",
+        "alerts",
+        "mute",
+        "unmute",
+        "thresholds",
+        "timezone",
+        "remove_server",
+        "help",
+    ];
     assert_eq!(offered(ANNA, ANNA), [&["start"], &administrators[..]].concat());
     let group = world.sim.group(-1_000_000_000_777, "Ops", &[world.anna.admin(), world.boris.member()]);
     assert_eq!(offered(group.id, ANNA), administrators);
-    assert_eq!(offered(group.id, BORIS), ["servers", "status", "server_status", "help"]);
+    assert_eq!(offered(group.id, BORIS), ["servers", "status", "server_status", "alerts", "thresholds", "help"]);
 
     let call = world.sim.wait_call("setWebhook", SOON).await.unwrap();
     let text = |name: &str| call.params[name].as_str().map(str::to_owned);

@@ -9,6 +9,11 @@ command-add-server = pair a new server: /add_server [name]
 command-servers = all servers and how they are
 command-status = the figures of a server: /status [name]
 command-server-status = the same as /status
+command-alerts = what is open now, and a test alert
+command-mute = no sound for a while: /mute [server] 2h, or 22:00-06:00 every day
+command-unmute = what is mute, with the buttons that end it
+command-thresholds = the limits, and how to change them: /thresholds [server]
+command-timezone = in which times are shown: /timezone Europe/Berlin
 command-remove-server = remove a server: /remove_server [name]
 
 ## Buttons
@@ -29,6 +34,36 @@ button-copy = 📋 Copy the command
 button-apt = Debian / Ubuntu
 button-dnf = Fedora / RHEL
 button-open-chat = 💬 Open our private chat
+button-acknowledge = 👀 I have it
+button-acknowledge-all = 👀 I have them all
+button-snooze = 😴 { $hours } h
+button-restart = 🔁 Restart { $unit }
+button-alerts = 🚨 Open alerts
+button-test-alert = 🔔 Test alert
+button-thresholds = 🎚 Limits
+button-thresholds-chat = ◀ Limits of the chat
+button-lower = ➖ { $value }
+button-higher = ➕ { $value }
+button-shorter = ⏱ Shorter
+button-longer = ⏱ Longer
+button-make-warning = 🟠 Make it a warning
+button-make-critical = 🔴 Make it critical
+button-switch-off = ⏸ Switch off
+button-switch-on = ▶ Switch on
+button-save = 💾 Save
+button-reset = ↩ Back to the default
+button-mute = 🔕 { $whom } { $hours } h
+button-unmute = 🔔 End: { $whom }, { $when }
+button-cpu = CPU
+button-memory = Memory
+button-swap = Swap
+button-disk = Disk
+button-inodes = Inodes
+button-load = Load
+button-service = Services
+button-offline = Offline
+button-rebooted = Reboots
+button-clock = Clock
 button-confirm-restart = ✅ Restart
 button-confirm-clean-journal = ✅ Clean
 button-confirm-logrotate = ✅ Rotate
@@ -50,6 +85,14 @@ toast-not-restartable = This service may not, or no longer, be restarted from he
 toast-not-offered = This server does not, or no longer, let the chat ask for this.
 toast-reboot-over = This reboot can no longer be cancelled: its message says how it ended.
 toast-cancel-asked = The server was asked to cancel it before; a message here shows what comes of that.
+toast-acknowledged = Noted: you have it. I will not remind anybody.
+toast-snoozed = No reminders until then.
+toast-alert-over = This alert is over.
+toast-saved = Saved
+toast-out-of-range = This limit is not allowed; nothing was changed. Percentages go from 1 to 100.
+toast-muted = No sound until then; what happens meanwhile is in /alerts.
+toast-unmuted = It may be heard again.
+toast-too-many-mutes = There are 50 of them already. End one first.
 toast-limit-reached = Too much is waiting for this server. Try again in a few minutes.
 toast-suspended = Commands for this server are suspended: two hosts report with its key.
 
@@ -121,8 +164,6 @@ worst-services = { $count ->
 worst-disk = disk { $mount } { $percent }
 worst-inodes = inodes of { $mount } { $percent }
 worst-memory = memory { $percent }
-time-moment = { $date } { $time } UTC
-time-clock = { $time } UTC
 time-ago = { $duration } ago
 time-just-now = just now
 duration-days = { $small ->
@@ -178,6 +219,111 @@ services-changing = { $count } changing
 services-running = { $count } running
 services-stopped = { $count } stopped
 
+## Alerts
+
+severity-critical = critical
+severity-warning = warning
+alert-cpu = CPU at { $value }
+alert-memory = memory { $value } full
+alert-swap = swap { $value } full
+alert-disk = disk { $mount } { $value } full
+alert-inodes = inodes of { $mount } { $value } used
+alert-load = load { $value }
+alert-service = { $unit } failed
+alert-offline = offline, last heard at { $moment }
+alert-reboot = rebooted at { $moment }
+alert-clock = clock off by { $value }
+per-cpu = { $value } per CPU
+missed-reports = { $count ->
+    [one] 1 missed report
+   *[other] { $count } missed reports
+ }
+alert-limit = Limit { $limit }; over below { $lower }.
+alert-limit-held = Limit { $limit } for { $hold }; over below { $lower }.
+alert-since = { $severity } since { $moment } ({ $ago })
+alert-over = ✅ Over after { $duration }: { $from } to { $to }
+alert-reboot-unasked = Nobody asked for it in this chat.
+alert-flapping = ↔ It comes and goes: { $count } times. You hear of it again once it was well for an hour.
+alert-flapping-quiet = ↔ It comes and goes: { $count } times; well for now. It is over once it was well for an hour.
+alert-acknowledged = 👀 { $person } has it.
+alert-snoozed = 😴 No reminders until { $moment }.
+alert-processes = The biggest processes at that moment:
+alert-process = { $name } · CPU { $cpu } · { $memory }
+alert-action-under-way = ⏳ { $person } asked the host to mend it, { $ago }.
+alert-action-succeeded = ✅ { $person } had the host act on it, { $ago }. It is over once the figures say so.
+alert-action-failed = ❌ { $person } asked the host to act on it, { $ago }; that did not work.
+alert-digest = 🚨 <b>{ $count } alerts</b>: { $critical } critical, { $open } open
+alert-vanished = 🔴 <b>{ $count } of { $servers } servers stopped reporting</b> at { $moment }
+alert-vanished-back = { $back } of { $count } are back.
+alert-vanished-all = All of them at once: perhaps it is the network of this backend, and not theirs.
+recovered-one = ✅ Over: { $what }; it lasted { $duration }
+recovered-many = ✅ <b>{ $count } alerts are over</b>, after { $duration }
+recovered-servers = ✅ <b>All { $count } servers are back</b>, after { $duration }
+recovered-all-well = Nothing else is open.
+recovered-still-open = Still open: { $count }
+reminder-title = ⏰ <b>Nobody has seen to { $count ->
+    [one] a critical alert
+   *[other] { $count } critical alerts
+ } yet</b>
+reminder-none = ⏰ What was open is over, or somebody has it.
+alerts-title = <b>Open alerts: { $count }</b>
+alerts-none = ✅ Nothing is open.
+open-alerts = { $count ->
+    [one] 🚨 1 open alert
+   *[other] 🚨 { $count } open alerts
+ }
+test-alert = 🔔 <b>This is a test.</b> A critical alert comes like this one: did your phone ring? If not, look at how this chat may notify you.
+delayed-since = ⏳ Delayed: this is of { $moment }.
+
+## Limits
+
+thresholds-chat = <b>Limits of this chat</b>, for every server without its own
+thresholds-server = <b>Limits of { $server }</b>
+thresholds-hint = Tap one to change it. Before you save, I show what it would have done.
+threshold-off = off
+threshold-limit = { $limit }, over below { $lower } · { $severity }
+threshold-limit-held = { $limit } for { $hold }, over below { $lower } · { $severity }
+threshold-missed = { $limit } · { $severity }
+threshold-event = at once · { $severity }
+threshold-event-held = for { $hold } · { $severity }
+threshold-present = Now: { $limits }
+threshold-tried = New: { $limits }
+threshold-now = The figure at present: { $value } ({ $server })
+history-days = In the last { $days } days: { $alerts }.
+history-at = { $count ->
+    [one] 1 alert
+   *[other] { $count } alerts
+ } at { $limit } for { $hold }
+history-off = none while it is off
+rule-cpu = CPU, busy
+rule-memory = Memory, used of what there is
+rule-swap = Swap, used
+rule-disk = Disks, each, used
+rule-inodes = Inodes of disks, each, used
+rule-load = Load over 5 min
+rule-service = A service failed
+rule-offline = A server stopped reporting
+rule-reboot = A server rebooted unasked
+rule-clock = The clock is off
+
+## Silence
+
+mutes-title = <b>What makes no sound</b>
+mutes-none = Everything here may be heard.
+mutes-hint =
+    The buttons begin a silence now. Or write: <code>/mute web-1 2h</code>, <code>/mute 22:00-06:00</code> (every day, in { $zone }; change that with /timezone).
+    What happens meanwhile is in /alerts; what is still open then is told.
+mute-chat = the whole chat
+mute-line = { $whom } · { $when } · by { $person }
+mute-until = until { $moment }
+mute-daily = daily { $from }–{ $to }
+usage-mute =
+    I did not understand for how long. Write for example:
+    <code>/mute 2h</code> or <code>/mute web-1 30m</code> (m, h or d, up to 30 days)
+    <code>/mute 22:00-06:00</code> or <code>/mute web-1 22:00-06:00</code> (every day)
+usage-timezone = I do not know this time zone. Write its name as in <code>/timezone Europe/Berlin</code> or <code>/timezone UTC</code>.
+time-zone = Times are shown in { $zone }, where it is { $clock }. To change that: <code>/timezone Area/City</code>
+
 ## Lists
 
 servers-title = <b>Servers</b>
@@ -186,6 +332,8 @@ choose-status = Which server?
 choose-status-hint = Or write its name: /status NAME
 choose-remove = Which server do you want to remove?
 choose-remove-hint = Or write its name: /remove_server NAME
+choose-thresholds = The limits of which server?
+choose-thresholds-hint = Or write its name: /thresholds NAME
 no-such-server = No server here is called <b>{ $server }</b>.
 pick-service =
     <b>Restart a service on { $server }</b>

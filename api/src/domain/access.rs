@@ -39,14 +39,25 @@ pub enum Role {
 /// The role that an intent asks for.
 pub fn required(intent: &Intent) -> Role {
     match intent {
-        Intent::AddServer { .. } | Intent::PairingSteps { .. } | Intent::RemoveServer { .. } | Intent::AskRemove { .. } => {
-            Role::Manager
-        }
+        Intent::AddServer { .. }
+        | Intent::PairingSteps { .. }
+        | Intent::RemoveServer { .. }
+        | Intent::AskRemove { .. }
+        | Intent::SetThreshold { .. } => Role::Manager,
+        // Without a name it only asks.
+        Intent::TimeZone { name } if name.is_some() => Role::Manager,
         // What a confirmation confirms may ask for more: the use case looks.
         Intent::AskRestart { .. }
         | Intent::AskChore { .. }
         | Intent::CancelReboot { .. }
         | Intent::Services { .. }
+        | Intent::Acknowledge { .. }
+        | Intent::AcknowledgeAll
+        | Intent::Snooze { .. }
+        | Intent::TestAlert
+        | Intent::Mute { .. }
+        | Intent::MuteFor { .. }
+        | Intent::Unmute { .. }
         | Intent::Confirm { .. }
         | Intent::Decline { .. } => Role::Operator,
         Intent::Start { .. }
@@ -55,6 +66,12 @@ pub fn required(intent: &Intent) -> Role {
         | Intent::Status { .. }
         | Intent::ShowServer { .. }
         | Intent::Refresh { .. }
+        | Intent::Alerts { .. }
+        | Intent::ShowIncident { .. }
+        | Intent::Thresholds { .. }
+        | Intent::ShowThresholds { .. }
+        | Intent::TryThreshold { .. }
+        | Intent::TimeZone { .. }
         | Intent::StaleButton
         | Intent::UnknownCommand
         | Intent::Reachable { .. }

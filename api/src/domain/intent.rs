@@ -3,6 +3,8 @@
 use osm_protocol::action::Chore;
 use serde::{Deserialize, Serialize};
 
+use crate::domain::alert::{Rule, Setting};
+
 /// One update, understood.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
@@ -110,6 +112,61 @@ pub enum Intent {
     /// A server's button in the list of `/remove_server`: asks to confirm.
     AskRemove {
         server_id: String,
+    },
+    /// `/alerts`, or a page of that list.
+    Alerts {
+        page: u32,
+    },
+    /// One of them as a message of its own.
+    ShowIncident {
+        incident_id: String,
+    },
+    Acknowledge {
+        incident_id: String,
+    },
+    /// All that are open.
+    AcknowledgeAll,
+    /// No reminders for some hours.
+    Snooze {
+        incident_id: String,
+        hours: u32,
+    },
+    /// Does the phone ring?
+    TestAlert,
+    /// `/thresholds [name]`.
+    Thresholds {
+        name: Option<String>,
+    },
+    /// The limits of a server, or of the chat, in place.
+    ShowThresholds {
+        server_id: Option<String>,
+    },
+    /// One limit, with a setting to try.
+    TryThreshold {
+        server_id: Option<String>,
+        rule: Rule,
+        setting: Option<Setting>,
+    },
+    /// Sets a limit, or takes back what was set.
+    SetThreshold {
+        server_id: Option<String>,
+        rule: Rule,
+        setting: Option<Setting>,
+    },
+    /// `/mute [server] [span]`.
+    Mute {
+        words: Option<String>,
+    },
+    MuteFor {
+        server_id: Option<String>,
+        hours: u32,
+    },
+    Unmute {
+        mute_id: String,
+    },
+    /// `/timezone [Area/City]`.
+    TimeZone {
+        name: Option<String>,
     },
     Confirm {
         confirmation_id: String,

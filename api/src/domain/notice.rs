@@ -3,7 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::intent::Family;
+use crate::domain::{
+    alert::{Rule, Setting},
+    intent::Family,
+};
 
 /// The content of one message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,6 +84,58 @@ pub enum Notice {
     SetAside {
         update_id: i64,
     },
+    /// The alerts that this message was sent for: one, or many that came at once.
+    Alert {
+        message_id: String,
+    },
+    /// They are over.
+    Recovered {
+        recovery_id: String,
+    },
+    /// Critical ones that nobody has acknowledged.
+    Reminder,
+    /// One alert, opened from a list.
+    Incident {
+        incident_id: String,
+    },
+    /// What is open now.
+    Alerts {
+        page: u32,
+    },
+    TestAlert,
+    /// The limits of the chat, or of a server.
+    Thresholds {
+        server_id: Option<String>,
+    },
+    /// One of them, with the setting that is being tried.
+    Threshold {
+        server_id: Option<String>,
+        rule: Rule,
+        tried: Option<Setting>,
+    },
+    /// When the chat makes no sound, and the buttons that begin and end that.
+    Mutes,
+    /// What was written after a command was not understood.
+    NotUnderstood {
+        usage: Usage,
+    },
+    /// The chat's time zone, after it was set or asked for.
+    TimeZone,
+}
+
+impl Notice {
+    /// Its time matters: when it comes late, it says so.
+    pub fn is_news(&self) -> bool {
+        matches!(self, Self::Alert { .. } | Self::Recovered { .. } | Self::Reminder)
+    }
+}
+
+/// The command that was written wrongly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Usage {
+    Mute,
+    TimeZone,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,6 +143,7 @@ pub enum Notice {
 pub enum Purpose {
     Status,
     Remove,
+    Thresholds,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,6 +183,16 @@ pub enum Toast {
     /// Somebody asked the host to cancel this reboot before.
     CancelAsked,
     LimitReached,
+    Acknowledged,
+    Snoozed,
+    /// The alert is over, and with it what could be done about it.
+    AlertOver,
+    Saved,
+    /// A limit or a duration that the rule does not allow.
+    OutOfRange,
+    Muted,
+    Unmuted,
+    TooManyMutes,
     /// Commands for this server are suspended.
     Suspended,
 }
@@ -137,8 +203,12 @@ pub enum Toast {
 pub enum Urgency {
     /// A person waits with a spinning button.
     Tap = 0,
+    /// Somebody has to be woken.
+    Critical = 1,
     /// The answer to what a person wrote, or the course of what he asked for.
-    Answer = 1,
+    Answer = 2,
+    /// Somebody has to be told.
+    Warning = 3,
     /// Nobody waits.
-    Background = 2,
+    Background = 4,
 }

@@ -25,6 +25,7 @@ pub struct Server {
     pub fingerprint: String,
     /// Commands are suspended since two hosts report as this one.
     pub suspended: bool,
+    pub open_alerts: i64,
     /// Absent until the first report.
     pub latest: Option<Latest>,
 }
@@ -91,6 +92,11 @@ pub fn memory_percent(memory: &Memory) -> f64 {
 
 pub fn swap_percent(memory: &Memory) -> Option<f64> {
     (memory.swap_total > 0).then(|| percent(memory.swap_total - memory.swap_free, memory.swap_total))
+}
+
+/// Over five minutes: what `uptime` shows in the middle, on one CPU.
+pub fn load_per_cpu(report: &Report) -> Option<f64> {
+    report.load.map(|load| load.five / f64::from(report.host.cpus.max(1)))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a percentage for people")]

@@ -4,9 +4,12 @@ use osm_protocol::{action::Chore, messages::Service};
 
 use crate::domain::{
     Millis,
+    alert::{Limits, Rule, Setting},
     command::Command,
+    incident,
     intent::Family,
-    notice::{Limit, Purpose},
+    mute::Mute,
+    notice::{Limit, Purpose, Usage},
     server::Server,
 };
 
@@ -72,8 +75,77 @@ pub enum View {
     SetAside {
         update_id: i64,
     },
+    /// One alert, and what can be done about it.
+    Incident(Box<Incident>),
+    /// Many that came at once, most urgent first; `servers`: how many the chat has.
+    Digest {
+        incidents: Vec<incident::Incident>,
+        servers: i64,
+    },
+    Recovered {
+        over: Vec<incident::Incident>,
+        open: Vec<incident::Incident>,
+    },
+    Reminder {
+        open: Vec<incident::Incident>,
+    },
+    /// One page of what is open; `count`: on all pages.
+    Alerts {
+        open: Vec<incident::Incident>,
+        count: usize,
+        page: u32,
+        pages: u32,
+    },
+    TestAlert,
+    Thresholds {
+        scope: Scope,
+        limits: Vec<(Rule, Limits)>,
+    },
+    Threshold(Box<Threshold>),
+    Mutes {
+        mutes: Vec<Mute>,
+        servers: Vec<Server>,
+    },
+    NotUnderstood {
+        usage: Usage,
+    },
+    /// The one in which the message is written.
+    TimeZone,
+    /// There is nothing to tell any more: the message stays as it is, or never comes.
+    Nothing,
     /// What the message was about is gone (a removed server).
     Gone,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Incident {
+    pub incident: incident::Incident,
+    pub server: Server,
+    /// The newest that may mend it, asked for since it began.
+    pub command: Option<Command>,
+}
+
+/// What limits are about.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scope {
+    /// `None`: all servers of the chat that have none of their own.
+    pub server: Option<Server>,
+    pub servers: Vec<Server>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Threshold {
+    pub scope: Scope,
+    pub rule: Rule,
+    pub present: Limits,
+    /// What the buttons have come to, if that is another.
+    pub tried: Option<Setting>,
+    /// This very scope has set it.
+    pub is_set: bool,
+    /// The highest figure now, and whose.
+    pub worst: Option<(String, f64)>,
+    /// How often the present and the tried limits would have fired lately.
+    pub fired: Option<Vec<u32>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

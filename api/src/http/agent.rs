@@ -55,7 +55,9 @@ impl AgentApi {
     async fn reports(&self, http: Data<&Arc<Http>>, request: SignedJson<ReportBatch>) -> Result<Json<Receipt>> {
         let core = &http.core;
         let SignedJson { caller, body: batch } = request;
-        http.batches.take(caller.server_id.clone()).map_err(|retry_after_s| Refusal::TooMany { retry_after_s })?;
+        http.batches
+            .take(caller.server_id.clone(), core.clock.steady())
+            .map_err(|retry_after_s| Refusal::TooMany { retry_after_s })?;
         let now = core.clock.now();
         batch.validate(now).map_err(|invalid| Refusal::Invalid(invalid.to_string()))?;
         http.reports.submit(Submission { server_id: caller.server_id, batch, address: caller.address, received_at: now }).await?;

@@ -70,7 +70,8 @@ impl SelfSigned {
         let http = http(request)?;
         let address = address::of(request, &http.core.config.trusted_proxies);
         if let Some(address) = address {
-            http.pairings.take(address::subscriber(address)).map_err(|retry_after_s| Refusal::TooMany { retry_after_s })?;
+            let now = http.core.clock.steady();
+            http.pairings.take(address::subscriber(address), now).map_err(|retry_after_s| Refusal::TooMany { retry_after_s })?;
         }
         let bytes = read_body(body).await?;
         let body: PairRequest = parse(&bytes)?;

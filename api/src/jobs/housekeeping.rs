@@ -3,18 +3,16 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout};
-
 use crate::{
-    domain::{DAY, HOUR, Millis, SECOND},
-    store::{self, commands, confirmations, leases, messages, outbox, pairings, reports, servers, updates},
-    usecase::{Core, command, pair},
+    domain::{DAY, HOUR, MINUTE, Millis, SECOND},
+    store::{self, commands, confirmations, incidents, leases, messages, mutes, outbox, pairings, reports, servers, updates},
+    usecase::{Core, command, incident, pair},
 };
 
 const ROLE: &str = "housekeeper";
 const LEASE: i64 = 15 * SECOND;
 const EVERY: Duration = Duration::from_secs(1);
-const PRUNE_EVERY: Duration = Duration::from_mins(10);
+const PRUNE_EVERY: Millis = 10 * MINUTE;
 
 /// How long raw figures are kept: longer than an agent's spool reaches back.
 const KEEP_FIGURES: Millis = 7 * DAY;
@@ -25,21 +23,26 @@ const KEEP_OUTBOX: Millis = 48 * HOUR;
 const KEEP_DEAD_TOKENS: Millis = DAY;
 const KEEP_MESSAGES: Millis = 30 * DAY;
 const KEEP_COMMANDS: Millis = 90 * DAY;
+const KEEP_INCIDENTS: Millis = 90 * DAY;
 const KEEP_REMOVED_KEYS: Millis = 365 * DAY;
 const STEP: i64 = 5_000;
 
 pub async fn run(core: &Core) {
-    let mut pruned: Option<Instant> = None;
+    let pace = core.clock.pace();
+    let mut pruned: Option<Millis> = None;
     while !core.store.hub.is_stopping() {
         if let Err(error) = sweep(core).await {
             tracing::error!(%error, "housekeeping");
-        } else if pruned.is_none_or(|pruned| pruned.elapsed() >= PRUNE_EVERY) {
+        } else if pruned.is_none_or(|pruned| core.clock.steady() - pruned >= PRUNE_EVERY) {
             match prune(core).await {
-                Ok(()) => pruned = Some(Instant::now()),
+                Ok(()) => pruned = Some(core.clock.steady()),
                 Err(error) => tracing::error!(%error, "pruning"),
             }
         }
-        let _ = timeout(EVERY, core.store.hub.stopped()).await;
+        tokio::select! {
+            () = pace.sleep(EVERY) => {}
+            () = core.store.hub.stopped() => {}
+        }
     }
 }
 
@@ -49,7 +52,8 @@ async fn sweep(core: &Core) -> store::Result<()> {
     let mut tx = core.store.read().await?;
     let due = commands::any_due(&mut tx, now).await?
         || confirmations::any_due(&mut tx, now).await?
-        || pairings::any_dead(&mut tx, now).await?;
+        || pairings::any_dead(&mut tx, now).await?
+        || incident::any_due(&mut tx, now).await?;
     drop(tx);
     if !due {
         return Ok(());
@@ -58,6 +62,7 @@ async fn sweep(core: &Core) -> store::Result<()> {
     if leases::hold(&mut tx, ROLE, &core.instance, now, now + LEASE).await? {
         command::sweep(&mut tx, core, now).await?;
         pair::close_messages(&mut tx, core, now).await?;
+        incident::sweep(&mut tx, core, now).await?;
     }
     tx.commit("sweep").await
 }
@@ -81,6 +86,8 @@ async fn prune(core: &Core) -> store::Result<()> {
     pairings::prune(&mut tx, now - KEEP_DEAD_TOKENS).await?;
     confirmations::prune(&mut tx, now - KEEP_DEAD_TOKENS).await?;
     commands::prune(&mut tx, now - KEEP_COMMANDS).await?;
+    incidents::prune(&mut tx, now - KEEP_INCIDENTS).await?;
+    mutes::prune(&mut tx, now).await?;
     messages::prune(&mut tx, now - KEEP_MESSAGES).await?;
     servers::prune_removed(&mut tx, now - KEEP_REMOVED_KEYS).await?;
     tx.commit("prune").await

@@ -1,3 +1,5 @@
 //! What time alone brings about.
 
+pub mod heartbeat;
 pub mod housekeeping;
+pub mod offline;

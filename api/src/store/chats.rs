@@ -11,6 +11,7 @@ pub struct Row {
     pub id: i64,
     pub kind: String,
     pub language: Option<String>,
+    pub zone: Option<String>,
     pub reachable: bool,
 }
 
@@ -29,11 +30,17 @@ pub async fn seen(tx: &mut Tx, chat: &Chat, language: Option<&str>, now: Millis)
 }
 
 pub async fn get(tx: &mut Tx, id: i64) -> Result<Option<Row>> {
-    on!(tx, conn => sqlx::query_as("SELECT id, kind, language, reachable FROM chats WHERE id = $1").bind(id).fetch_optional(conn).await)
+    on!(tx, conn => sqlx::query_as("SELECT id, kind, language, zone, reachable FROM chats WHERE id = $1").bind(id).fetch_optional(conn).await)
 }
 
 pub async fn set_reachable(tx: &mut Tx, id: i64, reachable: bool) -> Result<()> {
     execute!(tx, sqlx::query("UPDATE chats SET reachable = $2 WHERE id = $1").bind(id).bind(reachable))?;
+    Ok(())
+}
+
+/// `None`: UTC.
+pub async fn set_zone(tx: &mut Tx, id: i64, zone: Option<&str>) -> Result<()> {
+    execute!(tx, sqlx::query("UPDATE chats SET zone = $2 WHERE id = $1").bind(id).bind(zone))?;
     Ok(())
 }
 
@@ -58,6 +65,9 @@ pub async fn migrate(tx: &mut Tx, from: i64, to: i64) -> Result<()> {
             "UPDATE commands SET chat_id = $2 WHERE chat_id = $1",
             "UPDATE confirmations SET chat_id = $2 WHERE chat_id = $1",
             "UPDATE outbox SET chat_id = $2 WHERE chat_id = $1",
+            "UPDATE thresholds SET chat_id = $2 WHERE chat_id = $1",
+            "UPDATE incidents SET chat_id = $2 WHERE chat_id = $1",
+            "UPDATE mutes SET chat_id = $2 WHERE chat_id = $1",
             "UPDATE updates SET chat_id = $2 WHERE chat_id = $1",
             // Message ids are not carried over: what is edited from now on is sent anew.
             "UPDATE messages SET chat_id = $2, telegram_id = NULL WHERE chat_id = $1",

@@ -193,6 +193,21 @@ pub async fn get(tx: &mut Tx, chat_id: i64, id: &str) -> Result<Option<Command>>
     }))
 }
 
+/// Whether somebody here asked for a reboot of this server after `since` that the host took up.
+pub async fn is_reboot_asked(tx: &mut Tx, server_id: &str, since: Millis) -> Result<bool> {
+    let found: Option<String> = on!(tx, conn => sqlx::query_scalar(
+        "SELECT id FROM commands WHERE server_id = $1 AND created_at > $2 AND action = $3 AND state IN ('delivered', 'succeeded') LIMIT 1")
+        .bind(server_id).bind(since).bind(to_json(&Action::Reboot {})).fetch_optional(conn).await)?;
+    Ok(found.is_some())
+}
+
+/// The newest command for a server with this action since a time.
+pub async fn newest(tx: &mut Tx, server_id: &str, action: &Action, since: Millis) -> Result<Option<String>> {
+    on!(tx, conn => sqlx::query_scalar(
+        "SELECT id FROM commands WHERE server_id = $1 AND action = $2 AND created_at >= $3 ORDER BY seq DESC LIMIT 1")
+        .bind(server_id).bind(to_json(action)).bind(since).fetch_optional(conn).await)
+}
+
 pub async fn prune(tx: &mut Tx, before: Millis) -> Result<()> {
     execute!(
         tx,

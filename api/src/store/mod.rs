@@ -10,15 +10,19 @@
 pub mod chats;
 pub mod commands;
 pub mod confirmations;
+pub mod incidents;
 pub mod leases;
 pub mod messages;
 pub mod meta;
+pub mod mutes;
 pub mod outbox;
 pub mod pairings;
 pub mod reports;
 pub mod servers;
+pub mod thresholds;
 pub mod updates;
 mod wake;
+pub mod watches;
 
 use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt, path::Path, str::FromStr, sync::Arc, time::Duration};
 

@@ -15,6 +15,22 @@ pub enum Content {
     Toast(Toast),
 }
 
+/// What a message that waits may take in more of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gathers {
+    Alerts,
+    Recoveries,
+}
+
+impl Gathers {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Alerts => "alerts",
+            Self::Recoveries => "recoveries",
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct Entry {
     pub id: String,
@@ -25,6 +41,8 @@ pub struct Entry {
     pub content: Option<Content>,
     pub version: i64,
     pub attempts: i64,
+    /// It is a new message that takes in more, until it is on its way.
+    pub is_gathering: bool,
     pub created_at: Millis,
 }
 
@@ -57,6 +75,25 @@ pub async fn push_notice(
     Ok(())
 }
 
+/// From now on, until it is on its way, this new message takes in more of what it tells.
+pub async fn set_gathering(tx: &mut Tx, message_id: &str, gathers: Gathers) -> Result<()> {
+    execute!(tx, sqlx::query("UPDATE outbox SET gathers = $2 WHERE message_id = $1").bind(message_id).bind(gathers.as_str()))?;
+    Ok(())
+}
+
+/// The chat's message that still takes in more of a kind.
+pub async fn gathering(tx: &mut Tx, chat_id: i64, gathers: Gathers) -> Result<Option<String>> {
+    on!(tx, conn => sqlx::query_scalar("SELECT message_id FROM outbox WHERE chat_id = $1 AND gathers = $2 ORDER BY id LIMIT 1")
+        .bind(chat_id).bind(gathers.as_str()).fetch_optional(conn).await)
+}
+
+/// An entry is on its way: what comes from now on is for another message. Gives the entry as it is now; `None` when it is gone.
+pub async fn close(tx: &mut Tx, entry: &Entry) -> Result<Option<Entry>> {
+    let version: Option<i64> = on!(tx, conn => sqlx::query_scalar("UPDATE outbox SET gathers = NULL WHERE id = $1 RETURNING version")
+        .bind(&entry.id).fetch_optional(conn).await)?;
+    Ok(version.map(|version| Entry { version, ..entry.clone() }))
+}
+
 pub async fn push_toast(tx: &mut Tx, id: &str, chat_id: i64, callback_id: &str, toast: Toast, now: Millis) -> Result<()> {
     execute!(
         tx,
@@ -87,10 +124,12 @@ pub async fn due(tx: &mut Tx, limit: i64) -> Result<Vec<Entry>> {
         content: String,
         version: i64,
         attempts: i64,
+        is_gathering: bool,
         created_at: i64,
     }
     let rows: Vec<Row> = on!(tx, conn => sqlx::query_as(
-        "SELECT o.id, o.chat_id, o.message_id, o.callback_id, o.content, o.version, o.attempts, o.created_at
+        "SELECT o.id, o.chat_id, o.message_id, o.callback_id, o.content, o.version, o.attempts,
+             o.gathers IS NOT NULL AS is_gathering, o.created_at
          FROM outbox o LEFT JOIN chats c ON c.id = o.chat_id WHERE COALESCE(c.reachable, TRUE) AND NOT EXISTS (
              SELECT 1 FROM outbox e WHERE e.chat_id = o.chat_id AND (e.urgency < o.urgency OR (e.urgency = o.urgency AND e.id < o.id)))
          ORDER BY o.urgency, o.id LIMIT $1")
@@ -103,6 +142,7 @@ pub async fn due(tx: &mut Tx, limit: i64) -> Result<Vec<Entry>> {
         callback_id: row.callback_id,
         version: row.version,
         attempts: row.attempts,
+        is_gathering: row.is_gathering,
         created_at: row.created_at,
     });
     Ok(readable.collect())

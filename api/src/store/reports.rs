@@ -3,7 +3,7 @@
 use sqlx::QueryBuilder;
 
 use super::{Result, Tx, execute, on};
-use crate::domain::Millis;
+use crate::domain::{Millis, alert::Rule};
 
 /// What is known of a server before its report is applied.
 #[derive(Clone, Debug, sqlx::FromRow)]
@@ -20,6 +20,7 @@ pub struct State {
     pub server_id: String,
     pub at: Millis,
     pub received_at: Millis,
+    pub interval_s: i64,
     pub address: String,
     pub agent_version: String,
     pub boot: String,
@@ -27,7 +28,7 @@ pub struct State {
     pub report: String,
 }
 
-/// One row of figures, percent except for load.
+/// One row of figures: percent, and load per CPU.
 pub struct Figures {
     pub server_id: String,
     pub at: Millis,
@@ -37,6 +38,7 @@ pub struct Figures {
     pub swap: Option<f64>,
     pub load: Option<f64>,
     pub disk: Option<f64>,
+    pub inodes: Option<f64>,
 }
 
 /// SQLite binds at most 32,766 values in a statement, PostgreSQL 65,535.
@@ -67,13 +69,14 @@ pub async fn put_states(tx: &mut Tx, states: &[State]) -> Result<()> {
     for states in states.chunks(ROWS) {
         on!(tx, conn => {
             let mut query = QueryBuilder::new(
-                "INSERT INTO server_states (server_id, at, received_at, address, agent_version, boot, previous_boot, report) ");
+                "INSERT INTO server_states (server_id, at, received_at, interval_s, address, agent_version, boot, previous_boot, report) ");
             query.push_values(states, |mut row, state| {
-                row.push_bind(&state.server_id).push_bind(state.at).push_bind(state.received_at).push_bind(&state.address)
+                row.push_bind(&state.server_id).push_bind(state.at).push_bind(state.received_at).push_bind(state.interval_s)
+                    .push_bind(&state.address)
                     .push_bind(&state.agent_version).push_bind(&state.boot).push_bind(&state.previous_boot).push_bind(&state.report);
             });
             query.push(
-                " ON CONFLICT (server_id) DO UPDATE SET at = excluded.at, received_at = excluded.received_at,
+                " ON CONFLICT (server_id) DO UPDATE SET at = excluded.at, received_at = excluded.received_at, interval_s = excluded.interval_s,
                   address = excluded.address, agent_version = excluded.agent_version, boot = excluded.boot,
                   previous_boot = excluded.previous_boot, report = excluded.report WHERE excluded.at > server_states.at");
             query.build().execute(conn).await.map(|_| ())
@@ -86,16 +89,35 @@ pub async fn put_states(tx: &mut Tx, states: &[State]) -> Result<()> {
 pub async fn put_figures(tx: &mut Tx, figures: &[Figures]) -> Result<()> {
     for figures in figures.chunks(ROWS) {
         on!(tx, conn => {
-            let mut query = QueryBuilder::new("INSERT INTO reports (server_id, at, received_at, cpu, memory, swap, load, disk) ");
+            let mut query = QueryBuilder::new("INSERT INTO reports (server_id, at, received_at, cpu, memory, swap, load, disk, inodes) ");
             query.push_values(figures, |mut row, figures| {
                 row.push_bind(&figures.server_id).push_bind(figures.at).push_bind(figures.received_at).push_bind(figures.cpu)
-                    .push_bind(figures.memory).push_bind(figures.swap).push_bind(figures.load).push_bind(figures.disk);
+                    .push_bind(figures.memory).push_bind(figures.swap).push_bind(figures.load).push_bind(figures.disk).push_bind(figures.inodes);
             });
             query.push(" ON CONFLICT (server_id, at) DO NOTHING");
             query.build().execute(conn).await.map(|_| ())
         })?;
     }
     Ok(())
+}
+
+/// A server's figures of one kind since a time, oldest first.
+pub async fn history(tx: &mut Tx, server_id: &str, rule: Rule, since: Millis, limit: i64) -> Result<Vec<(i64, f64)>> {
+    let column = match rule {
+        Rule::Cpu => "cpu",
+        Rule::Memory => "memory",
+        Rule::Swap => "swap",
+        Rule::Disk => "disk",
+        Rule::Inodes => "inodes",
+        Rule::Load => "load",
+        Rule::Service | Rule::Offline | Rule::Reboot | Rule::Clock => return Ok(Vec::new()),
+    };
+    on!(tx, conn => {
+        let mut query = QueryBuilder::new("SELECT at, ");
+        query.push(column).push(" FROM reports WHERE server_id = ").push_bind(server_id).push(" AND at >= ").push_bind(since);
+        query.push(" AND ").push(column).push(" IS NOT NULL ORDER BY at LIMIT ").push_bind(limit);
+        query.build_query_as().fetch_all(conn).await
+    })
 }
 
 /// Deletes a small step of what is older; whether there may be more.

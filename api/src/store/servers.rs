@@ -141,6 +141,7 @@ struct Row {
     address: Option<String>,
     agent_version: Option<String>,
     report: Option<String>,
+    open_alerts: i64,
 }
 
 impl Row {
@@ -165,6 +166,7 @@ impl Row {
             paired_at: self.paired_at,
             fingerprint,
             suspended: self.suspended,
+            open_alerts: self.open_alerts,
             latest,
         }
     }
@@ -173,7 +175,8 @@ impl Row {
 /// One server of a chat with its newest report.
 pub async fn get(tx: &mut Tx, chat_id: i64, id: &str) -> Result<Option<Server>> {
     let row: Option<Row> = on!(tx, conn => sqlx::query_as(
-        "SELECT s.id, s.name, s.agent_key, s.os, s.address AS paired_from, s.suspended, s.paired_at, t.received_at, t.address, t.agent_version, t.report
+        "SELECT s.id, s.name, s.agent_key, s.os, s.address AS paired_from, s.suspended, s.paired_at, t.received_at, t.address, t.agent_version, t.report,
+             (SELECT CAST(COUNT(*) AS BIGINT) FROM incidents i WHERE i.server_id = s.id AND i.resolved_at IS NULL) AS open_alerts
          FROM servers s LEFT JOIN server_states t ON t.server_id = s.id WHERE s.chat_id = $1 AND s.id = $2")
         .bind(chat_id).bind(id).fetch_optional(conn).await)?;
     Ok(row.map(Row::into_server))
@@ -182,7 +185,8 @@ pub async fn get(tx: &mut Tx, chat_id: i64, id: &str) -> Result<Option<Server>> 
 /// A chat's servers by name.
 pub async fn list(tx: &mut Tx, chat_id: i64, offset: i64, limit: i64) -> Result<Vec<Server>> {
     let rows: Vec<Row> = on!(tx, conn => sqlx::query_as(
-        "SELECT s.id, s.name, s.agent_key, s.os, s.address AS paired_from, s.suspended, s.paired_at, t.received_at, t.address, t.agent_version, t.report
+        "SELECT s.id, s.name, s.agent_key, s.os, s.address AS paired_from, s.suspended, s.paired_at, t.received_at, t.address, t.agent_version, t.report,
+             (SELECT CAST(COUNT(*) AS BIGINT) FROM incidents i WHERE i.server_id = s.id AND i.resolved_at IS NULL) AS open_alerts
          FROM servers s LEFT JOIN server_states t ON t.server_id = s.id WHERE s.chat_id = $1 ORDER BY s.name, s.id LIMIT $2 OFFSET $3")
         .bind(chat_id).bind(limit).bind(offset).fetch_all(conn).await)?;
     Ok(rows.into_iter().map(Row::into_server).collect())

@@ -7,7 +7,10 @@ use osm_protocol::action::Chore;
 use teloxide::types::{CopyTextButton, InlineKeyboardButton, InlineKeyboardButtonKind, InlineKeyboardMarkup};
 
 use crate::{
-    domain::intent::{Family, Intent},
+    domain::{
+        alert::{Rule, Setting, Severity},
+        intent::{Family, Intent},
+    },
     telegram::text::printable,
 };
 
@@ -19,6 +22,8 @@ pub const COPY_MAX: usize = 256;
 const LABEL_MAX: usize = 60;
 /// A UUID's text.
 const ID_MAX: usize = 36;
+/// For how many hours something can be made silent by a tap.
+pub const HOURS: [u32; 3] = [1, 8, 24];
 /// What no verb is; answered as a stale button.
 const NOTHING: &str = "-";
 
@@ -41,12 +46,26 @@ pub fn data(intent: &Intent) -> String {
         Intent::AskChore { server_id, chore } => format!("c:{server_id}:{}", chore_letter(*chore)),
         Intent::CancelReboot { command_id } => format!("x:{command_id}"),
         Intent::AskRemove { server_id } => format!("d:{server_id}"),
+        Intent::Alerts { page } => format!("A:{page}"),
+        Intent::ShowIncident { incident_id } => format!("i:{incident_id}"),
+        Intent::Acknowledge { incident_id } => format!("k:{incident_id}"),
+        Intent::AcknowledgeAll => "K".to_owned(),
+        Intent::Snooze { incident_id, hours } => format!("z:{incident_id}:{hours}"),
+        Intent::TestAlert => "t".to_owned(),
+        Intent::ShowThresholds { server_id } => format!("T:{}", scope_text(server_id.as_ref())),
+        Intent::TryThreshold { server_id, rule, setting } => threshold("e", server_id.as_ref(), *rule, *setting),
+        Intent::SetThreshold { server_id, rule, setting } => threshold("E", server_id.as_ref(), *rule, *setting),
+        Intent::MuteFor { server_id, hours } => format!("m:{}:{hours}", scope_text(server_id.as_ref())),
+        Intent::Unmute { mute_id } => format!("w:{mute_id}"),
         Intent::Confirm { confirmation_id } => format!("y:{confirmation_id}"),
         Intent::Decline { confirmation_id } => format!("n:{confirmation_id}"),
         Intent::Start { .. }
         | Intent::AddServer { name: Some(_) }
         | Intent::Status { .. }
         | Intent::RemoveServer { .. }
+        | Intent::Thresholds { .. }
+        | Intent::Mute { .. }
+        | Intent::TimeZone { .. }
         | Intent::StaleButton
         | Intent::UnknownCommand
         | Intent::Reachable { .. }
@@ -95,6 +114,25 @@ fn understand(data: &str) -> Option<Intent> {
         "c" => Intent::AskChore { server_id: id(parts.next())?, chore: chore(parts.next()?)? },
         "x" => Intent::CancelReboot { command_id: id(parts.next())? },
         "d" => Intent::AskRemove { server_id: id(parts.next())? },
+        "A" => Intent::Alerts { page: page(parts.next())? },
+        "i" => Intent::ShowIncident { incident_id: id(parts.next())? },
+        "k" => Intent::Acknowledge { incident_id: id(parts.next())? },
+        "K" => Intent::AcknowledgeAll,
+        "z" => Intent::Snooze { incident_id: id(parts.next())?, hours: hours(parts.next())? },
+        "t" => Intent::TestAlert,
+        "T" => Intent::ShowThresholds { server_id: scope(parts.next()).ok()? },
+        "e" => Intent::TryThreshold {
+            server_id: scope(parts.next()).ok()?,
+            rule: rule(parts.next()?)?,
+            setting: setting(&mut parts).ok()?,
+        },
+        "E" => Intent::SetThreshold {
+            server_id: scope(parts.next()).ok()?,
+            rule: rule(parts.next()?)?,
+            setting: setting(&mut parts).ok()?,
+        },
+        "m" => Intent::MuteFor { server_id: scope(parts.next()).ok()?, hours: hours(parts.next())? },
+        "w" => Intent::Unmute { mute_id: id(parts.next())? },
         "y" => Intent::Confirm { confirmation_id: id(parts.next())? },
         "n" => Intent::Decline { confirmation_id: id(parts.next())? },
         _ => return None,
@@ -105,6 +143,70 @@ fn understand(data: &str) -> Option<Intent> {
 fn id(part: Option<&str>) -> Option<String> {
     let part = part.filter(|part| (1..=ID_MAX).contains(&part.len()))?;
     part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-').then(|| part.to_owned())
+}
+
+/// A server, or `-` for the whole chat.
+fn scope(part: Option<&str>) -> Result<Option<String>, Strange> {
+    if part == Some(NOTHING) { Ok(None) } else { id(part).map(Some).ok_or(Strange) }
+}
+
+fn scope_text(server_id: Option<&String>) -> &str {
+    server_id.map_or(NOTHING, String::as_str)
+}
+
+/// Those that buttons offer.
+fn hours(part: Option<&str>) -> Option<u32> {
+    HOURS.into_iter().find(|hours| part == Some(hours.to_string().as_str()))
+}
+
+fn threshold(verb: &str, server_id: Option<&String>, rule: Rule, setting: Option<Setting>) -> String {
+    let head = format!("{verb}:{}:{}", scope_text(server_id), rule_letter(rule));
+    let Some(Setting { enabled, tenths, minutes, severity }) = setting else { return head };
+    let mode = match (enabled, severity) {
+        (true, Severity::Critical) => 'c',
+        (true, Severity::Warning) => 'w',
+        (false, Severity::Critical) => 'C',
+        (false, Severity::Warning) => 'W',
+    };
+    format!("{head}:{tenths}:{minutes}:{mode}")
+}
+
+/// Data that this version never wrote.
+struct Strange;
+
+/// What is left of a threshold's data: three parts, or none.
+fn setting<'d>(parts: &mut impl Iterator<Item = &'d str>) -> Result<Option<Setting>, Strange> {
+    let Some(tenths) = parts.next() else { return Ok(None) };
+    let number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit()).then(|| part.parse().ok()).flatten();
+    let minutes = parts.next().and_then(number).ok_or(Strange)?;
+    let tenths = number(tenths).ok_or(Strange)?;
+    let (enabled, severity) = match parts.next().ok_or(Strange)? {
+        "c" => (true, Severity::Critical),
+        "w" => (true, Severity::Warning),
+        "C" => (false, Severity::Critical),
+        "W" => (false, Severity::Warning),
+        _ => return Err(Strange),
+    };
+    Ok(Some(Setting { enabled, tenths, minutes, severity }))
+}
+
+fn rule_letter(rule: Rule) -> &'static str {
+    match rule {
+        Rule::Cpu => "c",
+        Rule::Memory => "m",
+        Rule::Swap => "s",
+        Rule::Disk => "d",
+        Rule::Inodes => "i",
+        Rule::Load => "l",
+        Rule::Service => "u",
+        Rule::Offline => "o",
+        Rule::Reboot => "r",
+        Rule::Clock => "t",
+    }
+}
+
+fn rule(letter: &str) -> Option<Rule> {
+    Rule::ALL.into_iter().find(|rule| rule_letter(*rule) == letter)
 }
 
 /// [`crate::domain::server::unit_tag`]: 16 hexadecimal digits.
@@ -162,11 +264,29 @@ mod tests {
             Intent::AskRestart { server_id: server_id(), unit: unit_tag("nginx.service") },
             Intent::CancelReboot { command_id: ID.to_owned() },
             Intent::AskRemove { server_id: server_id() },
+            Intent::Alerts { page: u32::MAX },
+            Intent::ShowIncident { incident_id: ID.to_owned() },
+            Intent::Acknowledge { incident_id: ID.to_owned() },
+            Intent::AcknowledgeAll,
+            Intent::Snooze { incident_id: ID.to_owned(), hours: 24 },
+            Intent::TestAlert,
+            Intent::Unmute { mute_id: ID.to_owned() },
             Intent::Confirm { confirmation_id: ID.to_owned() },
             Intent::Decline { confirmation_id: ID.to_owned() },
         ];
         for family in [Family::Short, Family::Apt, Family::Dnf] {
             intents.push(Intent::PairingSteps { pairing_id: ID.to_owned(), family });
+        }
+        for scope in [None, Some(server_id())] {
+            let setting = Setting { enabled: false, tenths: 36_000, minutes: 1440, severity: Severity::Critical };
+            intents.push(Intent::ShowThresholds { server_id: scope.clone() });
+            intents.push(Intent::MuteFor { server_id: scope.clone(), hours: 24 });
+            for rule in Rule::ALL {
+                for setting in [None, Some(setting), Some(rule.default_limits().into())] {
+                    intents.push(Intent::TryThreshold { server_id: scope.clone(), rule, setting });
+                    intents.push(Intent::SetThreshold { server_id: scope.clone(), rule, setting });
+                }
+            }
         }
         for chore in Chore::ALL {
             intents.push(Intent::AskChore { server_id: server_id(), chore });
@@ -207,6 +327,12 @@ mod tests {
             format!("c:{ID}:x"),
             format!("c:{ID}:r:r"),
             "x:".to_owned(),
+            format!("z:{ID}:9"),
+            format!("m:{ID}:+1"),
+            format!("E:{ID}:c:900:10"),
+            format!("E:{ID}:c:-1:10:c"),
+            format!("E:{ID}:c:99999999999999999999:10:c"),
+            format!("E:{ID}:?"),
             format!("Z:{ID}"),
             "x".repeat(4096),
         ];

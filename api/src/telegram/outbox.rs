@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use tokio::time::{Instant, timeout};
 
 use crate::{
-    domain::SECOND,
+    domain::{MINUTE, Millis, SECOND, view::View},
     store::{
         self, chats, leases, messages,
         outbox::{self, Content, Entry},
@@ -15,11 +15,12 @@ use crate::{
     telegram::{
         bot::{Bot, Fault},
         budget::Budget,
-        cards,
+        cards::{self, Frame},
         text::Text,
         views,
     },
     usecase::Core,
+    zone::Zone,
 };
 
 const ROLE: &str = "sender";
@@ -29,6 +30,8 @@ const SWEEP: Duration = Duration::from_secs(1);
 /// Entries looked at in a round, and calls under way at a time.
 const LOOK: i64 = 500;
 const AT_ONCE: usize = 16;
+/// News that waited for longer say so.
+const LATE: Millis = MINUTE;
 /// A tap nobody answered for this long has stopped spinning.
 const TOAST_STALE: i64 = 60 * SECOND;
 
@@ -79,6 +82,7 @@ async fn round(core: &Core, bot: &Bot, budget: &mut Budget) -> store::Result<Dur
     if sendable.is_empty() {
         return Ok(wait.max(Duration::from_millis(10)));
     }
+    let sendable = close_gathering(core, sendable).await?;
     let mut failed = None;
     let results = join_all(sendable.iter().map(async |entry| (send(core, bot, entry).await, Instant::now()))).await;
     for (entry, (result, at)) in sendable.iter().zip(results) {
@@ -96,6 +100,24 @@ async fn round(core: &Core, bot: &Bot, budget: &mut Budget) -> store::Result<Dur
     failed.map_or(Ok(Duration::ZERO), Err)
 }
 
+/// What comes from now on is for another message than those that are about to go out.
+async fn close_gathering(core: &Core, entries: Vec<Entry>) -> store::Result<Vec<Entry>> {
+    if !entries.iter().any(|entry| entry.is_gathering) {
+        return Ok(entries);
+    }
+    let mut tx = core.store.begin().await?;
+    let mut closed = Vec::with_capacity(entries.len());
+    for entry in entries {
+        if entry.is_gathering {
+            closed.extend(outbox::close(&mut tx, &entry).await?);
+        } else {
+            closed.push(entry);
+        }
+    }
+    tx.commit("close-gathering").await?;
+    Ok(closed)
+}
+
 async fn hold_lease(core: &Core) -> store::Result<bool> {
     let now = core.clock.now();
     let mut tx = core.store.begin().await?;
@@ -110,8 +132,8 @@ type Sent = Result<Option<i32>, Fault>;
 async fn send(core: &Core, bot: &Bot, entry: &Entry) -> store::Result<Sent> {
     let mut tx = core.store.read().await?;
     let now = core.clock.now();
-    let language = chats::get(&mut tx, entry.chat_id).await?.and_then(|chat| chat.language);
-    let text = Text::new(language.as_deref());
+    let chat = chats::get(&mut tx, entry.chat_id).await?;
+    let text = Text::new(chat.as_ref().and_then(|chat| chat.language.as_deref()));
     match (&entry.content, &entry.callback_id, &entry.message_id) {
         (Some(Content::Toast(toast)), Some(callback_id), _) => {
             drop(tx);
@@ -129,9 +151,20 @@ async fn send(core: &Core, bot: &Bot, entry: &Entry) -> store::Result<Sent> {
                 }
                 Err(error) => return Err(error),
             };
+            if view == View::Nothing {
+                return Ok(Ok(None));
+            }
             let telegram_id = messages::telegram_id(&mut tx, message_id).await?;
             drop(tx);
-            let rendered = cards::render(&view, &text, now);
+            // An edit makes no sound, and what it shows is of now.
+            let is_late = telegram_id.is_none() && notice.is_news() && now - entry.created_at > LATE;
+            let frame = Frame {
+                text: &text,
+                zone: &Zone::of(chat.as_ref().and_then(|chat| chat.zone.as_deref())),
+                now,
+                delayed_since: is_late.then_some(entry.created_at),
+            };
+            let rendered = cards::render(&view, &frame);
             Ok(match telegram_id {
                 Some(telegram_id) => bot.edit(entry.chat_id, telegram_id, rendered).await.map(|()| None),
                 None => bot.send(entry.chat_id, rendered).await.map(Some),

@@ -98,18 +98,21 @@ mod tests {
     use super::*;
 
     const ENGLISH: &str = include_str!("../../locales/en/main.ftl");
-    const SOURCES: [&str; 11] = [
+    const SOURCES: [&str; 14] = [
         include_str!("update.rs"),
         include_str!("keyboards.rs"),
         include_str!("cards/mod.rs"),
+        include_str!("cards/alert.rs"),
         include_str!("cards/chat.rs"),
         include_str!("cards/command.rs"),
         include_str!("cards/figures.rs"),
         include_str!("cards/lists.rs"),
         include_str!("cards/markup.rs"),
+        include_str!("cards/mute.rs"),
         include_str!("cards/pairing.rs"),
         include_str!("cards/server.rs"),
         include_str!("cards/status.rs"),
+        include_str!("cards/threshold.rs"),
     ];
 
     fn catalogue() -> BTreeSet<&'static str> {

@@ -23,12 +23,17 @@ const TITLE_MAX: usize = 128;
 const CODE_MAX: usize = 64;
 
 /// The commands, and the catalogue's key of what each does.
-pub const COMMANDS: [(&str, &str); 7] = [
+pub const COMMANDS: [(&str, &str); 12] = [
     ("start", "command-start"),
     ("add_server", "command-add-server"),
     ("servers", "command-servers"),
     ("status", "command-status"),
     ("server_status", "command-server-status"),
+    ("alerts", "command-alerts"),
+    ("mute", "command-mute"),
+    ("unmute", "command-unmute"),
+    ("thresholds", "command-thresholds"),
+    ("timezone", "command-timezone"),
     ("remove_server", "command-remove-server"),
     ("help", "command-help"),
 ];
@@ -56,7 +61,7 @@ pub fn commands(scope: &BotCommandScope, text: &Text) -> Vec<BotCommand> {
         BotCommandScope::AllPrivateChats => true,
         BotCommandScope::AllChatAdministrators => *name != "start",
         // Members look; who may not act need not be tempted.
-        _ => !matches!(*name, "start" | "add_server" | "remove_server"),
+        _ => !matches!(*name, "start" | "add_server" | "mute" | "unmute" | "timezone" | "remove_server"),
     });
     offered.map(|(name, key)| BotCommand::new(*name, text.get(key))).collect()
 }
@@ -137,6 +142,12 @@ impl<'t> Command<'t> {
             "add_server" => Intent::AddServer { name: self.server_name() },
             "servers" => Intent::Servers { page: 0 },
             "status" | "server_status" => Intent::Status { name: self.server_name() },
+            "alerts" => Intent::Alerts { page: 0 },
+            "mute" => Intent::Mute { words: self.server_name() },
+            // The list of mutes has the buttons that end them.
+            "unmute" => Intent::Mute { words: None },
+            "thresholds" => Intent::Thresholds { name: self.server_name() },
+            "timezone" => Intent::TimeZone { name: self.server_name() },
             "remove_server" => Intent::RemoveServer { name: self.server_name() },
             _ => Intent::UnknownCommand,
         }

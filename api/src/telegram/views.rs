@@ -1,16 +1,21 @@
 //! Loads what a notice is about, at the moment it is sent.
 
-use osm_protocol::messages::Service;
+use osm_protocol::{action::Action, messages::Service};
 
 use crate::{
     domain::{
+        alert::{Limits, Rule, Setting, Severity},
+        incident::{Incident, by_urgency},
         intent::Family,
         notice::Notice,
         server::PER_CHAT,
-        view::{Asks, Confirmation, ConfirmationState, Pairing, PairingState, View},
+        view::{
+            Asks, Confirmation, ConfirmationState, Incident as IncidentView, Pairing, PairingState, Scope,
+            Threshold as ThresholdView, View,
+        },
     },
-    store::{self, Tx, commands, confirmations, pairings, servers},
-    usecase::Core,
+    store::{self, Tx, commands, confirmations, incidents, mutes, pairings, servers, thresholds},
+    usecase::{Core, alert, threshold},
 };
 
 /// Servers or services on one page.
@@ -43,6 +48,40 @@ pub async fn load(tx: &mut Tx, core: &Core, bot_username: &str, chat_id: i64, no
         Notice::NotAllowed => View::NotAllowed,
         Notice::LimitReached { limit } => View::LimitReached { limit: *limit },
         Notice::UnknownCommand => View::UnknownCommand,
+        Notice::Alert { message_id } => {
+            let shown = incidents::of_message(tx, chat_id, message_id).await?;
+            // Those that fired again have a newer message.
+            if shown.is_empty() { View::Nothing } else { alerts(tx, chat_id, shown).await? }
+        }
+        Notice::Recovered { recovery_id } => {
+            let over = incidents::of_recovery(tx, chat_id, recovery_id).await?;
+            if over.is_empty() { View::Nothing } else { View::Recovered { over, open: open(tx, chat_id).await? } }
+        }
+        Notice::Reminder => {
+            let mut open = open(tx, chat_id).await?;
+            open.retain(|incident| incident.severity == Severity::Critical && incident.acked_by.is_none());
+            View::Reminder { open }
+        }
+        Notice::Incident { incident_id } => {
+            let shown = incidents::get(tx, chat_id, incident_id).await?;
+            alerts(tx, chat_id, shown.into_iter().collect()).await?
+        }
+        Notice::Alerts { page } => {
+            let open = open(tx, chat_id).await?;
+            let (page, pages) = turn(*page, u32::try_from(open.len()).unwrap_or(u32::MAX));
+            let count = open.len();
+            let shown = open.into_iter().skip((page * PER_PAGE) as usize).take(PER_PAGE as usize).collect();
+            View::Alerts { open: shown, count, page, pages }
+        }
+        Notice::TestAlert => View::TestAlert,
+        Notice::Thresholds { server_id } => thresholds(tx, chat_id, server_id.as_deref()).await?,
+        Notice::Threshold { server_id, rule, tried } => threshold(tx, core, chat_id, server_id.as_deref(), *rule, *tried).await?,
+        Notice::Mutes => {
+            let servers = servers::list(tx, chat_id, 0, PER_CHAT).await?;
+            View::Mutes { mutes: mutes::of_chat(tx, chat_id, core.clock.now()).await?, servers }
+        }
+        Notice::NotUnderstood { usage } => View::NotUnderstood { usage: *usage },
+        Notice::TimeZone => View::TimeZone,
         Notice::SetAside { update_id } => View::SetAside { update_id: *update_id },
     })
 }
@@ -68,6 +107,78 @@ async fn pairing(tx: &mut Tx, core: &Core, user_id: i64, id: &str, family: Famil
         PairingState::Open { token: core.keys.pairing_token(id).text(), until: row.expires_at }
     };
     Ok(View::Pairing(Pairing { id: row.id, name: row.name, family, api_url: core.config.public_url.text.clone(), state }))
+}
+
+/// Open alerts, most urgent first.
+async fn open(tx: &mut Tx, chat_id: i64) -> store::Result<Vec<Incident>> {
+    let mut open = incidents::open_in_chat(tx, chat_id).await?;
+    open.sort_by(by_urgency);
+    Ok(open)
+}
+
+/// One alert with what can be done about it, or several in a list.
+async fn alerts(tx: &mut Tx, chat_id: i64, mut incidents: Vec<Incident>) -> store::Result<View> {
+    incidents.sort_by(by_urgency);
+    let servers = servers::count(tx, chat_id).await?;
+    let Some(first) = incidents.first().filter(|_| incidents.len() == 1) else {
+        return Ok(if incidents.is_empty() { View::Gone } else { View::Digest { incidents, servers } });
+    };
+    let Some(server) = servers::get(tx, chat_id, &first.server_id).await? else { return Ok(View::Gone) };
+    let action = match first.rule {
+        Rule::Service => Some(Action::RestartService { unit: first.subject.clone() }),
+        Rule::Disk => Some(Action::CleanJournal {}),
+        _ => None,
+    };
+    let command = match action {
+        Some(action) => commands::newest(tx, &first.server_id, &action, first.opened_at).await?,
+        None => None,
+    };
+    let command = match command {
+        Some(id) => commands::get(tx, chat_id, &id).await?,
+        None => None,
+    };
+    Ok(View::Incident(Box::new(IncidentView { incident: first.clone(), server, command })))
+}
+
+async fn thresholds(tx: &mut Tx, chat_id: i64, server_id: Option<&str>) -> store::Result<View> {
+    let Some(scope) = scope(tx, chat_id, server_id).await? else { return Ok(View::Gone) };
+    let set = thresholds::of_chats(tx, &[chat_id]).await?;
+    let limits = Rule::ALL.map(|rule| (rule, threshold::in_force(&set, chat_id, server_id, rule))).to_vec();
+    Ok(View::Thresholds { scope, limits })
+}
+
+async fn threshold(
+    tx: &mut Tx,
+    core: &Core,
+    chat_id: i64,
+    server_id: Option<&str>,
+    rule: Rule,
+    tried: Option<Setting>,
+) -> store::Result<View> {
+    let Some(scope) = scope(tx, chat_id, server_id).await? else { return Ok(View::Gone) };
+    let set = thresholds::of_chats(tx, &[chat_id]).await?;
+    let present = threshold::in_force(&set, chat_id, server_id, rule);
+    let tried = tried.filter(|tried| tried.fits(rule) && *tried != Setting::from(present));
+    let compared: Vec<Limits> = std::iter::once(present).chain(tried.map(Setting::limits)).collect();
+    let fired = threshold::replay(tx, chat_id, server_id, rule, &compared, core.clock.now()).await?;
+    let is_set = set.is_set(chat_id, server_id.unwrap_or_default(), rule);
+    let servers = match &scope.server {
+        Some(server) => vec![server.clone()],
+        None => servers::list(tx, chat_id, 0, PER_CHAT).await?,
+    };
+    let figure =
+        servers.iter().filter_map(|server| Some((server.name.clone(), alert::figure(rule, &server.latest.as_ref()?.report)?)));
+    let worst = figure.max_by(|(_, a), (_, b)| a.total_cmp(b));
+    Ok(View::Threshold(Box::new(ThresholdView { scope, rule, present, tried, is_set, worst, fired })))
+}
+
+/// What limits are about; `None`: the server is gone.
+async fn scope(tx: &mut Tx, chat_id: i64, server_id: Option<&str>) -> store::Result<Option<Scope>> {
+    let servers = servers::list(tx, chat_id, 0, PER_CHAT).await?;
+    Ok(match server_id {
+        None => Some(Scope { server: None, servers }),
+        Some(id) => servers.iter().find(|server| server.id == id).cloned().map(|server| Scope { server: Some(server), servers }),
+    })
 }
 
 async fn list(tx: &mut Tx, chat_id: i64, page: u32) -> store::Result<View> {

@@ -21,7 +21,7 @@ use crate::{
         confirmations::{self, Asks, Confirmation},
         servers,
     },
-    usecase::{Core, tell::Teller},
+    usecase::{Core, incident, tell::Teller},
 };
 
 const CONFIRM_WITHIN: Millis = MINUTE;
@@ -316,6 +316,7 @@ async fn enqueue(
         },
     )
     .await?;
+    incident::show_command(tx, core, &server.id, now).await?;
     tx.wake(Wake::Commands(server.id));
     Ok(Ok(payload.jti))
 }
@@ -391,5 +392,6 @@ pub async fn end_all(tx: &mut Tx, core: &Core, server_id: &str, now: Millis) -> 
 
 async fn show(tx: &mut Tx, core: &Core, open: &commands::Open, now: Millis) -> store::Result<()> {
     let teller = Teller { clock: &core.clock, chat_id: open.chat_id, now };
-    teller.edit(tx, &open.message_id, &Notice::Command { command_id: open.id.clone() }, Urgency::Answer).await
+    teller.edit(tx, &open.message_id, &Notice::Command { command_id: open.id.clone() }, Urgency::Answer).await?;
+    incident::show_command(tx, core, &open.server_id, now).await
 }

@@ -7,15 +7,23 @@
 //! | [`pair`] | a token is made, used, dead |
 //! | [`report`] | agents report, many in one transaction |
 //! | [`command`] | an action is asked for, confirmed, handed out, finished |
+//! | [`alert`] | reports and silence are judged |
+//! | [`incident`] | alerts begin, are seen to, and end |
+//! | [`threshold`] | limits are shown, tried and set |
+//! | [`mute`] | a chat or a server is told to be silent, and the chat's time zone |
 //! | [`server`] | servers are listed, looked up, removed |
 //! | [`tell`] | notices are left for chats |
 
 pub mod access;
+pub mod alert;
 pub mod command;
+pub mod incident;
+pub mod mute;
 pub mod pair;
 pub mod report;
 pub mod server;
 pub mod tell;
+pub mod threshold;
 pub mod update;
 
 use crate::{clock::Clock, config::Config, keys::Keys, store::Store};

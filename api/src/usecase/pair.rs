@@ -17,7 +17,7 @@ use crate::{
     },
     error::{Refusal, Result},
     store::{self, Tx, chats, pairings, servers},
-    usecase::{Core, command, tell::Teller},
+    usecase::{Core, alert, command, tell::Teller},
 };
 
 const VALID: Millis = 15 * MINUTE;
@@ -106,6 +106,7 @@ pub async fn complete(core: &Core, request: &PairRequest, agent_key: &PublicKey,
     }
     if let Some(old) = &old {
         servers::replace(&mut tx, &new).await?;
+        alert::forget(&mut tx, core, &old.id, now).await?;
         command::end_all(&mut tx, core, &old.id, now).await?;
         if let Ok(old_key) = PublicKey::parse(&old.agent_key) {
             servers::forget_key(&mut tx, &old_key.id(), now).await?;

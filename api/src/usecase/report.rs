@@ -10,7 +10,7 @@ use crate::{
     domain::{
         Millis,
         notice::{Notice, Urgency},
-        server::{disk_percent, memory_percent, swap_percent},
+        server::{disk_percent, inode_percent, load_per_cpu, memory_percent, swap_percent},
     },
     error::{Refusal, Result},
     store::{
@@ -18,7 +18,11 @@ use crate::{
         reports::{self, Figures, Known, State},
         servers,
     },
-    usecase::{Core, tell::Teller},
+    usecase::{
+        Core,
+        alert::{self, Judge},
+        tell::Teller,
+    },
 };
 
 /// Batches that may wait for a commit; beyond it agents are told to come again.
@@ -123,6 +127,7 @@ async fn commit(core: &Core, submissions: &[&Submission]) -> store::Result<Vec<R
     let known: HashMap<String, Known> =
         reports::known(&mut tx, &ids).await?.into_iter().map(|known| (known.id.clone(), known)).collect();
 
+    let mut judge = Judge::load(&mut tx, &known.values().collect::<Vec<_>>()).await?;
     let mut states = Vec::with_capacity(submissions.len());
     let mut figures = Vec::with_capacity(submissions.len());
     let mut results = Vec::with_capacity(submissions.len());
@@ -132,14 +137,17 @@ async fn commit(core: &Core, submissions: &[&Submission]) -> store::Result<Vec<R
             continue;
         };
         figures.extend(submission.batch.reports.iter().map(|report| figures_of(submission, report)));
-        // The newest is the live one, unless it is older than what is known: then all of it is history, and judges nothing.
+        // The newest is the live one, unless it is older than what is known, or old: then all of it is history, and judges nothing.
         let live = submission.batch.reports.iter().max_by_key(|report| report.at);
-        if let Some(live) = live.filter(|live| known.at.is_none_or(|at| live.at > at)) {
+        let is_live = |live: &&Report| known.at.is_none_or(|at| live.at > at) && alert::is_fresh(live, submission.received_at);
+        if let Some(live) = live.filter(is_live) {
             notice_changes(&mut tx, core, known, live, submission.received_at).await?;
+            judge.report(&mut tx, core, known, live, submission.received_at).await?;
             states.push(state_of(submission, known, live));
         }
         results.push(Ok(()));
     }
+    judge.remember(&mut tx).await?;
     reports::put_states(&mut tx, &states).await?;
     reports::put_figures(&mut tx, &figures).await?;
     tx.commit("reports").await?;
@@ -168,6 +176,7 @@ fn state_of(submission: &Submission, known: &Known, live: &Report) -> State {
         server_id: submission.server_id.clone(),
         at: live.at,
         received_at: submission.received_at,
+        interval_s: i64::from(live.interval_s),
         address: submission.address.clone(),
         agent_version: submission.batch.agent_version.clone(),
         boot: live.boot.clone(),
@@ -184,7 +193,8 @@ fn figures_of(submission: &Submission, report: &Report) -> Figures {
         cpu: report.cpu,
         memory: report.memory.as_ref().map(memory_percent),
         swap: report.memory.as_ref().and_then(swap_percent),
-        load: report.load.map(|load| load.one),
+        load: load_per_cpu(report),
         disk: report.disks.iter().map(disk_percent).max_by(f64::total_cmp),
+        inodes: report.disks.iter().filter_map(inode_percent).max_by(f64::total_cmp),
     }
 }

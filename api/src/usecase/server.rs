@@ -29,12 +29,12 @@ pub async fn ask_remove(tx: &mut Tx, teller: &Teller<'_>, actor: &Actor, name: O
     }
 }
 
-enum Found {
+pub enum Found {
     One(String),
     Other(Notice),
 }
 
-async fn find(tx: &mut Tx, chat_id: i64, name: Option<&str>, purpose: Purpose) -> store::Result<Found> {
+pub async fn find(tx: &mut Tx, chat_id: i64, name: Option<&str>, purpose: Purpose) -> store::Result<Found> {
     let Some(name) = name else {
         let servers = servers::list(tx, chat_id, 0, 2).await?;
         return Ok(match (servers.as_slice(), purpose) {

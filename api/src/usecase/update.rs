@@ -2,7 +2,7 @@
 
 use crate::{
     domain::{
-        HOUR,
+        HOUR, Millis,
         access::{Role, required},
         intent::{ChatKind, Intent, Request},
         notice::{Notice, Toast, Urgency},
@@ -12,7 +12,7 @@ use crate::{
         self, Tx, chats,
         updates::{self, Claimed},
     },
-    usecase::{Core, access, command, pair, server, tell::Teller},
+    usecase::{Core, access, command, incident, mute, pair, server, tell::Teller, threshold},
 };
 
 /// Updates of one chat that may wait. What comes beyond is acknowledged and dropped: nobody types that fast.
@@ -130,6 +130,35 @@ async fn dispatch(tx: &mut Tx, core: &Core, teller: &Teller<'_>, request: &Reque
             let known = command::ask_remove(tx, teller, actor, server_id).await?;
             if known { teller.toast(tx, tap, Toast::Done).await } else { command::stale(tx, teller, tap).await }
         }
+        Intent::Alerts { page } => say(tx, teller, request, Notice::Alerts { page: *page }).await,
+        Intent::ShowIncident { incident_id } => {
+            teller.send(tx, &Notice::Incident { incident_id: incident_id.clone() }, Urgency::Answer).await?;
+            teller.toast(tx, tap, Toast::Done).await
+        }
+        Intent::Acknowledge { incident_id } => incident::acknowledge(tx, core, teller, actor, tap, incident_id).await,
+        Intent::AcknowledgeAll => incident::acknowledge_all(tx, core, teller, actor, tap).await,
+        Intent::Snooze { incident_id, hours } => {
+            incident::snooze(tx, core, teller, tap, incident_id, Millis::from(*hours) * HOUR).await
+        }
+        Intent::TestAlert => incident::test(tx, teller, tap).await,
+        Intent::Thresholds { name } => threshold::open(tx, teller, name.as_deref()).await,
+        Intent::ShowThresholds { server_id } => {
+            let notice = Notice::Thresholds { server_id: server_id.clone() };
+            threshold::show(tx, teller, tap, server_id.as_deref(), &notice).await
+        }
+        Intent::TryThreshold { server_id, rule, setting } => {
+            let notice = Notice::Threshold { server_id: server_id.clone(), rule: *rule, tried: *setting };
+            threshold::show(tx, teller, tap, server_id.as_deref(), &notice).await
+        }
+        Intent::SetThreshold { server_id, rule, setting } => {
+            threshold::set(tx, teller, tap, server_id.as_deref(), *rule, *setting).await
+        }
+        Intent::Mute { words } => mute::ask(tx, teller, actor, words.as_deref()).await,
+        Intent::MuteFor { server_id, hours } => {
+            mute::mute_for(tx, teller, actor, tap, server_id.as_deref(), Millis::from(*hours) * HOUR).await
+        }
+        Intent::Unmute { mute_id } => mute::end(tx, teller, tap, mute_id).await,
+        Intent::TimeZone { name } => mute::set_zone(tx, teller, name.as_deref()).await,
         Intent::Confirm { confirmation_id } => command::confirm(tx, core, teller, actor, role, tap, confirmation_id).await,
         Intent::Decline { confirmation_id } => command::decline(tx, teller, actor, tap, confirmation_id).await,
         Intent::StaleButton => command::stale(tx, teller, tap).await,

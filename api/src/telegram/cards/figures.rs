@@ -5,11 +5,13 @@ use fluent_templates::fluent_bundle::FluentValue;
 use crate::{
     domain::{DAY, HOUR, MINUTE, Millis, SECOND},
     telegram::text::Text,
+    zone::Zone,
 };
 
-/// The catalogue and the time at which a message is written.
+/// The catalogue, and when and where a message is read.
 pub(super) struct Words<'a> {
     pub(super) text: &'a Text,
+    pub(super) zone: &'a Zone,
     pub(super) now: Millis,
 }
 
@@ -47,15 +49,14 @@ impl Words<'_> {
         self.with("time-ago", &[("duration", self.duration(span).into())])
     }
 
-    /// "2026-11-22 14:02 UTC".
+    /// "2026-11-22 14:02 CET".
     pub(super) fn moment(&self, at: Millis) -> String {
-        let (year, month, day) = civil_date(at);
-        self.with("time-moment", &[("date", format!("{year:04}-{month:02}-{day:02}").into()), ("time", hours(at).into())])
+        self.zone.moment(at)
     }
 
-    /// "14:02 UTC".
+    /// "14:02 CET".
     pub(super) fn clock(&self, at: Millis) -> String {
-        self.with("time-clock", &[("time", hours(at).into())])
+        self.zone.clock(at)
     }
 }
 
@@ -81,25 +82,6 @@ pub(super) fn bytes(value: u64) -> String {
     if amount >= 99.95 { format!("{amount:.0} {}", UNITS[unit]) } else { format!("{amount:.1} {}", UNITS[unit]) }
 }
 
-fn hours(at: Millis) -> String {
-    let minutes = at.rem_euclid(DAY) / MINUTE;
-    format!("{:02}:{:02}", minutes / 60, minutes % 60)
-}
-
-/// Year, month and day of a time in UTC: Howard Hinnant's `civil_from_days`
-/// (<https://howardhinnant.github.io/date_algorithms.html>), whose years begin in March.
-fn civil_date(at: Millis) -> (i64, i64, i64) {
-    let days = at.div_euclid(DAY) + 719_468;
-    let era = days.div_euclid(146_097);
-    let day_of_era = days.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,21 +90,7 @@ mod tests {
     const NOW: Millis = 1_795_356_127_000;
 
     fn with_words<T>(write: impl FnOnce(&Words) -> T) -> T {
-        write(&Words { text: &Text::new(None), now: NOW })
-    }
-
-    #[test]
-    fn dates_are_those_of_the_calendar() {
-        assert_eq!(civil_date(0), (1970, 1, 1));
-        assert_eq!(civil_date(-1), (1969, 12, 31));
-        assert_eq!(civil_date(951_782_400_000), (2000, 2, 29));
-        assert_eq!(civil_date(1_709_164_800_000), (2024, 2, 29));
-        assert_eq!(civil_date(4_107_542_400_000), (2100, 3, 1));
-        assert_eq!(with_words(|words| words.moment(NOW)), "2026-11-22 14:02 UTC");
-        assert_eq!(with_words(|words| words.clock(NOW)), "14:02 UTC");
-        for extreme in [i64::MIN, i64::MAX] {
-            with_words(|words| words.moment(extreme) + &words.ago(extreme));
-        }
+        write(&Words { text: &Text::new(None), zone: &Zone::utc(), now: NOW })
     }
 
     #[test]

@@ -34,6 +34,8 @@ pub(super) fn servers(words: &Words, servers: &[Server], page: u32, pages: u32) 
     let mut lines = vec![words.get("servers-title")];
     for server in servers.iter().take(LINES_MAX) {
         let worst = server.latest.as_ref().and_then(|latest| worst(words, &latest.report));
+        let alerts = (server.open_alerts > 0).then(|| words.with("open-alerts", &[("count", server.open_alerts.into())]));
+        let worst = alerts.or(worst);
         lines.push(title(words, server) + &worst.map(|worst| format!(" · {worst}")).unwrap_or_default());
     }
     lines.extend(left_out(words, servers.len(), LINES_MAX));
@@ -74,6 +76,7 @@ pub(super) fn choose(words: &Words, purpose: Purpose, servers: &[Server]) -> Car
     let (key, hint) = match purpose {
         Purpose::Status => ("choose-status", "choose-status-hint"),
         Purpose::Remove => ("choose-remove", "choose-remove-hint"),
+        Purpose::Thresholds => ("choose-thresholds", "choose-thresholds-hint"),
     };
     let mut lines = vec![words.get(key)];
     if servers.len() > BUTTONS_MAX {
@@ -83,6 +86,7 @@ pub(super) fn choose(words: &Words, purpose: Purpose, servers: &[Server]) -> Car
     let rows = server_rows(words, &servers[..servers.len().min(BUTTONS_MAX)], |server_id| match purpose {
         Purpose::Status => Intent::ShowServer { server_id },
         Purpose::Remove => Intent::AskRemove { server_id },
+        Purpose::Thresholds => Intent::ShowThresholds { server_id: Some(server_id) },
     });
     Card { lines, rows }
 }

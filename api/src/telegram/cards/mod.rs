@@ -5,29 +5,36 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`alert`] | what is wrong, and what can be done about it |
 //! | [`chat`] | answers about the bot itself |
 //! | [`command`] | really? and what became of it |
 //! | [`figures`] | sizes, shares, times |
 //! | [`lists`] | servers and services to pick from |
 //! | [`markup`] | well-formed HTML within Telegram's limits |
+//! | [`mute`] | when the chat makes no sound |
 //! | [`pairing`] | from the token to the paired server |
 //! | [`server`] | a server's state in a word |
 //! | [`status`] | a server's card |
+//! | [`threshold`] | limits, and what another one would have done |
 
+mod alert;
 mod chat;
 mod command;
 mod figures;
 mod lists;
 mod markup;
+mod mute;
 mod pairing;
 mod server;
 mod status;
+mod threshold;
 
 use teloxide::types::{InlineKeyboardButton, InlineKeyboardMarkup};
 
 use crate::{
     domain::{Millis, notice::Toast, view::View},
     telegram::{keyboards::keyboard, text::Text},
+    zone::Zone,
 };
 
 use figures::Words;
@@ -38,10 +45,20 @@ pub struct Rendered {
     pub keyboard: InlineKeyboardMarkup,
 }
 
+/// In which language, when and where a message is read.
+pub struct Frame<'a> {
+    pub text: &'a Text,
+    pub zone: &'a Zone,
+    pub now: Millis,
+    /// News that could not be sent before.
+    pub delayed_since: Option<Millis>,
+}
+
 /// The message of a view. Pages count from 0; one beyond the last is the last.
-pub fn render(view: &View, text: &Text, now: Millis) -> Rendered {
-    let words = &Words { text, now };
-    let card = match view {
+pub fn render(view: &View, frame: &Frame<'_>) -> Rendered {
+    let Frame { text, zone, now, delayed_since } = *frame;
+    let words = &Words { text, zone, now };
+    let mut card = match view {
         View::Welcome { servers, claimed } => chat::welcome(words, *servers, *claimed),
         View::PrivateBot => Card::line(words.get("private-bot")),
         View::Help => chat::help(words),
@@ -63,8 +80,24 @@ pub fn render(view: &View, text: &Text, now: Millis) -> Rendered {
         View::LimitReached { limit } => chat::limit_reached(words, *limit),
         View::UnknownCommand => Card::line(words.get("unknown-command")),
         View::SetAside { update_id } => Card::line(words.with("set-aside", &[("update", update_id.to_string().into())])),
-        View::Gone => Card { lines: vec![words.get("server-gone")], rows: vec![vec![lists::servers_button(words)]] },
+        View::Incident(view) => alert::incident(words, view),
+        View::Digest { incidents, servers } => alert::digest(words, incidents, *servers),
+        View::Recovered { over, open } => alert::recovered(words, over, open),
+        View::Reminder { open } => alert::reminder(words, open),
+        View::Alerts { open, count, page, pages } => alert::alerts(words, open, *count, *page, *pages),
+        View::TestAlert => Card::line(words.get("test-alert")),
+        View::Thresholds { scope, limits } => threshold::thresholds(words, scope, limits),
+        View::Threshold(view) => threshold::threshold(words, view),
+        View::Mutes { mutes, servers } => mute::mutes(words, mutes, servers),
+        View::NotUnderstood { usage } => mute::not_understood(words, *usage),
+        View::TimeZone => mute::time_zone(words),
+        View::Gone | View::Nothing => {
+            Card { lines: vec![words.get("server-gone")], rows: vec![vec![lists::servers_button(words)]] }
+        }
     };
+    if let Some(since) = delayed_since {
+        card.lines.push(words.with("delayed-since", &[("moment", words.moment(since).into())]));
+    }
     Rendered { html: markup::fit(words, &card.lines), keyboard: keyboard(card.rows) }
 }
 
@@ -83,6 +116,14 @@ pub fn toast(toast: Toast, text: &Text) -> String {
         Toast::NotOffered => "toast-not-offered",
         Toast::RebootOver => "toast-reboot-over",
         Toast::CancelAsked => "toast-cancel-asked",
+        Toast::Acknowledged => "toast-acknowledged",
+        Toast::Snoozed => "toast-snoozed",
+        Toast::AlertOver => "toast-alert-over",
+        Toast::Saved => "toast-saved",
+        Toast::OutOfRange => "toast-out-of-range",
+        Toast::Muted => "toast-muted",
+        Toast::Unmuted => "toast-unmuted",
+        Toast::TooManyMutes => "toast-too-many-mutes",
         Toast::LimitReached => "toast-limit-reached",
         Toast::Suspended => "toast-suspended",
     };

@@ -27,6 +27,9 @@ const CLOCK_MAX: u64 = 30 * SECOND as u64;
 
 pub(super) fn status(words: &Words, server: &Server, page: u32) -> Card {
     let mut lines = vec![title(words, server)];
+    if server.open_alerts > 0 {
+        lines.push(words.with("open-alerts", &[("count", server.open_alerts.into())]));
+    }
     if server.suspended {
         lines.push(words.get("status-suspended"));
     }

@@ -21,7 +21,7 @@ const NOW: Millis = 1_795_356_127_000;
 const ID: &str = "019aab1c-7e1f-7c3a-9f00-ffffffffffff";
 
 fn show(view: &View) -> Rendered {
-    render(view, &Text::new(None), NOW)
+    render(view, &Frame { text: &Text::new(None), zone: &Zone::utc(), now: NOW, delayed_since: None })
 }
 
 /// Every button with what it asks for.
@@ -54,6 +54,7 @@ fn server() -> Server {
         paired_at: NOW - 60 * MINUTE,
         fingerprint: "SHA256:uNiVztksCsDhcc0u9e8BgrJXVGLmCcOvR6Gx".to_owned(),
         suspended: false,
+        open_alerts: 0,
         latest: Some(Latest {
             report: report(),
             received_at: NOW - 12_000,

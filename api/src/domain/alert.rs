@@ -1,0 +1,319 @@
+//! When a figure becomes an alert, and when it stops being one. A figure has to stay at its limit for the rule's duration before
+//! anybody is woken, and below a lower limit before the alert ends, so that noise around a limit is neither.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{DAY, MINUTE, Millis, SECOND};
+
+/// How long a figure has to stay below the lower limit before its alert ends.
+const CLEAR: Millis = MINUTE;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rule {
+    Cpu,
+    /// Total less available.
+    Memory,
+    Swap,
+    /// Each disk by itself.
+    Disk,
+    /// The inodes of each disk.
+    Inodes,
+    /// Load average over five minutes, per CPU.
+    Load,
+    /// Each failed service.
+    Service,
+    /// Reports are missing.
+    Offline,
+    /// The boot id changed, and nobody here asked for it.
+    Reboot,
+    /// The clock is off by so many seconds.
+    Clock,
+}
+
+/// Which goes first, and which is repeated until somebody has seen it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    Warning,
+    Critical,
+}
+
+impl Severity {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
+
+    /// What is unknown is rather told too loudly.
+    pub fn parse(text: &str) -> Self {
+        if text == "warning" { Self::Warning } else { Self::Critical }
+    }
+}
+
+/// How a rule's limit may be set.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Range {
+    pub min: f64,
+    pub max: f64,
+    /// One tap on a button.
+    pub step: f64,
+    /// An alert ends this much below its limit.
+    pub margin: f64,
+}
+
+/// Durations that the buttons go through.
+pub const HOLDS: [Millis; 8] = [0, MINUTE, 2 * MINUTE, 5 * MINUTE, 10 * MINUTE, 15 * MINUTE, 30 * MINUTE, 60 * MINUTE];
+
+impl Rule {
+    pub const ALL: [Self; 10] = [
+        Self::Cpu,
+        Self::Memory,
+        Self::Swap,
+        Self::Disk,
+        Self::Inodes,
+        Self::Load,
+        Self::Service,
+        Self::Offline,
+        Self::Reboot,
+        Self::Clock,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Memory => "memory",
+            Self::Swap => "swap",
+            Self::Disk => "disk",
+            Self::Inodes => "inodes",
+            Self::Load => "load",
+            Self::Service => "service",
+            Self::Offline => "offline",
+            Self::Reboot => "reboot",
+            Self::Clock => "clock",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|rule| rule.as_str() == text)
+    }
+
+    /// The range of its limit; `None`: it either happened or did not.
+    pub fn range(self) -> Option<Range> {
+        match self {
+            Self::Cpu | Self::Memory | Self::Swap | Self::Disk | Self::Inodes => {
+                Some(Range { min: 1.0, max: 100.0, step: 5.0, margin: 5.0 })
+            }
+            Self::Load => Some(Range { min: 0.5, max: 100.0, step: 0.5, margin: 0.5 }),
+            // Missed intervals.
+            Self::Offline => Some(Range { min: 2.0, max: 60.0, step: 1.0, margin: 0.0 }),
+            // Seconds. Beyond 30 s a host refuses commands.
+            Self::Clock => Some(Range { min: 5.0, max: 3600.0, step: 5.0, margin: 2.0 }),
+            Self::Service | Self::Reboot => None,
+        }
+    }
+
+    /// Whether it can be asked to hold for a while before it is told.
+    pub fn has_hold(self) -> bool {
+        !matches!(self, Self::Offline | Self::Reboot)
+    }
+
+    pub fn default_limits(self) -> Limits {
+        use Severity::{Critical, Warning};
+        let (limit, hold, severity) = match self {
+            Self::Cpu => (90.0, 10 * MINUTE, Warning),
+            Self::Memory => (90.0, 10 * MINUTE, Critical),
+            Self::Swap => (80.0, 5 * MINUTE, Warning),
+            Self::Disk | Self::Inodes => (90.0, MINUTE, Critical),
+            Self::Load => (2.0, 15 * MINUTE, Warning),
+            Self::Service => (1.0, 0, Critical),
+            Self::Offline => (3.0, 0, Critical),
+            Self::Reboot => (1.0, 0, Warning),
+            Self::Clock => (30.0, 5 * MINUTE, Warning),
+        };
+        Limits { enabled: true, limit, hold, severity }
+    }
+}
+
+/// A rule as a chat or a server has it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Limits {
+    pub enabled: bool,
+    /// At it or above is too much.
+    pub limit: f64,
+    /// For how long without a break.
+    pub hold: Millis,
+    pub severity: Severity,
+}
+
+impl Limits {
+    /// Below it, the alert ends.
+    pub fn lower(&self, rule: Rule) -> f64 {
+        rule.range().map_or(self.limit, |range| (self.limit - range.margin).max(range.min.min(self.limit)))
+    }
+
+    /// These limits, or the nearest that the rule allows. What is no number at all becomes the default.
+    #[must_use]
+    pub fn capped(self, rule: Rule) -> Self {
+        let default = rule.default_limits();
+        let limit = match rule.range() {
+            Some(range) if self.limit.is_finite() => self.limit.clamp(range.min, range.max),
+            _ => default.limit,
+        };
+        let hold = if rule.has_hold() { self.hold.clamp(0, DAY) } else { default.hold };
+        Self { limit, hold, ..self }
+    }
+}
+
+/// Limits as a person sets them and a button carries them: whole numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Setting {
+    pub enabled: bool,
+    pub tenths: i64,
+    pub minutes: i64,
+    pub severity: Severity,
+}
+
+impl From<Limits> for Setting {
+    #[expect(clippy::cast_possible_truncation, reason = "at most 3600")]
+    fn from(limits: Limits) -> Self {
+        Self {
+            enabled: limits.enabled,
+            tenths: (limits.limit * 10.0).round() as i64,
+            minutes: limits.hold / MINUTE,
+            severity: limits.severity,
+        }
+    }
+}
+
+impl Setting {
+    #[expect(clippy::cast_precision_loss, reason = "whatever is beyond a rule's range is refused")]
+    pub fn limits(self) -> Limits {
+        let hold = self.minutes.saturating_mul(MINUTE);
+        Limits { enabled: self.enabled, limit: self.tenths as f64 / 10.0, hold, severity: self.severity }
+    }
+
+    /// Whether the rule allows it.
+    pub fn fits(self, rule: Rule) -> bool {
+        Self::from(self.limits().capped(rule)) == self
+    }
+
+    /// One step up or down; as it is, where there is none.
+    #[must_use]
+    pub fn with_limit(self, rule: Rule, up: bool) -> Self {
+        let Some(range) = rule.range() else { return self };
+        let mut limits = self.limits();
+        // To the next whole step: 1 % and 5 % up is 5 %.
+        let steps = limits.limit / range.step;
+        let next = if up { (steps + 0.001).floor() + 1.0 } else { (steps - 0.001).ceil() - 1.0 };
+        limits.limit = next * range.step;
+        Self::from(limits.capped(rule))
+    }
+
+    /// The next longer or shorter duration.
+    #[must_use]
+    pub fn with_hold(self, rule: Rule, up: bool) -> Self {
+        let hold = self.limits().hold;
+        let next =
+            if up { HOLDS.into_iter().find(|next| *next > hold) } else { HOLDS.into_iter().rev().find(|next| *next < hold) };
+        match next.filter(|_| rule.has_hold()) {
+            Some(next) => Self { minutes: next / MINUTE, ..self },
+            None => self,
+        }
+    }
+}
+
+/// One figure at one time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sample {
+    pub at: Millis,
+    pub value: f64,
+    /// Silence longer than this was not seen: nothing is assumed to have held through it.
+    pub longest_gap: Millis,
+}
+
+/// What is remembered of one figure of one server while it is not plainly well.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Watch {
+    /// When it was last judged.
+    pub at: Millis,
+    /// Since when it has been at the limit, without a break.
+    pub above_since: Option<Millis>,
+    /// Since when it has been below the lower limit, while firing.
+    pub below_since: Option<Millis>,
+    pub firing: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    Fired,
+    Cleared,
+}
+
+impl Watch {
+    /// Takes in one more figure. What is no number, or no newer than the last, changes nothing.
+    pub fn judge(&mut self, rule: Rule, limits: &Limits, sample: Sample) -> Option<Change> {
+        if !sample.value.is_finite() || sample.at <= self.at {
+            return None;
+        }
+        if sample.at - self.at > sample.longest_gap {
+            self.above_since = None;
+            self.below_since = None;
+        }
+        self.at = sample.at;
+        if !self.firing {
+            return self.rise(limits, sample);
+        }
+        if limits.enabled && sample.value >= limits.lower(rule) {
+            self.below_since = None;
+            return None;
+        }
+        let since = *self.below_since.get_or_insert(sample.at);
+        // A service that runs again, a server that reports again: there is nothing to wait for.
+        let clear = if rule.range().is_some_and(|range| range.margin > 0.0) && limits.enabled { CLEAR } else { 0 };
+        (sample.at - since >= clear).then(|| {
+            *self = Self { at: sample.at, ..Self::default() };
+            Change::Cleared
+        })
+    }
+
+    fn rise(&mut self, limits: &Limits, sample: Sample) -> Option<Change> {
+        if !limits.enabled || sample.value < limits.limit {
+            self.above_since = None;
+            return None;
+        }
+        let since = *self.above_since.get_or_insert(sample.at);
+        (sample.at - since >= limits.hold).then(|| {
+            *self = Self { at: sample.at, firing: true, ..Self::default() };
+            Change::Fired
+        })
+    }
+
+    /// Nothing worth remembering.
+    pub fn is_idle(&self) -> bool {
+        !self.firing && self.above_since.is_none()
+    }
+}
+
+/// Silence that counts as seen, by the interval at which a server reports.
+pub fn longest_gap(interval_s: u32) -> Millis {
+    (3 * i64::from(interval_s) * SECOND).max(MINUTE)
+}
+
+/// How often `limits` would have fired over past figures, in order of time.
+pub fn replay(rule: Rule, limits: &Limits, samples: impl IntoIterator<Item = Sample>) -> u32 {
+    let mut watch = Watch::default();
+    let mut fired = 0;
+    for sample in samples {
+        if watch.judge(rule, limits, sample) == Some(Change::Fired) {
+            fired += 1;
+        }
+    }
+    fired
+}
+
+#[cfg(test)]
+#[path = "alert_tests.rs"]
+mod tests;

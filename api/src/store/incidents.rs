@@ -1,0 +1,218 @@
+//! Alerts, from firing to their end.
+
+use super::{Result, Tx, execute, from_json, on, to_json};
+use crate::domain::{
+    Millis,
+    alert::{Rule, Severity},
+    incident::Incident,
+};
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: String,
+    chat_id: i64,
+    server_id: String,
+    server_name: String,
+    rule: String,
+    subject: String,
+    severity: String,
+    limit_value: f64,
+    hold: i64,
+    value: f64,
+    processes: String,
+    since: i64,
+    opened_at: i64,
+    times: i64,
+    quiet_since: Option<i64>,
+    resolved_at: Option<i64>,
+    acked_by: Option<String>,
+    snoozed_until: Option<i64>,
+    remind_at: Option<i64>,
+    reminders: i64,
+    message_id: Option<String>,
+    recovery_id: Option<String>,
+}
+
+impl Row {
+    /// `None`: of another version of the backend.
+    fn into_incident(self) -> Option<Incident> {
+        Some(Incident {
+            rule: Rule::parse(&self.rule)?,
+            severity: Severity::parse(&self.severity),
+            processes: from_json("processes", &self.processes).ok()?,
+            id: self.id,
+            chat_id: self.chat_id,
+            server_id: self.server_id,
+            server_name: self.server_name,
+            subject: self.subject,
+            limit: self.limit_value,
+            hold: self.hold,
+            value: self.value,
+            since: self.since,
+            opened_at: self.opened_at,
+            times: self.times,
+            quiet_since: self.quiet_since,
+            resolved_at: self.resolved_at,
+            acked_by: self.acked_by,
+            snoozed_until: self.snoozed_until,
+            remind_at: self.remind_at,
+            reminders: self.reminders,
+            message_id: self.message_id,
+            recovery_id: self.recovery_id,
+        })
+    }
+}
+
+/// A query for incidents with the end of its statement: conditions on `i`.
+macro_rules! select {
+    ($end:literal) => {
+        concat!(
+            "SELECT i.id, i.chat_id, i.server_id, s.name AS server_name, i.rule, i.subject, i.severity, i.limit_value, i.hold,
+                 i.value, i.processes, i.since, i.opened_at, i.times, i.quiet_since, i.resolved_at, i.acked_by, i.snoozed_until,
+                 i.remind_at, i.reminders, i.message_id, i.recovery_id
+             FROM incidents i JOIN servers s ON s.id = i.server_id ",
+            $end
+        )
+    };
+}
+
+fn all(rows: Vec<Row>) -> Vec<Incident> {
+    rows.into_iter().filter_map(Row::into_incident).collect()
+}
+
+pub async fn insert(tx: &mut Tx, incident: &Incident) -> Result<()> {
+    execute!(
+        tx,
+        sqlx::query(
+            "INSERT INTO incidents (id, chat_id, server_id, rule, subject, severity, limit_value, hold, value, processes, since,
+                 opened_at, times, reminders, resolved_at, message_id)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 0, $14, $15)"
+        )
+        .bind(&incident.id)
+        .bind(incident.chat_id)
+        .bind(&incident.server_id)
+        .bind(incident.rule.as_str())
+        .bind(&incident.subject)
+        .bind(incident.severity.as_str())
+        .bind(incident.limit)
+        .bind(incident.hold)
+        .bind(incident.value)
+        .bind(to_json(&incident.processes))
+        .bind(incident.since)
+        .bind(incident.opened_at)
+        .bind(incident.times)
+        .bind(incident.resolved_at)
+        .bind(&incident.message_id)
+    )?;
+    Ok(())
+}
+
+/// Writes what may change in an incident's life.
+pub async fn update(tx: &mut Tx, incident: &Incident) -> Result<()> {
+    execute!(
+        tx,
+        sqlx::query(
+            "UPDATE incidents SET times = $2, quiet_since = $3, resolved_at = $4, acked_by = $5, snoozed_until = $6, remind_at = $7,
+                 reminders = $8, message_id = $9, recovery_id = $10, severity = $11, since = $12, value = $13, processes = $14,
+                 limit_value = $15, hold = $16
+             WHERE id = $1"
+        )
+        .bind(&incident.id)
+        .bind(incident.times)
+        .bind(incident.quiet_since)
+        .bind(incident.resolved_at)
+        .bind(&incident.acked_by)
+        .bind(incident.snoozed_until)
+        .bind(incident.remind_at)
+        .bind(incident.reminders)
+        .bind(&incident.message_id)
+        .bind(&incident.recovery_id)
+        .bind(incident.severity.as_str())
+        .bind(incident.since)
+        .bind(incident.value)
+        .bind(to_json(&incident.processes))
+        .bind(incident.limit)
+        .bind(incident.hold)
+    )?;
+    Ok(())
+}
+
+pub async fn get(tx: &mut Tx, chat_id: i64, id: &str) -> Result<Option<Incident>> {
+    let row: Option<Row> = on!(tx, conn => sqlx::query_as(select!("WHERE i.chat_id = $1 AND i.id = $2"))
+        .bind(chat_id).bind(id).fetch_optional(conn).await)?;
+    Ok(row.and_then(Row::into_incident))
+}
+
+/// The newest about this, if it is open or was until after `since`.
+pub async fn newest(tx: &mut Tx, server_id: &str, rule: Rule, subject: &str, since: Millis) -> Result<Option<Incident>> {
+    let row: Option<Row> = on!(tx, conn => sqlx::query_as(select!(
+        "WHERE i.server_id = $1 AND i.rule = $2 AND i.subject = $3 AND (i.resolved_at IS NULL OR i.resolved_at > $4)
+         ORDER BY i.opened_at DESC, i.id DESC LIMIT 1"))
+        .bind(server_id).bind(rule.as_str()).bind(subject).bind(since).fetch_optional(conn).await)?;
+    Ok(row.and_then(Row::into_incident))
+}
+
+/// What one message shows.
+pub async fn of_message(tx: &mut Tx, chat_id: i64, message_id: &str) -> Result<Vec<Incident>> {
+    let rows: Vec<Row> = on!(tx, conn => sqlx::query_as(select!("WHERE i.chat_id = $1 AND i.message_id = $2 ORDER BY i.id"))
+        .bind(chat_id).bind(message_id).fetch_all(conn).await)?;
+    Ok(all(rows))
+}
+
+/// Whether anything that a message shows is still open.
+pub async fn any_open_of_message(tx: &mut Tx, message_id: &str) -> Result<bool> {
+    let found: Option<String> = on!(tx, conn => sqlx::query_scalar(
+        "SELECT id FROM incidents WHERE message_id = $1 AND resolved_at IS NULL LIMIT 1")
+        .bind(message_id).fetch_optional(conn).await)?;
+    Ok(found.is_some())
+}
+
+/// What one message tells to be over.
+pub async fn of_recovery(tx: &mut Tx, chat_id: i64, recovery_id: &str) -> Result<Vec<Incident>> {
+    let rows: Vec<Row> = on!(tx, conn => sqlx::query_as(select!("WHERE i.chat_id = $1 AND i.recovery_id = $2 ORDER BY i.id"))
+        .bind(chat_id).bind(recovery_id).fetch_all(conn).await)?;
+    Ok(all(rows))
+}
+
+/// The end of everything that a message shows was told by another.
+pub async fn set_recovery(tx: &mut Tx, message_id: &str, recovery_id: &str) -> Result<()> {
+    execute!(
+        tx,
+        sqlx::query("UPDATE incidents SET recovery_id = $2 WHERE message_id = $1 AND recovery_id IS NULL")
+            .bind(message_id)
+            .bind(recovery_id)
+    )?;
+    Ok(())
+}
+
+pub async fn open_in_chat(tx: &mut Tx, chat_id: i64) -> Result<Vec<Incident>> {
+    let rows: Vec<Row> = on!(tx, conn => sqlx::query_as(select!("WHERE i.chat_id = $1 AND i.resolved_at IS NULL ORDER BY i.id"))
+        .bind(chat_id).fetch_all(conn).await)?;
+    Ok(all(rows))
+}
+
+pub async fn open_of_server(tx: &mut Tx, server_id: &str) -> Result<Vec<Incident>> {
+    let rows: Vec<Row> = on!(tx, conn => sqlx::query_as(select!("WHERE i.server_id = $1 AND i.resolved_at IS NULL ORDER BY i.id"))
+        .bind(server_id).fetch_all(conn).await)?;
+    Ok(all(rows))
+}
+
+/// Chats in which something open is to be repeated by now, or was never told, or has been well for long enough.
+pub async fn chats_due(tx: &mut Tx, now: Millis, quiet_before: Millis) -> Result<Vec<i64>> {
+    on!(tx, conn => sqlx::query_scalar(
+        "SELECT DISTINCT chat_id FROM incidents
+         WHERE resolved_at IS NULL AND (remind_at <= $1 OR message_id IS NULL OR quiet_since <= $2) ORDER BY chat_id")
+        .bind(now).bind(quiet_before).fetch_all(conn).await)
+}
+
+/// Forgets all of a server.
+pub async fn forget(tx: &mut Tx, server_id: &str) -> Result<()> {
+    execute!(tx, sqlx::query("DELETE FROM incidents WHERE server_id = $1").bind(server_id))?;
+    Ok(())
+}
+
+/// Drops a small step of what has been over for long.
+pub async fn prune(tx: &mut Tx, before: Millis) -> Result<()> {
+    execute!(tx, sqlx::query("DELETE FROM incidents WHERE resolved_at < $1").bind(before))?;
+    Ok(())
+}

@@ -1,0 +1,72 @@
+//! When a chat or a server makes no sound.
+
+use super::{Result, Tx, execute, on};
+use crate::domain::{
+    Millis,
+    mute::{Mute, Window},
+};
+
+pub async fn insert(tx: &mut Tx, chat_id: i64, mute: &Mute) -> Result<()> {
+    let (until, from, to) = match mute.window {
+        Window::Until(until) => (Some(until), None, None),
+        Window::Daily { from, to } => (None, Some(from), Some(to)),
+    };
+    execute!(
+        tx,
+        sqlx::query(
+            "INSERT INTO mutes (id, chat_id, server_id, until, from_minute, to_minute, created_by)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)"
+        )
+        .bind(&mute.id)
+        .bind(chat_id)
+        .bind(mute.server_id.as_deref().unwrap_or_default())
+        .bind(until)
+        .bind(from)
+        .bind(to)
+        .bind(&mute.created_by)
+    )?;
+    Ok(())
+}
+
+/// A chat's mutes that are not over.
+pub async fn of_chat(tx: &mut Tx, chat_id: i64, now: Millis) -> Result<Vec<Mute>> {
+    #[derive(sqlx::FromRow)]
+    struct Row {
+        id: String,
+        server_id: String,
+        until: Option<i64>,
+        from_minute: Option<i64>,
+        to_minute: Option<i64>,
+        created_by: String,
+    }
+    let rows: Vec<Row> = on!(tx, conn => sqlx::query_as(
+        "SELECT id, server_id, until, from_minute, to_minute, created_by FROM mutes
+         WHERE chat_id = $1 AND (until IS NULL OR until > $2) ORDER BY id")
+        .bind(chat_id).bind(now).fetch_all(conn).await)?;
+    let mutes = rows.into_iter().filter_map(|row| {
+        let window = match (row.until, row.from_minute, row.to_minute) {
+            (Some(until), _, _) => Window::Until(until),
+            (None, Some(from), Some(to)) => Window::Daily { from, to },
+            _ => return None,
+        };
+        let server_id = Some(row.server_id).filter(|id| !id.is_empty());
+        Some(Mute { id: row.id, server_id, window, created_by: row.created_by })
+    });
+    Ok(mutes.collect())
+}
+
+pub async fn remove(tx: &mut Tx, chat_id: i64, id: &str) -> Result<bool> {
+    let done = execute!(tx, sqlx::query("DELETE FROM mutes WHERE chat_id = $1 AND id = $2").bind(chat_id).bind(id))?;
+    Ok(done == 1)
+}
+
+/// Drops what is over, and what is about servers that are gone.
+pub async fn prune(tx: &mut Tx, now: Millis) -> Result<()> {
+    execute!(
+        tx,
+        sqlx::query("DELETE FROM mutes WHERE until <= $1 OR (server_id <> '' AND server_id NOT IN (SELECT id FROM servers))")
+            .bind(now)
+    )?;
+    execute!(tx, sqlx::query("DELETE FROM thresholds WHERE server_id <> '' AND server_id NOT IN (SELECT id FROM servers)"))?;
+    Ok(())
+}

@@ -1,0 +1,129 @@
+//! Figures that are not plainly well. What is well has no row.
+
+use osm_protocol::action::Action;
+use sqlx::QueryBuilder;
+
+use super::{Result, Tx, execute, on, to_json};
+use crate::domain::{
+    Millis,
+    alert::{Rule, Watch},
+};
+
+#[derive(Clone, Debug)]
+pub struct Row {
+    pub server_id: String,
+    pub rule: Rule,
+    pub subject: String,
+    pub watch: Watch,
+}
+
+#[derive(sqlx::FromRow)]
+struct Raw {
+    server_id: String,
+    rule: String,
+    subject: String,
+    at: i64,
+    above_since: Option<i64>,
+    below_since: Option<i64>,
+    firing: bool,
+}
+
+impl Raw {
+    /// `None`: a rule of another version of the backend.
+    fn into_row(self) -> Option<Row> {
+        let watch = Watch { at: self.at, above_since: self.above_since, below_since: self.below_since, firing: self.firing };
+        Some(Row { rule: Rule::parse(&self.rule)?, server_id: self.server_id, subject: self.subject, watch })
+    }
+}
+
+/// SQLite binds at most 32,766 values in a statement, PostgreSQL 65,535.
+const ROWS: usize = 1000;
+
+/// The watches of these servers.
+pub async fn of(tx: &mut Tx, server_ids: &[String]) -> Result<Vec<Row>> {
+    let mut found = Vec::new();
+    for ids in server_ids.chunks(ROWS) {
+        let rows: Vec<Raw> = on!(tx, conn => {
+            let mut query = QueryBuilder::new(
+                "SELECT server_id, rule, subject, at, above_since, below_since, firing FROM watches WHERE server_id IN (");
+            let mut list = query.separated(", ");
+            for id in ids {
+                list.push_bind(id);
+            }
+            query.push(")");
+            query.build_query_as().fetch_all(conn).await
+        })?;
+        found.extend(rows.into_iter().filter_map(Raw::into_row));
+    }
+    Ok(found)
+}
+
+/// Remembers these watches; those that are idle are forgotten.
+pub async fn put(tx: &mut Tx, rows: &[Row]) -> Result<()> {
+    let (idle, kept): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| row.watch.is_idle());
+    for rows in kept.chunks(ROWS) {
+        on!(tx, conn => {
+            let mut query = QueryBuilder::new("INSERT INTO watches (server_id, rule, subject, at, above_since, below_since, firing) ");
+            query.push_values(rows, |mut to, row| {
+                to.push_bind(&row.server_id).push_bind(row.rule.as_str()).push_bind(&row.subject).push_bind(row.watch.at)
+                    .push_bind(row.watch.above_since).push_bind(row.watch.below_since).push_bind(row.watch.firing);
+            });
+            query.push(
+                " ON CONFLICT (server_id, rule, subject) DO UPDATE SET at = excluded.at, above_since = excluded.above_since,
+                  below_since = excluded.below_since, firing = excluded.firing");
+            query.build().execute(conn).await.map(|_| ())
+        })?;
+    }
+    for row in idle {
+        execute!(
+            tx,
+            sqlx::query("DELETE FROM watches WHERE server_id = $1 AND rule = $2 AND subject = $3")
+                .bind(&row.server_id)
+                .bind(row.rule.as_str())
+                .bind(&row.subject)
+        )?;
+    }
+    Ok(())
+}
+
+/// Forgets what was seen of a server: its host was paired anew.
+pub async fn forget(tx: &mut Tx, server_id: &str) -> Result<()> {
+    execute!(tx, sqlx::query("DELETE FROM watches WHERE server_id = $1").bind(server_id))?;
+    Ok(())
+}
+
+/// A server as the offline judge sees it.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct Heard {
+    pub server_id: String,
+    pub chat_id: i64,
+    pub received_at: Millis,
+    pub interval_s: i64,
+    /// It is already known to be offline.
+    pub is_offline: bool,
+    /// Somebody here asked for a reboot that may be under way.
+    pub is_rebooting: bool,
+}
+
+/// Every server that ever reported. Reboots asked for after `rebooting_since` excuse a silence.
+pub async fn heard(tx: &mut Tx, rebooting_since: Millis) -> Result<Vec<Heard>> {
+    on!(tx, conn => sqlx::query_as(
+        "SELECT t.server_id, s.chat_id, t.received_at, t.interval_s,
+             COALESCE(w.firing, FALSE) AS is_offline,
+             EXISTS (SELECT 1 FROM commands c WHERE c.server_id = t.server_id AND c.created_at > $1
+                 AND c.action = $2 AND c.state IN ('delivered', 'succeeded')) AS is_rebooting
+         FROM server_states t JOIN servers s ON s.id = t.server_id
+         LEFT JOIN watches w ON w.server_id = t.server_id AND w.rule = 'offline' AND w.subject = '' ORDER BY t.server_id")
+        .bind(rebooting_since).bind(to_json(&Action::Reboot {})).fetch_all(conn).await)
+}
+
+/// Whether a server is as silent as it was at the look. Holds its row, so that a report that comes now waits.
+pub async fn is_still(tx: &mut Tx, heard: &Heard) -> Result<bool> {
+    let same = execute!(
+        tx,
+        sqlx::query("UPDATE server_states SET received_at = received_at WHERE server_id = $1 AND received_at = $2")
+            .bind(&heard.server_id)
+            .bind(heard.received_at)
+    )?;
+    Ok(same == 1)
+}

@@ -1,0 +1,381 @@
+//! Something goes wrong on a server: the chat hears of it once, can do something about it, and hears when it is over.
+
+use osm_api::domain::{DAY, HOUR, MINUTE, SECOND};
+use osm_protocol::{action::OutcomeKind, messages::Report};
+use osm_telegram_sim::{BotMessage, Failure, FailureKind};
+use osm_tests::{
+    agent::{Agent, disk, service},
+    story,
+    world::{SOON, World},
+};
+
+/// A report with the CPU at this.
+fn busy(agent: &Agent, cpu: f64) -> Report {
+    Report { cpu: Some(cpu), ..agent.report() }
+}
+
+/// A report with nginx failed.
+fn broken(agent: &Agent) -> Report {
+    Report { services: vec![service("nginx.service", "failed", "failed")], ..agent.report() }
+}
+
+/// Reports every half minute for `span`.
+async fn keep_reporting(world: &World, agent: &Agent, span: i64, report: impl Fn(&Agent) -> Report) {
+    for _ in 0..span / (30 * SECOND) {
+        world.clock.pass(30 * SECOND).await;
+        agent.send_report(&report(agent)).await.unwrap();
+    }
+}
+
+/// Lets time pass without reports, as jobs see it.
+async fn pass(world: &World, span: i64) {
+    for _ in 0..span / (5 * SECOND) {
+        world.clock.pass(5 * SECOND).await;
+    }
+}
+
+/// New messages of the bot to Anna, once everything is told.
+async fn heard(world: &World) -> Vec<BotMessage> {
+    world.settled(SOON).await;
+    world.sim.messages(&world.anna)
+}
+
+story!(a_busy_cpu_is_told_once_and_once_more_when_it_is_over, |engine| {
+    let world = World::new(engine).await;
+    let agent = world.paired("web-1").await;
+    let before = heard(&world).await.len();
+
+    keep_reporting(&world, &agent, 9 * MINUTE, |agent| busy(agent, 97.0)).await;
+    assert_eq!(heard(&world).await.len(), before, "nine minutes are not ten");
+    keep_reporting(&world, &agent, 5 * MINUTE, |agent| busy(agent, 97.0)).await;
+    let alert = world.see(&world.anna, "CPU at 97 %").await;
+    for shown in ["web-1", "warning", "Limit 90 % for 10 min", "over below 85 %"] {
+        assert!(alert.plain.contains(shown), "{shown} is missing in\n{}", alert.plain);
+    }
+    // Between the limits it goes on.
+    keep_reporting(&world, &agent, 5 * MINUTE, |agent| busy(agent, 87.0)).await;
+    assert_eq!(heard(&world).await.len(), before + 1);
+
+    keep_reporting(&world, &agent, 2 * MINUTE, |agent| busy(agent, 20.0)).await;
+    let over = world.see(&world.anna, "Nothing else is open").await;
+    assert!(over.plain.contains("CPU at 97 %; it lasted 20 min"), "{}", over.plain);
+    let edited = |message: &BotMessage| message.message_id == alert.message_id && message.plain.contains("Over after");
+    world.sim.wait(&world.anna, SOON, edited).await.unwrap();
+    assert_eq!(heard(&world).await.len(), before + 2, "{}", world.sim.transcript(world.anna.id));
+});
+
+story!(a_failed_service_is_restarted_from_its_alert, |engine| {
+    let world = World::new(engine).await;
+    let mut agent = world.paired("web-1").await;
+    world.clock.pass(30 * SECOND).await;
+    agent.send_report(&broken(&agent)).await.unwrap();
+    let alert = world.see(&world.anna, "nginx.service failed").await;
+    assert!(alert.plain.contains("critical"), "{}", alert.plain);
+
+    let toast = world.tap(&world.anna, &alert, "I have it").await;
+    assert!(toast.text.as_deref().unwrap_or_default().contains("Noted"), "{toast:?}");
+    world.see(&world.anna, "has it.").await;
+    world.tap(&world.anna, &alert, "Restart nginx.service").await;
+    let question = world.see(&world.anna, "can confirm").await;
+    world.tap(&world.anna, &question, "Restart").await;
+    let command = agent.command().await.unwrap();
+    world.see(&world.anna, "asked the host to mend it").await;
+    agent.finish(&command.jti, OutcomeKind::Succeeded, "active (running)").await.unwrap();
+    world.see(&world.anna, "had the host act on it").await;
+
+    world.clock.pass(30 * SECOND).await;
+    agent.send_report(&agent.report()).await.unwrap();
+    world.see(&world.anna, "Over: web-1 · nginx.service failed; it lasted 30 s").await;
+});
+
+story!(a_full_disk_offers_to_clean_the_journal_and_the_card_counts_what_is_open, |engine| {
+    let world = World::new(engine).await;
+    let agent = world.paired("web-1").await;
+    let full = |agent: &Agent| Report { disks: vec![disk("/", 40, 60), disk("/var", 95, 5)], ..agent.report() };
+    keep_reporting(&world, &agent, 2 * MINUTE, full).await;
+    let alert = world.see(&world.anna, "disk /var 95 % full").await;
+    world.tap(&world.anna, &alert, "Clean journal").await;
+    world.see(&world.anna, "Clean the journal on web-1?").await;
+    let card = world.ask(&world.anna, "/status", "online").await;
+    assert!(card.plain.contains("1 open alert"), "{}", card.plain);
+    let list = world.ask(&world.anna, "/servers", "web-1").await;
+    assert!(list.plain.contains("1 open alert"), "{}", list.plain);
+    // The disk is gone: nothing is full any more.
+    keep_reporting(&world, &agent, MINUTE, |agent| Report { disks: vec![disk("/", 40, 60)], ..agent.report() }).await;
+    world.see(&world.anna, "Nothing else is open").await;
+});
+
+story!(a_silent_server_is_offline_after_its_grace_and_back_with_its_next_report, |engine| {
+    let world = World::new(engine).await;
+    let agent = world.paired("web-1").await;
+    keep_reporting(&world, &agent, 2 * MINUTE, Agent::report).await;
+    let before = heard(&world).await.len();
+    pass(&world, 80 * SECOND).await;
+    agent.send_report(&agent.report()).await.unwrap();
+    assert_eq!(heard(&world).await.len(), before, "who comes back within the grace makes no sound");
+
+    pass(&world, 100 * SECOND).await;
+    world.see(&world.anna, "web-1 · offline, last heard at").await;
+    // What it measured meanwhile is history: it does not end this.
+    let old = Report { at: world.clock.now() - HOUR, ..agent.report() };
+    agent.send_reports(vec![old]).await.unwrap();
+    pass(&world, 60 * SECOND).await;
+    assert_eq!(heard(&world).await.len(), before + 1);
+    agent.send_report(&agent.report()).await.unwrap();
+    world.see(&world.anna, "Nothing else is open").await;
+    assert_eq!(heard(&world).await.len(), before + 2, "{}", world.sim.transcript(world.anna.id));
+});
+
+story!(after_the_backend_was_down_every_agent_has_its_grace_again, |engine| {
+    let mut world = World::new(engine).await;
+    let agent = world.paired("web-1").await;
+    let before = heard(&world).await.len();
+    world.stop().await.unwrap();
+    world.clock.advance(10 * MINUTE);
+    world.start().await.unwrap();
+    pass(&world, 80 * SECOND).await;
+    agent.send_report(&agent.report()).await.unwrap();
+    pass(&world, 80 * SECOND).await;
+    assert_eq!(heard(&world).await.len(), before, "{}", world.sim.transcript(world.anna.id));
+    // A clock that is set an hour ahead makes nobody silent.
+    agent.send_report(&agent.report()).await.unwrap();
+    world.clock.jump(HOUR);
+    pass(&world, 60 * SECOND).await;
+    assert_eq!(heard(&world).await.len(), before, "{}", world.sim.transcript(world.anna.id));
+    pass(&world, 60 * SECOND).await;
+    world.see(&world.anna, "offline").await;
+});
+
+story!(what_comes_and_goes_is_one_incident, |engine| {
+    let world = World::new(engine).await;
+    let agent = world.paired("web-1").await;
+    let before = heard(&world).await.len();
+    // It began, it was over, it began again.
+    for report in [broken, Agent::report, broken] {
+        keep_reporting(&world, &agent, 30 * SECOND, report).await;
+        heard(&world).await;
+    }
+    let again = world.see(&world.anna, "It comes and goes: 2 times").await;
+    world.tap(&world.anna, &again, "I have it").await;
+    for _ in 0..58 {
+        keep_reporting(&world, &agent, 30 * SECOND, Agent::report).await;
+        keep_reporting(&world, &agent, 30 * SECOND, broken).await;
+    }
+    let told = heard(&world).await;
+    assert_eq!(told.len(), before + 3, "{}", world.sim.transcript(world.anna.id));
+    world.see(&world.anna, "It comes and goes: 60 times").await;
+    keep_reporting(&world, &agent, HOUR + 2 * MINUTE, Agent::report).await;
+    let told = heard(&world).await;
+    assert_eq!(told.len(), before + 4);
+    assert!(told.last().unwrap().plain.contains("Over: web-1"), "{}", told.last().unwrap().plain);
+});
+
+story!(a_critical_alert_is_repeated_until_somebody_has_it, |engine| {
+    let world = World::new(engine).await;
+    let agent = world.paired("web-1").await;
+    let before = heard(&world).await.len();
+    keep_reporting(&world, &agent, HOUR, broken).await;
+    let told = heard(&world).await;
+    // After 15 and 45 minutes: twice as long every time.
+    let reminders: Vec<_> = told.iter().filter(|message| message.plain.contains("Nobody has seen to")).collect();
+    assert_eq!((told.len() - before, reminders.len()), (3, 2), "{}", world.sim.transcript(world.anna.id));
+
+    // For eight hours nobody wants to hear of it.
+    let alert = world.see(&world.anna, "critical since").await;
+    world.tap(&world.anna, &alert, "8 h").await;
+    keep_reporting(&world, &agent, 8 * HOUR - MINUTE, broken).await;
+    assert_eq!(heard(&world).await.len(), before + 3);
+    keep_reporting(&world, &agent, 2 * MINUTE, broken).await;
+    assert_eq!(heard(&world).await.len(), before + 4);
+    let list = world.ask(&world.anna, "/alerts", "Open alerts: 1").await;
+    world.tap(&world.anna, &list, "I have them all").await;
+    world.settled(SOON).await;
+    let said = world.sim.messages(&world.anna).len();
+    keep_reporting(&world, &agent, 3 * HOUR, broken).await;
+    assert_eq!(heard(&world).await.len(), said);
+    assert!(world.clock.now() < osm_tests::world::START + DAY);
+});
+
+story!(servers_that_vanish_together_are_one_message_and_one_when_all_are_back, |engine| {
+    const SERVERS: usize = 12;
+    let world = World::new(engine).await;
+    let mut agents = Vec::new();
+    for number in 1..=SERVERS {
+        agents.push(world.paired(&format!("web-{number}")).await);
+        world.clock.pass(2 * SECOND).await;
+    }
+    // Each in its own second of the half minute.
+    let report_all = async |span: i64, silent: usize| {
+        for second in 0..span / SECOND {
+            world.clock.pass(SECOND).await;
+            let due = usize::try_from(second % 30).unwrap();
+            if let Some(agent) = agents.get(due).filter(|_| due >= silent) {
+                agent.send_report(&agent.report()).await.unwrap();
+            }
+        }
+    };
+    report_all(60 * SECOND, 0).await;
+    let before = heard(&world).await.len();
+    report_all(180 * SECOND, 9).await;
+    let told = heard(&world).await;
+    assert_eq!(told.len(), before + 1, "{}", world.sim.transcript(world.anna.id));
+    let vanished = told.last().unwrap();
+    assert!(vanished.plain.contains("9 of 12 servers stopped reporting"), "{}", vanished.plain);
+    assert!((1..=9).all(|number| vanished.plain.contains(&format!("web-{number} "))), "{}", vanished.plain);
+
+    report_all(60 * SECOND, 3).await;
+    assert_eq!(heard(&world).await.len(), before + 1, "some are back: nobody is woken for that");
+    let edited = world.sim.message(&world.anna, vanished.message_id).unwrap();
+    assert!(edited.plain.contains("6 of 9 are back"), "{}", edited.plain);
+    report_all(60 * SECOND, 0).await;
+    let told = heard(&world).await;
+    assert_eq!(told.len(), before + 2);
+    assert!(told.last().unwrap().plain.contains("All 9 servers are back"), "{}", told.last().unwrap().plain);
+});
+
+story!(what_is_mute_makes_no_sound_and_is_told_when_the_mute_is_over, |engine| {
+    let world = World::new(engine).await;
+    let agent = world.paired("web-1").await;
+    let mutes = world.ask(&world.anna, "/mute", "Everything here may be heard").await;
+    let toast = world.tap(&world.anna, &mutes, "🔕 web-1 1 h").await;
+    assert!(toast.text.as_deref().unwrap_or_default().contains("No sound"), "{toast:?}");
+    let before = heard(&world).await.len();
+    keep_reporting(&world, &agent, 30 * MINUTE, broken).await;
+    assert_eq!(heard(&world).await.len(), before);
+    let list = world.ask(&world.anna, "/alerts", "Open alerts: 1").await;
+    assert!(list.plain.contains("🔕"), "{}", list.plain);
+    // What began and ended meanwhile is never told.
+    let both = |agent: &Agent| Report { cpu: Some(99.0), ..broken(agent) };
+    keep_reporting(&world, &agent, 15 * MINUTE, both).await;
+    keep_reporting(&world, &agent, 10 * MINUTE, broken).await;
+    let before = heard(&world).await.len();
+    keep_reporting(&world, &agent, 10 * MINUTE, broken).await;
+    let told = heard(&world).await;
+    assert_eq!(told.len(), before + 1, "{}", world.sim.transcript(world.anna.id));
+    assert!(told.last().unwrap().plain.contains("nginx.service failed"));
+
+    // One that was told is over while it is mute: its message says so, without a sound.
+    world.ask(&world.anna, "/mute web-1 30m", "web-1 · until").await;
+    let before = heard(&world).await.len();
+    keep_reporting(&world, &agent, 2 * MINUTE, Agent::report).await;
+    assert_eq!(heard(&world).await.len(), before);
+    world.see(&world.anna, "Over after").await;
+    let mutes = world.ask(&world.anna, "/unmute", "What makes no sound").await;
+    world.tap(&world.anna, &mutes, "End: web-1").await;
+    world.see(&world.anna, "Everything here may be heard").await;
+});
+
+story!(a_daily_mute_is_meant_in_the_chats_time_zone_across_a_change_of_the_clocks, |engine| {
+    let world = World::new(engine).await;
+    world.ask(&world.anna, "/timezone Mars/Olympus", "I do not know this time zone").await;
+    world.ask(&world.anna, "/timezone europe/berlin", "Europe/Berlin, where it is 09:00 CET").await;
+    world.ask(&world.anna, "/mute tomorrow", "I did not understand").await;
+    world.ask(&world.anna, "/mute web-9 2h", "No server here is called web-9").await;
+    world.ask(&world.anna, "/mute 22:00-06:00", "daily 22:00–06:00").await;
+    let agent = world.paired("web-1").await;
+    // 2027-03-28 01:00 UTC: the clocks in Berlin go from 02:00 to 03:00.
+    let change = 1_806_195_600_000;
+    let at = |hours: i64| change + hours * HOUR;
+    world.clock.pass(at(-3) - world.clock.now()).await;
+    agent.send_report(&agent.report()).await.unwrap();
+    let before = heard(&world).await.len();
+    world.clock.pass(30 * SECOND).await;
+    // 23:00:30 in Berlin.
+    agent.send_report(&broken(&agent)).await.unwrap();
+    assert_eq!(heard(&world).await.len(), before);
+    // 05:59 is an hour earlier by UTC than it was the night before.
+    for until in [at(0), at(2), at(3) - MINUTE] {
+        world.clock.pass(until - world.clock.now()).await;
+        agent.send_report(&broken(&agent)).await.unwrap();
+        assert_eq!(heard(&world).await.len(), before, "{until}");
+    }
+    world.clock.pass(2 * MINUTE).await;
+    let alert = world.see(&world.anna, "nginx.service failed").await;
+    assert!(alert.plain.contains("23:00 CET"), "{}", alert.plain);
+});
+
+story!(limits_are_tried_on_what_was_before_they_are_set, |engine| {
+    let world = World::new(engine).await;
+    let agent = world.paired("web-1").await;
+    // Four times ten minutes at 92 %, and a quiet quarter of an hour after each.
+    for _ in 0..4 {
+        keep_reporting(&world, &agent, 11 * MINUTE, |agent| busy(agent, 92.0)).await;
+        keep_reporting(&world, &agent, 15 * MINUTE, |agent| busy(agent, 12.0)).await;
+    }
+    world.settled(SOON).await;
+    let limits = world.ask(&world.anna, "/thresholds", "Limits of this chat").await;
+    assert!(limits.plain.contains("CPU, busy: 90 % for 10 min, over below 85 % · warning"), "{}", limits.plain);
+    world.tap(&world.anna, &limits, "CPU").await;
+    let page = world.see(&world.anna, "The figure at present: 12 % (web-1)").await;
+    assert!(page.plain.contains("In the last 7 days: 4 alerts at 90 % for 10 min."), "{}", page.plain);
+    world.tap(&world.anna, &page, "➕ 90 %").await;
+    let tried = world.see(&world.anna, "4 alerts at 90 % for 10 min; 0 alerts at 95 % for 10 min").await;
+    assert!(tried.plain.contains("New: 95 % for 10 min, over below 90 %"), "{}", tried.plain);
+    world.tap(&world.anna, &tried, "Save").await;
+    world.see(&world.anna, "Now: 95 % for 10 min").await;
+
+    let before = heard(&world).await.len();
+    keep_reporting(&world, &agent, 15 * MINUTE, |agent| busy(agent, 92.0)).await;
+    assert_eq!(heard(&world).await.len(), before);
+    // The server's own limit comes before the chat's.
+    let own = world.ask(&world.anna, "/thresholds web-1", "Limits of web-1").await;
+    assert!(own.plain.contains("CPU, busy: 95 %"), "{}", own.plain);
+    let press = world.sim.press_data(&world.anna, &world.anna, own.message_id, &format!("E:{}:c:900:5:c", agent.server_id));
+    world.sim.wait_toast(&press, SOON).await.unwrap();
+    keep_reporting(&world, &agent, 6 * MINUTE, |agent| busy(agent, 92.0)).await;
+    world.see(&world.anna, "Limit 90 % for 5 min").await;
+
+    for nonsense in ["c:0:5:c", "c:10010:5:c", "l:9999999:5:w", "c:900:99999:c", "o:10:0:c"] {
+        let press = world.sim.press_data(&world.anna, &world.anna, own.message_id, &format!("E:-:{nonsense}"));
+        let toast = world.sim.wait_toast(&press, SOON).await.unwrap();
+        assert!(toast.text.as_deref().unwrap_or_default().contains("not allowed"), "{nonsense}: {toast:?}");
+    }
+    let kept = world.ask(&world.anna, "/thresholds", "Limits of this chat").await;
+    assert!(kept.plain.contains("CPU, busy: 95 % for 10 min"), "{}", kept.plain);
+});
+
+story!(a_test_alert_comes_as_a_critical_one_does, |engine| {
+    let world = World::new(engine).await;
+    let list = world.ask(&world.anna, "/alerts", "Nothing is open").await;
+    world.tap(&world.anna, &list, "Test alert").await;
+    world.see(&world.anna, "This is a test").await;
+});
+
+story!(a_reboot_that_was_asked_for_is_no_alert_and_one_that_was_not_is, |engine| {
+    let world = World::new(engine).await;
+    let mut agent = world.paired("web-1").await;
+    let question = world.chore_question("Reboot").await;
+    world.tap(&world.anna, &question, "Reboot").await;
+    let command = agent.command().await.unwrap();
+    let before = heard(&world).await.len();
+    pass(&world, 8 * MINUTE).await;
+    let booted = |agent: &Agent, boot: &str| Report { boot: boot.repeat(64), ..agent.report() };
+    agent.send_report(&booted(&agent, "1")).await.unwrap();
+    agent.finish(&command.jti, OutcomeKind::Succeeded, "back after 480 s").await.unwrap();
+    assert_eq!(heard(&world).await.len(), before, "{}", world.sim.transcript(world.anna.id));
+
+    keep_reporting(&world, &agent, 20 * MINUTE, |agent| booted(agent, "1")).await;
+    world.clock.pass(30 * SECOND).await;
+    agent.send_report(&booted(&agent, "2")).await.unwrap();
+    world.see(&world.anna, "Nobody asked for it in this chat").await;
+    assert_eq!(heard(&world).await.len(), before + 1);
+});
+
+story!(what_waited_says_so_and_many_alerts_at_once_are_one_message, |engine| {
+    let world = World::new(engine).await;
+    let agent = world.paired("web-1").await;
+    let before = heard(&world).await.len();
+    // Telegram takes nothing for a while, in which two minutes pass here.
+    world.sim.fail(Failure::new(FailureKind::TooManyRequests { retry_after: 2 }).on("sendMessage"));
+    world.clock.pass(30 * SECOND).await;
+    let units: Vec<_> = (0..200).map(|n| service(&format!("app-{n}.service"), "failed", "failed")).collect();
+    agent.send_report(&Report { services: units, ..agent.report() }).await.unwrap();
+    world.clock.pass(2 * MINUTE).await;
+    let digest = world.see(&world.anna, "200 alerts: 200 critical, 200 open").await;
+    assert!(
+        digest.plain.contains("and 180 more") && digest.plain.contains("Delayed: this is of 2027-01-15 08:00 UTC"),
+        "{}",
+        digest.plain
+    );
+    assert_eq!(heard(&world).await.len(), before + 1);
+});

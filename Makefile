@@ -26,6 +26,39 @@ run-systemd: deps-systemd ## The same with the agent in a booted container: ngin
 	$(release) --bin osm-demo
 	@exec "$(built)/release/osm-demo" --systemd
 
+# --- To publish it ---
+
+# TARGET=aarch64-unknown-linux-gnu builds for another architecture; the toolchain then needs `rustup target add $(TARGET)`.
+TARGET ?= x86_64-unknown-linux-gnu
+tools = $(built)/tools
+packages = $(built)/packages
+dist = $(built)/$(TARGET)/dist
+host = $$(rustc -vV | sed -n 's/^host: //p')
+zigbuild = PATH="$(tools)/zig/bin:$(tools)/bin:$$PATH" cargo zigbuild --locked --profile dist --target $(TARGET).2.28
+with_key = debian/with-key "$(packages)/key"
+
+.PHONY: packages
+packages: deps-packages programs ## Build .deb and .rpm of agent and backend, and signed repositories of them
+	mkdir -p "$(packages)"
+	PATH="$(tools)/bin:$$PATH" debian/build "$(packages)" $(TARGET)
+	rpm/build "$(packages)" $(TARGET)
+	$(with_key) debian/repository "$(packages)" "$(packages)/repository/apt"
+	$(with_key) rpm/repository "$(packages)" "$(packages)/repository/dnf"
+	$(with_key) debian/public-key "$(packages)/repository"
+	@echo "The repositories, for OSM_PACKAGES_DIR: $(packages)/repository"
+
+# What packages carry. Each program prints its own completions; for a foreign TARGET one built for this machine does.
+.PHONY: programs
+programs: deps-packages
+	@debian/tools "$(tools)"
+	$(zigbuild) -p osm-agent --bin osm-agent --config 'profile.dist.panic="abort"'
+	$(zigbuild) -p osm-api --bin osm-api
+	tests/scripts/released "$(dist)/osm-agent" "$(dist)/osm-api"
+	@runs=$(dist); if [ $(TARGET) != "$(host)" ]; then $(release) --bin osm-demo; runs=$(built)/release; fi; \
+	for program in osm-agent osm-api; do for shell in bash zsh fish; do \
+		"$$runs/$$program" completions $$shell >"$(dist)/$$program.$$shell" || exit 1; \
+	done; done
+
 # --- To change it ---
 
 .PHONY: check
@@ -68,9 +101,11 @@ clean: ## Remove what was built
 
 # --- What the targets need; says nothing when it is there ---
 
-.PHONY: deps-run deps-test deps-systemd
+.PHONY: deps-run deps-packages deps-test deps-systemd
 deps-run: ## Install what building needs
 	@tests/scripts/need run
+deps-packages: ## Install what building packages needs: rpm, createrepo-c, gpg, Python
+	@tests/scripts/need packages
 deps-test: ## Install what the tests need: PostgreSQL, Python
 	@tests/scripts/need test
 deps-systemd: ## Install what booting containers needs: debootstrap, systemd-container

@@ -43,7 +43,7 @@ mod token;
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, Result};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::{clock::Clock, config::Settings, report::Reporter, state::StateDir, systemd::bus::Bus};
 
@@ -99,6 +99,8 @@ enum Command {
     },
     /// Clean the journal down to what agent.toml keeps; root's oneshot osm-agent-journal.service does it
     CleanJournal,
+    /// Print the completion script of a shell; packages install those of bash, zsh and fish
+    Completions { shell: clap_complete::Shell },
     /// Decide, as root, what may be restarted from the chat
     Policy {
         #[command(subcommand)]
@@ -141,7 +143,7 @@ fn main() -> ExitCode {
 impl Cli {
     fn dispatch(self) -> Result<ExitCode> {
         // Whoever names a state directory of his own stays who he is.
-        let by_agent = !matches!(self.command, Command::Run | Command::CleanJournal | Command::Policy { .. });
+        let by_agent = !matches!(self.command, Command::Run | Command::CleanJournal | Command::Completions { .. } | Command::Policy { .. });
         if self.state_dir.is_none() && by_agent {
             let token_file = match &self.command {
                 Command::Pair { token_file, .. } => token_file.as_deref(),
@@ -179,6 +181,9 @@ impl Command {
             Self::Doctor => return Ok(doctor::doctor(settings, &path, &systemd).await),
             Self::Unpair { local } => pair::unpair(settings, &StateDir::open(&path, false)?, local).await?,
             Self::CleanJournal => journal::clean(settings)?,
+            Self::Completions { shell } => {
+                clap_complete::generate(shell, &mut Cli::command(), env!("CARGO_BIN_NAME"), &mut std::io::stdout());
+            }
             Self::Policy { command, rules_dir } => match command {
                 PolicyCommand::Apply => policy::apply::apply(settings, &rules_dir, &systemd).await?,
                 PolicyCommand::Allow { unit } => policy::apply::decide(settings, &rules_dir, &systemd, &unit, true).await?,

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use osm_api::{App, clock::Clock, config::Config, keys::Keys};
 use tokio::{
     net::TcpListener,
@@ -35,6 +35,8 @@ enum Command {
     Serve,
     /// Print the OpenAPI document.
     Openapi,
+    /// Print the completion script of a shell; packages install those of bash, zsh and fish.
+    Completions { shell: clap_complete::Shell },
     /// The keys that sign commands.
     Keys {
         #[command(subcommand)]
@@ -84,6 +86,10 @@ async fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Serve => serve(Config::load(file, environment)?, clock).await,
         Command::Openapi => {
             print!("{}", osm_api::document());
+            Ok(())
+        }
+        Command::Completions { shell } => {
+            clap_complete::generate(*shell, &mut Cli::command(), env!("CARGO_BIN_NAME"), &mut std::io::stdout());
             Ok(())
         }
         Command::Keys { command: KeysCommand::Show } => {

@@ -25,6 +25,8 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// Called every minute while all is well; may hold a secret.
     pub heartbeat_url: Option<Secret>,
+    /// The signed package repositories, if this backend serves them.
+    pub packages_dir: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug)]
@@ -98,6 +100,7 @@ struct Raw {
     trusted_proxies: Option<String>,
     heartbeat_url: Option<String>,
     heartbeat_url_file: Option<String>,
+    packages_dir: Option<String>,
 }
 
 impl Config {
@@ -138,6 +141,7 @@ impl Raw {
             ("OSM_TRUSTED_PROXIES", &mut raw.trusted_proxies),
             ("OSM_HEARTBEAT_URL", &mut raw.heartbeat_url),
             ("OSM_HEARTBEAT_URL_FILE", &mut raw.heartbeat_url_file),
+            ("OSM_PACKAGES_DIR", &mut raw.packages_dir),
         ] {
             if let Some(set) = environment(key).filter(|set| !set.is_empty()) {
                 *value = Some(set);
@@ -181,6 +185,7 @@ impl Config {
             allowed_users: allowed_users(raw.allowed_users.as_deref().unwrap_or_default())?,
             heartbeat_url: heartbeat_url(secret("OSM_HEARTBEAT_URL", raw.heartbeat_url, raw.heartbeat_url_file)?)?,
             trusted_proxies: trusted_proxies(raw.trusted_proxies.as_deref().unwrap_or_default())?,
+            packages_dir: raw.packages_dir.map(PathBuf::from),
             listen,
             public_url,
             database_url,
@@ -364,10 +369,64 @@ mod tests {
 
     #[test]
     fn an_unknown_key_in_the_file_is_named_and_a_secret_in_it_is_not() {
-        let file = std::env::temp_dir().join(format!("osm-config-{}.toml", std::process::id()));
-        fs::write(&file, "telegram_tokn = \"hunter2\"\n").unwrap();
+        let file = tempfile("unknown", "telegram_tokn = \"hunter2\"\n");
         let error = Config::load(Some(&file), |_| None).unwrap_err().to_string();
         fs::remove_file(&file).unwrap();
         assert!(error.contains("telegram_tokn") && !error.contains("hunter2"), "{error}");
+    }
+
+    /// What the package puts into /etc/osm-api.
+    const INSTALLED: &str = include_str!("../dist/api.toml");
+
+    #[test]
+    fn the_installed_file_is_one_as_it_comes_and_with_all_its_keys() {
+        let parse = |text: &str| toml::from_str::<toml::Table>(text).unwrap();
+        assert_eq!(parse(INSTALLED).keys().collect::<Vec<_>>(), ["telegram_token_file"]);
+        // A key that is commented out, unlike prose, has no blank after the hash.
+        let all: String = INSTALLED
+            .lines()
+            .map(|line| {
+                line.strip_prefix('#').filter(|key| key.starts_with(|first: char| first.is_ascii_lowercase())).unwrap_or(line)
+            })
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let raw: Raw = toml::from_str(&all).unwrap();
+        let mut table = parse(&all);
+        for file in ["telegram_token_file", "telegram_webhook_secret_file"] {
+            table.remove(file);
+        }
+        let config = Config::load(None, |name| {
+            let key = name.strip_prefix("OSM_")?.to_ascii_lowercase();
+            if key == "telegram_token" { Some(TOKEN.1.to_owned()) } else { Some(table.get(&key)?.as_str()?.to_owned()) }
+        });
+        let config = config.unwrap();
+        assert_eq!(config.public_url.text, "https://osm.example.com");
+        // What stands there as a default is the default.
+        let default = load(&[TOKEN]).unwrap();
+        assert_eq!((config.listen, &config.state_dir), (default.listen, &default.state_dir));
+        assert_eq!(config.database_url.expose(), default.database_url.expose());
+        assert_eq!((&config.telegram.api_url, &config.allowed_users), (&default.telegram.api_url, &default.allowed_users));
+        assert_eq!(raw.telegram_mode.as_deref(), Some("auto"));
+    }
+
+    #[test]
+    fn the_environment_wins_over_the_file() {
+        let file = tempfile("precedence", "listen = \"127.0.0.1:1\"\nallowed_users = \"7\"\n");
+        let environment = |key: &str| match key {
+            "OSM_LISTEN" => Some("127.0.0.1:2".to_owned()),
+            // An empty variable counts as not set.
+            "OSM_ALLOWED_USERS" => Some(String::new()),
+            _ => (key == TOKEN.0).then(|| TOKEN.1.to_owned()),
+        };
+        let config = Config::load(Some(&file), environment).unwrap();
+        fs::remove_file(&file).unwrap();
+        assert_eq!(config.listen.to_string(), "127.0.0.1:2");
+        assert_eq!(config.allowed_users, Allowed::Listed(vec![7]));
+    }
+
+    fn tempfile(name: &str, contents: &str) -> PathBuf {
+        let file = std::env::temp_dir().join(format!("osm-config-{name}-{}.toml", std::process::id()));
+        fs::write(&file, contents).unwrap();
+        file
     }
 }

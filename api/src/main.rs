@@ -9,6 +9,7 @@ use std::{
 use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
 use osm_api::{App, clock::Clock, config::Config, keys::Keys};
+use sd_notify::NotifyState;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -115,6 +116,7 @@ async fn serve(config: Config, clock: Clock) -> anyhow::Result<()> {
             _ = terminate.recv() => {}
             _ = tokio::signal::ctrl_c() => {}
         }
+        notify(NotifyState::Stopping);
     };
     tokio::pin!(shutdown);
     let reached_as = config.public_url.text.clone();
@@ -123,8 +125,16 @@ async fn serve(config: Config, clock: Clock) -> anyhow::Result<()> {
         () = &mut shutdown => return Ok(()),
     };
     println!("osm-api {} on http://{address}, reached as {reached_as}", env!("CARGO_PKG_VERSION"));
+    notify(NotifyState::Ready);
     app.serve(listener, shutdown, |link| println!("This bot has no owner yet. Open {link} in Telegram to become its owner."))
         .await
+}
+
+/// Tells systemd, where that started us (`sd_notify(3)`).
+fn notify(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::debug!(%error, "sd_notify");
+    }
 }
 
 fn show_keys(trusted: &osm_protocol::keyset::TrustedKeys) {

@@ -78,6 +78,14 @@ test: deps-test test-programs ## Every test, on SQLite and PostgreSQL (a throwaw
 test-systemd: deps-systemd deps-test test-programs ## Stories in booted Debian containers, with real systemd and polkit (root)
 	RUST_TEST_THREADS=4 pg_virtualenv -t -o fsync=off cargo test $(workspace),osm-tests/systemd --test systemd
 
+# The packages before these are the same ones with a lower version: there is no older release yet.
+.PHONY: test-packages
+test-packages: packages deps-systemd deps-test deps-lint test-programs ## The packages in booted Debian containers: install, act, attack, upgrade, remove (root)
+	rm -rf "$(packages)/previous" && mkdir -p "$(packages)/previous"
+	PATH="$(tools)/bin:$$PATH" debian/build "$(packages)/previous" $(TARGET) 0.0.9
+	rpm/build "$(packages)/previous" $(TARGET) 0.0.9
+	RUST_TEST_THREADS=4 cargo test $(workspace),osm-tests/systemd --test packages
+
 # The programs that tests start as processes: `cargo test` itself builds none of another package. With --tests, because
 # without tests cargo leaves out the features that only tests need, and then would build most libraries a second time.
 .PHONY: test-programs
@@ -101,7 +109,7 @@ clean: ## Remove what was built
 
 # --- What the targets need; says nothing when it is there ---
 
-.PHONY: deps-run deps-packages deps-test deps-systemd
+.PHONY: deps-run deps-packages deps-test deps-systemd deps-lint
 deps-run: ## Install what building needs
 	@tests/scripts/need run
 deps-packages: ## Install what building packages needs: rpm, createrepo-c, gpg, Python
@@ -110,3 +118,5 @@ deps-test: ## Install what the tests need: PostgreSQL, Python
 	@tests/scripts/need test
 deps-systemd: ## Install what booting containers needs: debootstrap, systemd-container
 	@tests/scripts/need systemd
+deps-lint: ## Install what judges packages: lintian
+	@tests/scripts/need lint

@@ -143,7 +143,8 @@ fn main() -> ExitCode {
 impl Cli {
     fn dispatch(self) -> Result<ExitCode> {
         // Whoever names a state directory of his own stays who he is.
-        let by_agent = !matches!(self.command, Command::Run | Command::CleanJournal | Command::Completions { .. } | Command::Policy { .. });
+        let by_agent =
+            !matches!(self.command, Command::Run | Command::CleanJournal | Command::Completions { .. } | Command::Policy { .. });
         if self.state_dir.is_none() && by_agent {
             let token_file = match &self.command {
                 Command::Pair { token_file, .. } => token_file.as_deref(),

@@ -43,6 +43,8 @@ pub enum Refusal {
     Removed,
     #[error("no such command for this server")]
     NoSuchCommand,
+    #[error("no such file")]
+    NoSuchFile,
     #[error("the body is larger than {0} bytes")]
     TooLarge(usize),
     #[error("the body did not arrive in time")]
@@ -63,7 +65,7 @@ impl Refusal {
             Self::Signature(_) | Self::ClockSkew { .. } => StatusCode::UNAUTHORIZED,
             Self::Token | Self::Forbidden => StatusCode::FORBIDDEN,
             Self::Removed => StatusCode::GONE,
-            Self::NoSuchCommand => StatusCode::NOT_FOUND,
+            Self::NoSuchCommand | Self::NoSuchFile => StatusCode::NOT_FOUND,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,

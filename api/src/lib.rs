@@ -10,6 +10,7 @@ pub mod error;
 mod http;
 mod jobs;
 pub mod keys;
+pub mod packages;
 pub mod store;
 mod telegram;
 pub mod usecase;
@@ -24,6 +25,7 @@ use crate::{
     clock::Clock,
     config::Config,
     keys::Keys,
+    packages::Packages,
     store::{Store, leases, updates},
     telegram::bot::Bot,
     usecase::{
@@ -51,7 +53,8 @@ impl App {
         let bot = Arc::new(Bot::new(&config.telegram)?);
         let (reports, writer) = Reports::new();
         let instance = clock.id();
-        Ok(Self { core: Arc::new(Core { config, clock, store, keys, instance }), bot, reports, writer })
+        let packages = config.packages_dir.as_deref().map(|dir| Packages::open(dir, &config.public_url.text)).transpose()?;
+        Ok(Self { core: Arc::new(Core { config, clock, store, keys, packages, instance }), bot, reports, writer })
     }
 
     /// Runs until `shutdown`. `announce` gets the claim link, if the bot still needs an owner.

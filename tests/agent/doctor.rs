@@ -81,7 +81,7 @@ async fn doctor_says_what_to_do_when_the_backend_is_stopped_or_its_name_is_unkno
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn doctor_says_that_the_server_was_removed() {
-    let world = World::on_system_clock(Engine::Sqlite).await;
+    let world = World::on_system_clock(Engine::Sqlite, &[]).await;
     let host = Host::default();
     let (token, _) = world.token(&world.anna, "web-1").await;
     host.pair(&world.api, &token).succeeded();

@@ -53,7 +53,7 @@ osm_tests::story!(a_host_whose_clock_is_wrong_by_months_is_paired_reports_and_sa
 });
 
 osm_tests::story!(what_was_measured_while_the_backend_was_away_arrives_with_its_real_times_after_the_live_one, |engine| {
-    let mut world = World::on_system_clock(engine).await;
+    let mut world = World::on_system_clock(engine, &[]).await;
     let host = paired(&world).await;
     let running = host.run();
     world.see(&world.anna, "online").await;
@@ -83,7 +83,7 @@ osm_tests::story!(what_was_measured_while_the_backend_was_away_arrives_with_its_
 });
 
 osm_tests::story!(a_host_that_is_removed_in_the_chat_stops_and_one_that_unpairs_is_gone_from_it, |engine| {
-    let world = World::on_system_clock(engine).await;
+    let world = World::on_system_clock(engine, &[]).await;
     let host = paired(&world).await;
     let running = host.run();
     world.see(&world.anna, "online").await;

@@ -46,7 +46,7 @@ struct Mortal {
 }
 
 async fn lives_and_dies(engine: Engine) {
-    let mut world = World::on_system_clock(engine).await;
+    let mut world = World::on_system_clock(engine, &[]).await;
     let mut hosts = Vec::new();
     for (number, run) in RUN.iter().enumerate() {
         let mut mortal = paired(&world, &format!("web-{number}"), PAIR[number % PAIR.len()]).await;

@@ -8,13 +8,13 @@ use std::{
 };
 
 /// Modules of osm-api that everything but `domain` and `store` may use.
-const FOUNDATION: &[&str] = &["body", "clock", "config", "crash", "error", "keys", "zone"];
+const FOUNDATION: &[&str] = &["body", "clock", "config", "crash", "error", "keys", "packages", "zone"];
 
 /// What a room of osm-api may import of its own crate, besides itself.
 fn allowed(room: &str) -> Vec<&'static str> {
     let rooms: &[&str] = match room {
         "domain" | "crash" => return vec![],
-        "clock" | "config" | "error" | "zone" => return vec!["domain"],
+        "clock" | "config" | "error" | "packages" | "zone" => return vec!["domain"],
         "keys" => return vec!["config", "domain"],
         "body" => return vec!["error"],
         "store" => return vec!["domain", "crash"],

@@ -8,6 +8,7 @@
 //! | [`process`] | backend and agent as the programs they are |
 //! | [`machine`] | a booted container with a real systemd |
 //! | [`web_server`] | one with nginx, and the agent |
+//! | [`server`] | a server with the agent at work, told about from the chat |
 //! | [`story!`] | tells a story on both databases |
 
 #![expect(clippy::missing_panics_doc, reason = "a story that cannot go on panics: that is what fails the test")]
@@ -16,6 +17,7 @@ pub mod agent;
 pub mod database;
 pub mod machine;
 pub mod process;
+pub mod server;
 pub mod web_server;
 pub mod world;
 

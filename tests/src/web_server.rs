@@ -26,8 +26,8 @@ const FILES: [(&str, &str); 8] = [
     ("/usr/lib/systemd/system/osm-agent-policy.timer", include_str!("../../agent/dist/osm-agent-policy.timer")),
     ("/usr/lib/systemd/system/osm-agent-journal.service", include_str!("../../agent/dist/osm-agent-journal.service")),
     ("/usr/lib/systemd/system/osm-agent-logrotate.service", include_str!("../../agent/dist/osm-agent-logrotate.service")),
-    ("/usr/lib/sysusers.d/osm-agent.conf", include_str!("../../agent/dist/osm-agent.sysusers.conf")),
-    ("/usr/lib/tmpfiles.d/osm-agent.conf", include_str!("../../agent/dist/osm-agent.tmpfiles.conf")),
+    ("/usr/lib/sysusers.d/osm-agent.conf", include_str!("../../agent/dist/sysusers.d/osm-agent.conf")),
+    ("/usr/lib/tmpfiles.d/osm-agent.conf", include_str!("../../agent/dist/tmpfiles.d/osm-agent.conf")),
 ];
 
 /// Boots it. Its nginx listens on a free port of its own: the host's ports are shared by all machines.

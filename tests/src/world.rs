@@ -77,8 +77,8 @@ impl World {
     ///
     /// # Panics
     /// When the world cannot be made.
-    pub async fn on_system_clock(engine: Engine) -> Self {
-        let settings = [("OSM_ALLOWED_USERS", "1001"), ("OSM_TELEGRAM_MODE", "webhook")];
+    pub async fn on_system_clock(engine: Engine, more: &[(&'static str, &str)]) -> Self {
+        let settings = [&[("OSM_ALLOWED_USERS", "1001"), ("OSM_TELEGRAM_MODE", "webhook")], more].concat();
         Self::try_with(engine, Options::default(), &settings, Clock::system()).await.expect("a world")
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use osm_tests::database::Engine;
 
-use crate::installed::{AGENT, NGINX, Server};
+use osm_tests::server::{AGENT, NGINX, Server};
 
 /// Each process of the agent notes the points that it passes; one file for all of them.
 const LOG: &str = "/var/lib/osm-agent/crash-points";

@@ -1,10 +1,7 @@
 //! Stories on a booted Debian, with real systemd, D-Bus and polkit. Run as root, see `osm_tests::machine`.
 
-mod chores;
 mod crash;
 mod demo;
 mod harness;
-mod installed;
 mod outage;
-mod polkit;
 mod restart;

@@ -6,14 +6,14 @@ use anyhow::{Context, Result};
 use osm_tests::{database::Engine, world::World};
 use sqlx::{Connection, SqliteConnection};
 
-use crate::installed::{NGINX, Server};
+use osm_tests::server::{NGINX, Server};
 
 const KEPT: usize = 3;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_measured_while_the_backend_was_away_arrives_with_its_own_times() -> Result<()> {
     let mut server = Server::at_work(Engine::Sqlite, "outage", "interval = 5", |_| Ok(())).await?;
-    let pid = server.main_pid(crate::installed::AGENT)?;
+    let pid = server.main_pid(osm_tests::server::AGENT)?;
     let nginx = server.main_pid(NGINX)?;
 
     server.world.stop().await?;
@@ -24,7 +24,7 @@ async fn what_was_measured_while_the_backend_was_away_arrives_with_its_own_times
 
     server.kill_agent()?;
     server.came_back(1)?;
-    assert_ne!(server.main_pid(crate::installed::AGENT)?, pid);
+    assert_ne!(server.main_pid(osm_tests::server::AGENT)?, pid);
     let after = server.wait_for("report of the new process", || {
         let now = self::kept(&server)?;
         Ok((now.len() > kept.len()).then_some(now))

@@ -4,7 +4,7 @@
 use anyhow::{Context, Result};
 use osm_tests::{database::Engine, machine::Machine};
 
-use crate::installed::{AGENT, NGINX, Server, listed};
+use osm_tests::server::{AGENT, NGINX, Server, listed};
 
 /// (unit, the service's own lines, how the failure of its restart is told)
 const FAILING: [(&str, &str, &str); 3] = [

@@ -156,7 +156,17 @@ pub struct Pairing {
     pub family: Family,
     /// The backend's public URL.
     pub api_url: String,
+    /// The packages that the backend itself offers.
+    pub offer: Option<Offer>,
     pub state: PairingState,
+}
+
+/// What a person checks the packages by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// Of the OpenPGP key that signs them: 40 hexadecimal digits.
+    pub fingerprint: String,
+    pub script_sha256: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,6 +5,7 @@ mod address;
 mod agent;
 mod connection;
 mod health;
+mod packages;
 mod rate;
 mod signed;
 
@@ -58,6 +59,8 @@ pub fn routes(http: &Arc<Http>) -> impl Endpoint + use<> {
         .nest("/docs", pages)
         .at("/healthz", get(health::live))
         .at("/readyz", get(health::ready))
+        .at("/packages/*path", get(packages::file))
+        .at("/install.sh", get(packages::script))
         .nest("/", service)
         .data(http.clone())
         .into_endpoint()

@@ -106,7 +106,8 @@ async fn pairing(tx: &mut Tx, core: &Core, user_id: i64, id: &str, family: Famil
     } else {
         PairingState::Open { token: core.keys.pairing_token(id).text(), until: row.expires_at }
     };
-    Ok(View::Pairing(Pairing { id: row.id, name: row.name, family, api_url: core.config.public_url.text.clone(), state }))
+    let offer = core.packages.as_ref().map(|packages| packages.offer.clone());
+    Ok(View::Pairing(Pairing { id: row.id, name: row.name, family, api_url: core.config.public_url.text.clone(), offer, state }))
 }
 
 /// Open alerts, most urgent first.

@@ -26,7 +26,7 @@ pub mod tell;
 pub mod threshold;
 pub mod update;
 
-use crate::{clock::Clock, config::Config, keys::Keys, store::Store};
+use crate::{clock::Clock, config::Config, keys::Keys, packages::Packages, store::Store};
 
 /// What every use case works with.
 pub struct Core {
@@ -34,6 +34,8 @@ pub struct Core {
     pub clock: Clock,
     pub store: Store,
     pub keys: Keys,
+    /// What `OSM_PACKAGES_DIR` has to offer.
+    pub packages: Option<Packages>,
     /// Names this process among several instances.
     pub instance: String,
 }

@@ -18,6 +18,10 @@ use crate::{
     telegram::keyboards::{button, copy, link},
 };
 
+/// As `/install.sh` has them: the short way and the long one meet.
+const APT_KEY: &str = "/usr/share/keyrings/osm-agent.asc";
+const DNF_KEY: &str = "/etc/pki/rpm-gpg/RPM-GPG-KEY-osm-agent";
+
 pub(super) fn pairing(words: &Words, pairing: &Pairing) -> Card {
     match &pairing.state {
         PairingState::Open { token, until } => open(words, pairing, token, *until),
@@ -29,31 +33,84 @@ pub(super) fn pairing(words: &Words, pairing: &Pairing) -> Card {
 }
 
 fn open(words: &Words, pairing: &Pairing, token: &str, until: Millis) -> Card {
-    let line = pairing_line(&pairing.api_url, token);
     let title = if pairing.name.is_empty() {
         words.get("pairing-title")
     } else {
         words.with("pairing-title-named", &[("server", safe(&pairing.name, width::NAME).into())])
     };
+    let steps = steps(pairing, token);
     let mut lines = vec![title, String::new()];
-    lines.extend(match pairing.family {
-        Family::Short => vec![words.get("pairing-run")],
-        Family::Apt => vec![words.get("pairing-install"), block("sudo apt install osm-agent"), words.get("pairing-then-run")],
-        Family::Dnf => vec![words.get("pairing-install"), block("sudo dnf install osm-agent"), words.get("pairing-then-run")],
-    });
-    lines.push(block(&line));
+    for (key, line) in &steps {
+        let fingerprint = pairing.offer.as_ref().map_or_else(String::new, |offer| code(&offer.fingerprint, 40));
+        lines.extend([words.with(key, &[("fingerprint", fingerprint.into())]), block(line)]);
+    }
     lines.push(words.with("pairing-valid", &[("clock", words.clock(until).into())]));
     if pairing.family == Family::Short {
-        lines.push(words.get("pairing-not-installed"));
+        lines.push(words.get(if pairing.offer.is_some() { "pairing-by-hand" } else { "pairing-not-installed" }));
     }
     lines.push(words.get("pairing-next"));
-    let copy_row = copy(&words.get("button-copy"), &line).into_iter().collect();
-    Card { lines, rows: vec![copy_row, family_buttons(words, pairing)] }
+    let copies = steps.iter().zip(1..).filter_map(|((_, line), number)| {
+        let label = if steps.len() == 1 {
+            words.get("button-copy")
+        } else {
+            words.with("button-copy-step", &[("number", number.into())])
+        };
+        copy(&label, line)
+    });
+    Card { lines, rows: vec![copies.collect(), family_buttons(words, pairing)] }
 }
 
-/// The token comes through standard input: an argument would stand in the list of processes.
-fn pairing_line(api_url: &str, token: &str) -> String {
-    format!("printf %s {token} | sudo osm-agent pair --api {api_url} --token-file -")
+/// What to run, in this order, each with what is said above it.
+fn steps(pairing: &Pairing, token: &str) -> Vec<(&'static str, String)> {
+    let api = &pairing.api_url;
+    let pair = ("pairing-then-run", format!("printf %s {token} | sudo osm-agent pair --api {api} --token-file -"));
+    let Some(offer) = &pairing.offer else {
+        return match pairing.family {
+            Family::Short => vec![("pairing-run", pair.1)],
+            Family::Apt => vec![("pairing-install", "sudo apt install osm-agent".to_owned()), pair],
+            Family::Dnf => vec![("pairing-install", "sudo dnf install osm-agent".to_owned()), pair],
+        };
+    };
+    match pairing.family {
+        // The token comes through standard input: an argument would stand in the list of processes.
+        Family::Short => vec![
+            (
+                "pairing-fetch",
+                format!(
+                    "curl -fsSLo osm-install.sh {api}/install.sh && echo '{}  osm-install.sh' | sha256sum -c",
+                    offer.script_sha256
+                ),
+            ),
+            (
+                "pairing-install-and-pair",
+                format!("printf %s {token} | sudo sh osm-install.sh --fingerprint {} --token-file -", offer.fingerprint),
+            ),
+        ],
+        Family::Apt => vec![
+            ("pairing-key", format!("curl -fsSL {api}/packages/key.asc | sudo tee {APT_KEY} >/dev/null")),
+            (
+                "pairing-repository",
+                format!(
+                    "printf 'Types: deb\\nURIs: {api}/packages/apt\\nSuites: stable\\nComponents: main\\nSigned-By: {APT_KEY}\\n' \
+                     | sudo tee /etc/apt/sources.list.d/osm-agent.sources"
+                ),
+            ),
+            ("pairing-package", "sudo apt update && sudo apt install -y osm-agent".to_owned()),
+            pair,
+        ],
+        Family::Dnf => vec![
+            ("pairing-key", format!("curl -fsSL {api}/packages/key.asc | sudo tee {DNF_KEY} >/dev/null")),
+            (
+                "pairing-repository",
+                format!(
+                    "printf '[osm-agent]\\nname=osm-agent\\nbaseurl={api}/packages/dnf/$basearch\\ngpgcheck=1\\nrepo_gpgcheck=1\\n\
+                     gpgkey=file://{DNF_KEY}\\n' | sudo tee /etc/yum.repos.d/osm-agent.repo"
+                ),
+            ),
+            ("pairing-package", "sudo dnf install -y osm-agent".to_owned()),
+            pair,
+        ],
+    }
 }
 
 fn block(line: &str) -> String {

@@ -8,7 +8,7 @@ use crate::domain::{
     intent::Family,
     notice::{Limit, Purpose},
     server::unit_tag,
-    view::{Asks, Confirmation, ConfirmationState, Pairing, PairingState},
+    view::{Asks, Confirmation, ConfirmationState, Offer, Pairing, PairingState},
 };
 
 const TOKEN: &str = "OSM1-0123456789ABCDEFGHJKMNPQRSTVWXYZ0123456789ABCDEFGHJK";
@@ -26,7 +26,14 @@ fn says(rendered: &Rendered, expected: &[&str]) {
 
 fn pairing(family: Family, state: PairingState) -> Rendered {
     let api_url = "https://osm.example.org".to_owned();
-    show(&View::Pairing(Pairing { id: ID.to_owned(), name: "web <1>".to_owned(), family, api_url, state }))
+    show(&View::Pairing(Pairing { id: ID.to_owned(), name: "web <1>".to_owned(), family, api_url, offer: None, state }))
+}
+
+/// By a backend that has packages to offer.
+fn offered(family: Family) -> Rendered {
+    let api_url = "https://osm.example.org".to_owned();
+    let offer = Some(Offer { fingerprint: "AB".repeat(20), script_sha256: "cd".repeat(32) });
+    show(&View::Pairing(Pairing { id: ID.to_owned(), name: String::new(), family, api_url, offer, state: open() }))
 }
 
 fn open() -> PairingState {
@@ -204,6 +211,30 @@ fn the_steps_of_a_family_come_before_the_line_and_lead_back() {
 }
 
 #[test]
+fn the_short_way_carries_what_to_check_by_and_hands_the_token_on_by_standard_input() {
+    let card = offered(Family::Short);
+    let copied = copies(&card);
+    assert_eq!(copied.len(), 2, "{copied:?}");
+    assert!(copied[0].contains("https://osm.example.org/install.sh") && copied[0].contains(&"cd".repeat(32)), "{copied:?}");
+    assert_eq!(copied[1], format!("printf %s {TOKEN} | sudo sh osm-install.sh --fingerprint {} --token-file -", "AB".repeat(20)));
+    for family in [Family::Apt, Family::Dnf] {
+        assert!(asks(&card, &Intent::PairingSteps { pairing_id: ID.to_owned(), family }));
+    }
+}
+
+#[test]
+fn the_long_way_can_be_copied_step_by_step() {
+    for (family, source) in [(Family::Apt, "Signed-By: /usr/share/keyrings/osm-agent.asc"), (Family::Dnf, "repo_gpgcheck=1")] {
+        let card = offered(family);
+        let copied = copies(&card);
+        assert_eq!(copied.len(), 4, "{copied:?}");
+        assert!(copied[0].contains("/packages/key.asc") && copied[1].contains(source) && copied[3].contains(TOKEN), "{copied:?}");
+        says(&card, &[&"AB".repeat(20)]);
+        assert!(asks(&card, &Intent::PairingSteps { pairing_id: ID.to_owned(), family: Family::Short }));
+    }
+}
+
+#[test]
 fn a_dead_token_is_no_longer_in_its_message() {
     let used = pairing(Family::Apt, PairingState::Used { server_name: "web-1".to_owned() });
     says(&used, &["✅ Used: <b>web-1</b> is paired."]);
@@ -223,6 +254,7 @@ fn a_line_that_is_too_long_to_copy_is_still_shown() {
         name: String::new(),
         family: Family::Short,
         api_url: api_url.clone(),
+        offer: None,
         state: open(),
     }));
     says(&card, &[&api_url, TOKEN]);

@@ -8,7 +8,7 @@ use crate::{
         command::{Command, State},
         intent::Family,
         notice::{Limit, Purpose},
-        view::{Asks, Confirmation, ConfirmationState, Pairing, PairingState},
+        view::{Asks, Confirmation, ConfirmationState, Offer, Pairing, PairingState},
     },
     telegram::cards::markup::{MESSAGE_MAX, visible_len},
 };
@@ -114,7 +114,8 @@ fn pairings(value: &str) -> Vec<View> {
         id: ID.to_owned(),
         name: value.to_owned(),
         family,
-        api_url: format!("https://{}.example", "x".repeat(1000)),
+        api_url: format!("https://{}.example", "x".repeat(500)),
+        offer: Some(Offer { fingerprint: "F".repeat(40), script_sha256: "f".repeat(64) }),
         state,
     };
     let families = [Family::Short, Family::Apt, Family::Dnf];

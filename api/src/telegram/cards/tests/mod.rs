@@ -4,7 +4,7 @@ mod behaviour;
 mod hostile;
 
 use osm_protocol::messages::{Disk, Host, Load, Memory, Report, Service, Systemd};
-use teloxide::types::InlineKeyboardButtonKind;
+use teloxide::types::{InlineKeyboardButton, InlineKeyboardButtonKind};
 
 use super::*;
 use crate::{
@@ -38,11 +38,16 @@ fn asks(rendered: &Rendered, intent: &Intent) -> bool {
     intents(rendered).iter().any(|(_, asked)| asked == intent)
 }
 
-fn copied(rendered: &Rendered) -> Option<String> {
-    rendered.keyboard.inline_keyboard.iter().flatten().find_map(|button| match &button.kind {
+fn copies(rendered: &Rendered) -> Vec<String> {
+    let copied = |button: &InlineKeyboardButton| match &button.kind {
         InlineKeyboardButtonKind::CopyText(copy) => Some(copy.text.clone()),
         _ => None,
-    })
+    };
+    rendered.keyboard.inline_keyboard.iter().flatten().filter_map(copied).collect()
+}
+
+fn copied(rendered: &Rendered) -> Option<String> {
+    copies(rendered).into_iter().next()
 }
 
 fn server() -> Server {

@@ -1,17 +1,18 @@
-//! A Debian 12 with the agent installed as its package will do it, and told about from the chat's side.
+//! A server with the agent at work, and told about from the chat's side.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use osm_telegram_sim::BotMessage;
-use osm_tests::{
+use serde::Deserialize;
+
+use crate::{
     database::Engine,
     machine::Machine,
     process::program,
     web_server,
     world::{SOON, World, copied},
 };
-use serde::Deserialize;
 
 pub const AGENT: &str = "osm-agent.service";
 pub const NGINX: &str = "nginx.service";
@@ -49,7 +50,7 @@ impl Server {
     /// A server that is installed and not yet paired. `prepare` places what must be there before the list is made, `config`
     /// is written under the shipped agent.toml.
     pub async fn install(engine: Engine, name: &str, config: &str, prepare: impl FnOnce(&Machine) -> Result<()>) -> Result<Self> {
-        let world = World::on_system_clock(engine).await;
+        let world = World::on_system_clock(engine, &[]).await;
         let machine = web_server::boot("bookworm", name)?;
         prepare(&machine)?;
         install_agent(&machine)?;

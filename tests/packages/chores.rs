@@ -4,26 +4,26 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use osm_telegram_sim::BotMessage;
-use osm_tests::{database::Engine, world::SOON};
-
-use crate::installed::{AGENT, Server};
+use osm_tests::{
+    server::{AGENT, Server},
+    world::SOON,
+};
 
 const RULE: &str = "/etc/polkit-1/rules.d/50-osm-agent.rules";
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_journal_is_cleaned_logs_are_rotated_and_the_server_reboots() -> Result<()> {
-    let server = Server::at_work(Engine::Sqlite, "web-1", "interval = 5\n[journal]\nkeep_megabytes = 1", |machine| {
-        machine.ok(&["systemctl", "daemon-reload"])?;
-        Ok(())
-    })
-    .await?;
-    server.machine.ok(&["systemctl", "enable", "--quiet", "--now", "osm-agent-policy.path"])?;
-    the_journal_is_cleaned(&server).await?;
-    logs_are_rotated(&server).await?;
-    a_reboot_is_cancelled(&server).await?;
-    what_root_has_scheduled_stays(&server).await?;
-    the_server_reboots(&server).await?;
-    what_agent_toml_forbids_loses_its_grant_at_once(&server).await
+/// The server's `agent.toml` is its own again afterwards.
+pub async fn all(server: &Server) -> Result<()> {
+    server.configure("interval = 5\n[journal]\nkeep_megabytes = 1")?;
+    server.machine.ok(&["systemctl", "restart", AGENT])?;
+    the_journal_is_cleaned(server).await?;
+    logs_are_rotated(server).await?;
+    a_reboot_is_cancelled(server).await?;
+    what_root_has_scheduled_stays(server).await?;
+    the_server_reboots(server).await?;
+    what_agent_toml_forbids_loses_its_grant_at_once(server).await?;
+    server.configure("interval = 5")?;
+    server.machine.ok(&["systemctl", "restart", AGENT])?;
+    Ok(())
 }
 
 async fn the_journal_is_cleaned(server: &Server) -> Result<()> {

@@ -1,0 +1,110 @@
+//! The packages that this backend offers: a folder with signed repositories, as `make packages` leaves it, and the script that
+//! installs from them. The key that signed them is never here; its public half and its fingerprint are.
+
+use std::path::{Component, Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
+
+use crate::domain::view::Offer;
+
+const SCRIPT: &str = include_str!("../dist/install.sh");
+
+pub struct Packages {
+    /// Canonical: what resolves to a place outside is not served.
+    root: PathBuf,
+    pub script: String,
+    pub offer: Offer,
+}
+
+impl Packages {
+    pub fn open(dir: &Path, public_url: &str) -> Result<Self> {
+        let wrong = |name: &str| format!("OSM_PACKAGES_DIR: {}: is it what `make packages` has made?", dir.join(name).display());
+        let root = dir.canonicalize().with_context(|| wrong(""))?;
+        let key = std::fs::read(root.join("key.asc")).with_context(|| wrong("key.asc"))?;
+        let fingerprint = std::fs::read_to_string(root.join("fingerprint")).with_context(|| wrong("fingerprint"))?;
+        let fingerprint = fingerprint.trim().to_owned();
+        let hexadecimal = fingerprint.bytes().all(|byte| byte.is_ascii_digit() || (b'A'..=b'F').contains(&byte));
+        ensure!(fingerprint.len() == 40 && hexadecimal, "{} (40 capital hexadecimal digits are wanted)", wrong("fingerprint"));
+        let script = SCRIPT.replace("@API@", public_url).replace("@KEY_SHA256@", &sha256(&key));
+        let offer = Offer { fingerprint, script_sha256: sha256(script.as_bytes()) };
+        Ok(Self { root, script, offer })
+    }
+
+    /// The regular file by this path; `None` for anything else, and for what a link leads to outside the folder.
+    pub async fn file(&self, path: &str) -> Option<PathBuf> {
+        let plain = Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
+        let found = if plain { tokio::fs::canonicalize(self.root.join(path)).await.ok()? } else { return None };
+        (found.starts_with(&self.root) && tokio::fs::metadata(&found).await.ok()?.is_file()).then_some(found)
+    }
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    HEXLOWER.encode(&Sha256::digest(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn folder() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("key.asc"), "key").unwrap();
+        fs::write(dir.path().join("fingerprint"), format!("{}\n", "AB".repeat(20))).unwrap();
+        dir
+    }
+
+    #[tokio::test]
+    async fn only_files_in_the_folder_are_found() {
+        let (dir, outside) = (folder(), tempfile::NamedTempFile::new().unwrap());
+        fs::create_dir_all(dir.path().join("apt/pool")).unwrap();
+        fs::write(dir.path().join("apt/pool/a.deb"), "deb").unwrap();
+        std::os::unix::fs::symlink(outside.path(), dir.path().join("out")).unwrap();
+        std::os::unix::fs::symlink("/etc", dir.path().join("etc")).unwrap();
+        std::os::unix::fs::symlink("a.deb", dir.path().join("apt/pool/newest.deb")).unwrap();
+        let packages = Packages::open(dir.path(), "https://osm.example.com").unwrap();
+        for path in ["key.asc", "apt/pool/a.deb", "apt/pool/newest.deb"] {
+            assert!(packages.file(path).await.is_some(), "{path}");
+        }
+        let absolute = outside.path().to_str().unwrap();
+        for path in [
+            "",
+            ".",
+            "..",
+            "apt",
+            "apt/pool/../../key.asc",
+            "../key.asc",
+            "out",
+            "etc/passwd",
+            "no",
+            "a\0b",
+            "/etc/passwd",
+            absolute,
+        ] {
+            assert_eq!(packages.file(path).await, None, "{path:?}");
+        }
+    }
+
+    #[test]
+    fn the_script_is_made_for_this_backend_and_key() {
+        let packages = Packages::open(folder().path(), "https://osm.example.com").unwrap();
+        assert!(packages.script.contains("api='https://osm.example.com'"));
+        // sha256sum of the three bytes "key".
+        assert!(packages.script.contains("2c70e12b7a0646f92279f427c7b38e7334d8e5389cff167a1dc30e73f826b683"));
+        assert!(!packages.script.contains('@') || !packages.script.contains("@API@"));
+        assert_eq!(packages.offer.script_sha256, sha256(packages.script.as_bytes()));
+    }
+
+    #[test]
+    fn a_folder_that_is_something_else_is_named() {
+        let dir = folder();
+        fs::write(dir.path().join("fingerprint"), "nonsense").unwrap();
+        for path in [dir.path(), Path::new("/nonexistent")] {
+            let error = format!("{:#}", Packages::open(path, "https://osm.example.com").err().unwrap());
+            assert!(error.contains("OSM_PACKAGES_DIR") && error.contains("make packages"), "{error}");
+        }
+    }
+}

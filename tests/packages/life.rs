@@ -1,0 +1,192 @@
+//! A Debian server's life with the agent: installed, paired, watched and repaired, upgraded, removed, purged.
+
+use anyhow::{Result, ensure};
+use osm_tests::{
+    machine::Machine,
+    server::{AGENT, NGINX, Server, listed},
+};
+
+use crate::{
+    attacks, chores,
+    site::{self, apt, free_port, install},
+};
+
+const RULE: &str = "/etc/polkit-1/rules.d/50-osm-agent.rules";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_lives_on_debian_12() -> Result<()> {
+    a_server_lives("bookworm", "web-12").await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_lives_on_debian_13() -> Result<()> {
+    a_server_lives("trixie", "web-13").await
+}
+
+/// One machine for all of it: booting and downloading cost more than what is done with it.
+async fn a_server_lives(suite: &str, name: &str) -> Result<()> {
+    let server = Server { world: site::backend().await?, machine: site::machine(suite, name)? };
+    install(&server)?;
+    it_idles_and_says_how_to_pair(&server)?;
+    pairing_starts_it(&server, name).await?;
+    what_is_installed_is_as_it_was_packed(&server.machine)?;
+    a_web_server_installed_later_can_be_restarted(&server).await?;
+    twenty_restarts_leave_it_alive(&server).await?;
+    chores::all(&server).await?;
+    attacks::all(&server.machine)?;
+    an_upgrade_keeps_everything(&server).await?;
+    removed_it_stops_and_grants_nothing(&server.machine)?;
+    purged_nothing_is_left(&server.machine)
+}
+
+fn it_idles_and_says_how_to_pair(server: &Server) -> Result<()> {
+    let machine = &server.machine;
+    server.wait_for("running service", || Ok((machine.unit_property(AGENT, "ActiveState")? == "active").then_some(())))?;
+    for unit in [AGENT, "osm-agent-policy.service", "osm-agent-policy.path", "osm-agent-policy.timer"] {
+        assert_eq!(machine.ok(&["systemctl", "is-enabled", unit])?, "enabled\n", "{unit}");
+    }
+    // The journal is cleaned, and logs are rotated, when somebody asks for it.
+    for unit in ["osm-agent-journal.service", "osm-agent-logrotate.service"] {
+        assert_eq!(machine.unit_property(unit, "ExecMainStartTimestampMonotonic")?, "0", "{unit} has run");
+    }
+    for said in [machine.ok(&["systemctl", "status", "--no-pager", AGENT])?, machine.ok(&["osm-agent", "status"])?] {
+        assert!(said.contains("/add_server"), "{said}");
+    }
+    assert!(machine.ok(&["cat", RULE])?.contains("ssh.service") == listed(machine)?.contains(&"ssh.service".to_owned()));
+    assert!(!listed(machine)?.contains(&"ssh.service".to_owned()), "ssh is listed only by root's own word");
+    Ok(())
+}
+
+async fn pairing_starts_it(server: &Server, name: &str) -> Result<()> {
+    let pid = server.main_pid(AGENT)?;
+    server.pair(name).await?;
+    let card = server.first_card(name).await?;
+    assert!(card.plain.contains("Debian GNU/Linux"), "{}", card.plain);
+    assert_eq!(server.main_pid(AGENT)?, pid, "nobody has started anything");
+    Ok(())
+}
+
+fn what_is_installed_is_as_it_was_packed(machine: &Machine) -> Result<()> {
+    assert_eq!(machine.ok(&["dpkg", "--verify", "osm-agent"])?, "");
+    for completions in [
+        "/usr/share/bash-completion/completions/osm-agent",
+        "/usr/share/zsh/vendor-completions/_osm-agent",
+        "/usr/share/fish/vendor_completions.d/osm-agent.fish",
+    ] {
+        assert!(machine.ok(&["cat", completions])?.contains("doctor"), "{completions}");
+    }
+    machine.ok(&["test", "-s", "/usr/share/man/man8/osm-agent.8.gz"])?;
+    Ok(())
+}
+
+/// Nobody does anything but `apt install nginx`.
+async fn a_web_server_installed_later_can_be_restarted(server: &Server) -> Result<()> {
+    let machine = &server.machine;
+    let site = format!("server {{ listen 127.0.0.1:{}; server_name localhost; return 204; }}\n", free_port()?);
+    machine.write("/etc/nginx/sites-available/default", site, 0o644, "root")?;
+    apt(machine, &["install", "nginx"])?;
+    server.wait_for("listed nginx", || Ok(listed(machine)?.contains(&NGINX.to_owned()).then_some(())))?;
+    assert!(machine.ok(&["cat", RULE])?.contains(NGINX));
+    // Reports have their own pace, and `interval` is at its default.
+    server.configure("interval = 5")?;
+    machine.ok(&["systemctl", "restart", AGENT])?;
+    server.card_with("nginx.service · active").await?;
+    let before = server.main_pid(NGINX)?;
+    let question = server.ask_restart(NGINX).await?;
+    let told = server.told(&question, "Done").await?;
+    assert!(told.contains("The host says: active (running)"), "{told}");
+    assert_ne!(server.main_pid(NGINX)?, before);
+    Ok(())
+}
+
+/// By the host's own rates: a stolen backend could send that many.
+async fn twenty_restarts_leave_it_alive(server: &Server) -> Result<()> {
+    let before = server.starts(NGINX)?;
+    for _ in 0..20 {
+        server.ask_restart(NGINX).await?;
+    }
+    server.world.settled(osm_tests::world::SOON).await;
+    let restarts = server.starts(NGINX)? - before;
+    // The gap is 30 s, and they took a minute or so.
+    ensure!(restarts <= 5, "{restarts} of 20 restarts were done");
+    assert_eq!(server.machine.unit_property(NGINX, "ActiveState")?, "active");
+    let refused = server
+        .world
+        .sim
+        .messages(&server.world.anna)
+        .iter()
+        .filter(|message| message.plain.contains("at most once in 30 s"))
+        .count();
+    ensure!(refused + restarts >= 20, "{refused} were refused and {restarts} done");
+    Ok(())
+}
+
+async fn an_upgrade_keeps_everything(server: &Server) -> Result<()> {
+    let machine = &server.machine;
+    let previous = site::package(&site::packages()?.join("previous"), "osm-agent_", ".deb")?;
+    machine.copy_in(&previous, "/root/previous.deb", 0o644)?;
+    apt(machine, &["install", "--allow-downgrades", "/root/previous.deb"])?;
+    assert!(machine.ok(&["dpkg-query", "-W", "osm-agent"])?.contains("\t0.0.9-1"));
+    machine.ok(&["osm-agent", "policy", "allow", "ssh"])?;
+    server.configure("interval = 5\n# kept")?;
+    let kept = || -> Result<String> {
+        let state = machine.ok(&["find", "/var/lib/osm-agent", "-name", "state.json", "-o", "-name", "ledger.jsonl"])?;
+        ensure!(state.lines().count() == 2, "{state}");
+        let sums = machine.ok(&["sha256sum", "/var/lib/osm-agent/state.json", "/etc/osm-agent/agent.toml"])?;
+        Ok(sums + &machine.ok(&["ls", "/etc/osm-agent/allow.d"])?)
+    };
+    let (before, pid) = (kept()?, server.main_pid(AGENT)?);
+    let spooled = "/var/lib/osm-agent/spool";
+    machine.ok(&["test", "-d", spooled])?;
+
+    apt(machine, &["install", "osm-agent"])?;
+    assert!(machine.ok(&["dpkg-query", "-W", "osm-agent"])?.ends_with(concat!(env!("CARGO_PKG_VERSION"), "-1\n")));
+    assert_eq!(kept()?, before);
+    assert_ne!(server.main_pid(AGENT)?, pid, "the new program runs");
+    assert!(listed(machine)?.contains(&"ssh.service".to_owned()));
+    server.card_with("online").await?;
+    Ok(())
+}
+
+fn removed_it_stops_and_grants_nothing(machine: &Machine) -> Result<()> {
+    apt(machine, &["remove", "osm-agent"])?;
+    assert_eq!(machine.run(&["pgrep", "-u", "osm-agent"])?.stdout, "");
+    for gone in [RULE, "/var/lib/osm-agent-policy", "/usr/bin/osm-agent"] {
+        assert_ne!(machine.run(&["test", "-e", gone])?.status, 0, "{gone} is left");
+    }
+    // A package that was only removed may come back.
+    machine.ok(&["test", "-e", "/var/lib/osm-agent/state.json"])?;
+    machine.ok(&["test", "-e", "/etc/osm-agent/agent.toml"])?;
+    Ok(())
+}
+
+fn purged_nothing_is_left(machine: &Machine) -> Result<()> {
+    apt(machine, &["purge", "osm-agent"])?;
+    let found = machine.ok(&[
+        "find",
+        "/",
+        "-xdev",
+        "-path",
+        "/proc",
+        "-prune",
+        "-o",
+        "-path",
+        "/sys",
+        "-prune",
+        "-o",
+        "-name",
+        "*osm-agent*",
+        "-print",
+    ])?;
+    let ours: Vec<_> = found
+        .lines()
+        // What the administrator added, and what the system writes down about everybody.
+        .filter(|path| !path.starts_with("/var/log/") && !path.starts_with("/var/cache/") && !path.starts_with("/var/lib/apt/"))
+        .filter(|path| !["/etc/apt/sources.list.d/osm-agent.sources", "/usr/share/keyrings/osm-agent.asc"].contains(path))
+        .collect();
+    assert!(ours.is_empty(), "left: {ours:?}");
+    assert_ne!(machine.run(&["getent", "passwd", "osm-agent"])?.status, 0);
+    assert_ne!(machine.run(&["getent", "group", "osm-agent"])?.status, 0);
+    assert_eq!(machine.ok(&["systemctl", "list-units", "--failed", "--plain", "--no-legend"])?, "");
+    Ok(())
+}

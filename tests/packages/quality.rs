@@ -1,0 +1,72 @@
+//! What can be said of the packages without installing them.
+
+use std::{path::Path, process::Command};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::site::{package, packages};
+
+#[test]
+fn lintian_has_nothing_to_say() -> Result<()> {
+    for name in ["osm-agent_", "osm-api_"] {
+        let deb = package(&packages()?, name, ".deb")?;
+        let said = output(
+            Command::new("lintian").args(["--allow-root", "--fail-on", "error,warning", "--tag-display-limit", "0"]).arg(&deb),
+        );
+        assert_eq!(said?, "", "{}", deb.display());
+    }
+    Ok(())
+}
+
+#[test]
+fn both_families_carry_the_same_files() -> Result<()> {
+    for name in ["osm-agent", "osm-api"] {
+        let deb = output(Command::new("dpkg-deb").arg("--contents").arg(package(&packages()?, &format!("{name}_"), ".deb")?))?;
+        let rpm = output(Command::new("rpm").args(["--query", "--list", "--package"]).arg(package(
+            &packages()?,
+            &format!("{name}-"),
+            ".rpm",
+        )?))?;
+        let mut of_deb: Vec<_> =
+            deb.lines().filter(|line| !line.starts_with('d')).filter_map(|line| line.split(" ./").nth(1)).collect();
+        let mut of_rpm: Vec<_> = rpm
+            .lines()
+            .filter_map(|line| line.strip_prefix('/'))
+            .filter(|path| !path.starts_with("etc/osm-") || path.contains('.'))
+            .collect();
+        // Each family has its own place for papers and for zsh's completions.
+        for paths in [&mut of_deb, &mut of_rpm] {
+            paths.retain(|path| {
+                !path.contains("/doc/")
+                    && !path.contains("/licenses/")
+                    && !path.contains("/zsh/")
+                    && !path.contains("system-preset")
+                    && !path.contains("/lintian/")
+            });
+            paths.sort_unstable();
+        }
+        assert_eq!(of_deb, of_rpm);
+        assert!(of_deb.contains(&format!("usr/bin/{name}").as_str()), "{of_deb:?}");
+    }
+    Ok(())
+}
+
+/// The version of a package is the programs' own.
+#[test]
+fn packages_are_of_this_version() -> Result<()> {
+    let version = env!("CARGO_PKG_VERSION");
+    for name in ["osm-agent", "osm-api"] {
+        let deb = package(&packages()?, &format!("{name}_"), ".deb")?;
+        assert_eq!(output(Command::new("dpkg-deb").arg("--field").arg(deb).arg("Version"))?, format!("{version}-1\n"));
+    }
+    let changelog = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../debian/changelog"))?;
+    assert!(changelog.starts_with(&format!("osm ({version}-1) ")), "{changelog}");
+    Ok(())
+}
+
+fn output(command: &mut Command) -> Result<String> {
+    let output = command.output().with_context(|| format!("{command:?}: run `make deps-packages deps-lint`"))?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{command:?}: {}\n{text}", output.status);
+    Ok(text)
+}

@@ -47,6 +47,7 @@ impl Reporter {
             disks: self.disks.collect().await,
             systemd: services.systemd,
             chores: services.chores,
+            monitored_only: services.monitored_only,
             services: services.services,
         };
         if let Err(invalid) = report.validate(at) {

@@ -99,6 +99,10 @@ pub struct Report {
     #[serde(default)]
     #[cfg_attr(feature = "server", oai(default))]
     pub chores: Vec<Chore>,
+    /// Why this host lets nothing be asked for at all, where that is so; at most 255 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "server", oai(skip_serializing_if_is_none))]
+    pub monitored_only: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -294,6 +298,7 @@ impl Report {
             disk.validate()?;
         }
         count("chores", self.chores.len(), 0..=Chore::ALL.len())?;
+        text("monitored_only", self.monitored_only.as_deref().unwrap_or_default(), 0, limits::NAME)?;
         count("services", self.services.len(), 0..=limits::SERVICES)?;
         for service in &self.services {
             text("services.unit", &service.unit, 1, limits::NAME)?;
@@ -405,6 +410,7 @@ mod tests {
             }],
             systemd: Systemd::Available,
             chores: vec![Chore::Reboot],
+            monitored_only: Some("polkit 0.105".to_owned()),
             services: vec![Service {
                 unit: "nginx.service".to_owned(),
                 active_state: "active".to_owned(),

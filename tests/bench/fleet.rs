@@ -126,6 +126,7 @@ impl Server {
             disks: ["/", "/boot", "/home", "/var", "/srv/backup"].map(disk).to_vec(),
             systemd: Systemd::Available,
             chores: vec![],
+            monitored_only: None,
             services: SERVICES.map(service).to_vec(),
         }
     }

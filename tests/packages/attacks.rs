@@ -19,7 +19,7 @@ pub fn all(machine: &Machine) -> Result<()> {
     the_sandboxes_score(machine)?;
     other_units_are_there(machine)?;
     // Its name is taken for what is tried in its place.
-    machine.ok(&["systemctl", "stop", AGENT])?;
+    machine.ok(&["systemctl", "--quiet", "disable", "--now", AGENT])?;
     machine.ok(&["mv", UNIT, "/root/"])?;
     machine.ok(&["systemctl", "daemon-reload"])?;
     a_listed_unit_is_restarted(machine)?;
@@ -29,7 +29,7 @@ pub fn all(machine: &Machine) -> Result<()> {
     planted_links_lead_root_nowhere(machine)?;
     machine.ok(&["mv", "/root/osm-agent.service", UNIT])?;
     machine.ok(&["systemctl", "daemon-reload"])?;
-    machine.ok(&["systemctl", "start", AGENT])?;
+    machine.ok(&["systemctl", "--quiet", "enable", "--now", AGENT])?;
     Ok(())
 }
 

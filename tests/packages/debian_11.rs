@@ -8,8 +8,7 @@ use crate::site;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn debian_11_is_monitored_and_says_why_it_cannot_act() -> Result<()> {
     let server = Server { world: site::backend().await?, machine: site::machine("bullseye", "old-11")? };
-    site::install(&server)?;
-    server.pair("old-11").await?;
+    site::run_ok(&server.machine, &site::lines(&server.world, "old-11", None).await?)?;
     let card = server.first_card("old-11").await?;
     assert!(card.plain.contains("Debian GNU/Linux 11") && card.plain.contains("Memory"), "{}", card.plain);
     let why = "polkit 0.105 has no rules that tell services apart";

@@ -3,7 +3,7 @@
 
 use std::{fs, path::Path, process::Command};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use osm_tests::{
     machine::Machine,
     server::{AGENT, NGINX, Server, listed},
@@ -15,7 +15,6 @@ use crate::{
 };
 
 const RULE: &str = "/etc/polkit-1/rules.d/50-osm-agent.rules";
-const KEY: &str = "/etc/pki/rpm-gpg/RPM-GPG-KEY-osm-agent";
 /// What a Fedora has as packages.
 const SYSTEM: &str = "%global _build_id_links none
 Name: a-whole-system
@@ -54,8 +53,7 @@ async fn a_server_lives_with_the_rpm() -> Result<()> {
     let machine = site::machine_with("bookworm", "rpm-1", &["polkitd", "logrotate", "dnf", "rpm"])?;
     let server = Server { world: site::backend().await?, machine };
     the_system_is_known_to_rpm(&server.machine)?;
-    it_is_installed_from_the_signed_repository(&server)?;
-    server.pair("rpm-1").await?;
+    it_is_installed_by_the_bots_steps(&server).await?;
     server.first_card("rpm-1").await?;
     let verified = server.machine.run(&["rpm", "--verify", "osm-agent"])?;
     assert_eq!((verified.status, verified.stdout.as_str()), (0, ""), "{verified:?}");
@@ -77,21 +75,20 @@ fn the_system_is_known_to_rpm(machine: &Machine) -> Result<()> {
     install_from_spec(machine, "a-whole-system", &spec)
 }
 
-fn it_is_installed_from_the_signed_repository(server: &Server) -> Result<()> {
-    let (machine, api) = (&server.machine, &server.world.api);
-    machine.ok(&["mkdir", "-p", "/etc/pki/rpm-gpg"])?;
-    machine.ok(&["curl", "-fsS", "-o", KEY, &format!("{api}/packages/key.asc")])?;
-    let repository = format!(
-        "[osm-agent]\nname=Online Server Monitor\nbaseurl={api}/packages/dnf/$basearch\nenabled=1\ngpgcheck=1\nrepo_gpgcheck=1\ngpgkey=file://{KEY}\n"
-    );
-    machine.write("/etc/yum.repos.d/osm-agent.repo", repository, 0o644, "root")?;
-    dnf(machine, &["install", "osm-agent"])?;
+async fn it_is_installed_by_the_bots_steps(server: &Server) -> Result<()> {
+    let machine = &server.machine;
+    // Every Fedora has them.
+    machine.ok(&["mkdir", "-p", "/etc/pki/rpm-gpg", "/etc/yum.repos.d"])?;
+    let steps = site::lines(&server.world, "rpm-1", Some("Fedora / RHEL")).await?;
+    let (pair, install) = steps.split_last().context("no steps")?;
+    site::run_ok(machine, install)?;
     for unit in [AGENT, "osm-agent-policy.service", "osm-agent-policy.path", "osm-agent-policy.timer"] {
         assert_eq!(machine.ok(&["systemctl", "is-enabled", unit])?, "enabled\n", "{unit}");
     }
     assert_eq!(machine.unit_property(AGENT, "ActiveState")?, "active");
     let said = machine.ok(&["systemctl", "status", "--no-pager", AGENT])?;
     assert!(said.contains("/add_server"), "{said}");
+    site::run_ok(machine, std::slice::from_ref(pair))?;
     Ok(())
 }
 

@@ -6,4 +6,5 @@ mod debian_11;
 mod dnf;
 mod life;
 mod quality;
+mod refusals;
 mod site;

@@ -8,19 +8,29 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use osm_telegram_sim::{BotMessage, ButtonKind};
 use osm_tests::{
     database::Engine,
-    machine::{Machine, Root},
-    server::Server,
-    world::World,
+    machine::{Machine, Output, Root},
+    world::{SOON, World},
 };
 
 /// Downloads from the distribution's mirror among it.
 pub const INSTALLING: Duration = Duration::from_mins(5);
 
 /// What a small server has: neither polkit nor a web server.
-const SYSTEM: [&str; 9] =
-    ["systemd", "systemd-sysv", "dbus", "libpam-systemd", "ca-certificates", "curl", "procps", "iproute2", "openssh-server"];
+const SYSTEM: [&str; 10] = [
+    "systemd",
+    "systemd-sysv",
+    "dbus",
+    "libpam-systemd",
+    "ca-certificates",
+    "curl",
+    "procps",
+    "iproute2",
+    "openssh-server",
+    "sudo",
+];
 
 /// What `make packages` built: `target/packages`.
 pub fn packages() -> Result<PathBuf> {
@@ -45,7 +55,10 @@ pub fn package(folder: &Path, start: &str, end: &str) -> Result<PathBuf> {
 }
 
 pub async fn backend() -> Result<World> {
-    let repository = packages()?.join("repository");
+    backend_with(&packages()?.join("repository")).await
+}
+
+pub async fn backend_with(repository: &Path) -> Result<World> {
     let repository = repository.to_str().context("a path in UTF-8")?;
     Ok(World::on_system_clock(Engine::Sqlite, &[("OSM_PACKAGES_DIR", repository)]).await)
 }
@@ -76,15 +89,33 @@ pub fn apt(machine: &Machine, arguments: &[&str]) -> Result<String> {
     Ok(output.stdout)
 }
 
-/// Adds the signed repository as the README says it, and installs from it.
-pub fn install(server: &Server) -> Result<()> {
-    let api = &server.world.api;
-    server.machine.ok(&["curl", "-fsS", "-o", "/usr/share/keyrings/osm-agent.asc", &format!("{api}/packages/key.asc")])?;
-    let source = format!(
-        "Types: deb\nURIs: {api}/packages/apt\nSuites: stable\nComponents: main\nSigned-By: /usr/share/keyrings/osm-agent.asc\n"
-    );
-    server.machine.write("/etc/apt/sources.list.d/osm-agent.sources", source, 0o644, "root")?;
-    apt(&server.machine, &["update"])?;
-    apt(&server.machine, &["install", "osm-agent"])?;
-    Ok(())
+/// What the bot's `/add_server` gives to copy, in its order; `way` is a button to tap first.
+pub async fn lines(world: &World, name: &str, way: Option<&str>) -> Result<Vec<String>> {
+    let mut message = world.ask(&world.anna, &format!("/add_server {name}"), "OSM1-").await;
+    if let Some(way) = way {
+        world.tap(&world.anna, &message, way).await;
+        let edited = |edited: &BotMessage| edited.message_id == message.message_id && edited.edits > 0;
+        message = world.sim.wait(&world.anna, SOON, edited).await?;
+    }
+    let copied = message.buttons.iter().flatten().filter_map(|button| match &button.kind {
+        ButtonKind::CopyText(text) => Some(text.clone()),
+        _ => None,
+    });
+    Ok(copied.collect())
+}
+
+/// Runs a line as it stands, in root's shell. From a file, since an argument would show the token.
+pub fn run(machine: &Machine, line: &str) -> Result<Output> {
+    machine.write("/root/line", line, 0o600, "root")?;
+    machine.run_within(INSTALLING, &["sh", "-eu", "/root/line"])
+}
+
+pub fn run_ok(machine: &Machine, lines: &[String]) -> Result<String> {
+    let mut printed = String::new();
+    for line in lines {
+        let output = run(machine, line)?;
+        ensure!(output.status == 0, "{line}: {}\n{}\n{}", output.status, output.stdout, output.stderr);
+        printed += &output.stdout;
+    }
+    Ok(printed)
 }

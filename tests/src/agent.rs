@@ -123,6 +123,7 @@ impl Agent {
             disks: vec![disk("/", 40, 60), disk("/var", 71, 29)],
             systemd: Systemd::Available,
             chores: Chore::ALL.to_vec(),
+            monitored_only: None,
             services: vec![
                 service("nginx.service", "active", "running"),
                 service("postgresql@15-main.service", "inactive", "dead"),

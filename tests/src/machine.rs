@@ -68,6 +68,7 @@ impl Machine {
         let copied = Command::new("cp").args(["-a", "--reflink=auto"]).arg(&root.path).arg(&tree).status()?;
         ensure!(copied.success(), "cp of {}: {copied}", root.path.display());
         fs::write(tree.join("etc/hostname"), format!("{name}\n"))?;
+        fs::write(tree.join("etc/hosts"), format!("127.0.0.1 localhost {name}\n"))?;
         // Copies with one machine-id would pass for clones of one server. An empty file would be a "first boot" with presets.
         fs::write(tree.join("etc/machine-id"), fs::read_to_string("/proc/sys/kernel/random/uuid")?.replace('-', ""))?;
         prepare(&tree)?;

@@ -27,15 +27,18 @@ pub struct Seen {
     pub systemd: messages::Systemd,
     pub services: Vec<messages::Service>,
     pub chores: Vec<Chore>,
+    /// Why nothing can be asked for.
+    pub monitored_only: Option<String>,
 }
 
 pub async fn collect(settings: &Settings, systemd: &impl Systemd) -> Seen {
     let listed = UnitList::read(&settings.policy_file).unwrap_or_default();
-    let none = |systemd| Seen { systemd, services: Vec::new(), chores: Vec::new() };
+    let monitored_only = listed.unavailable.as_deref().map(|why| clean(why, limits::NAME));
+    let none = |systemd| Seen { systemd, services: Vec::new(), chores: Vec::new(), monitored_only: None };
     match list(settings, systemd, &listed).await {
         Ok(services) => {
             let chores = listed.chores.into_iter().filter(|chore| settings.actions.allow_chore(*chore)).collect();
-            Seen { systemd: messages::Systemd::Available, services, chores }
+            Seen { systemd: messages::Systemd::Available, services, chores, monitored_only }
         }
         Err(Unavailable::Absent) => none(messages::Systemd::Absent),
         Err(error) => {

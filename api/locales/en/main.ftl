@@ -220,6 +220,7 @@ status-services = <b>Services</b>
 status-systemd-absent = systemd does not run this machine, so its services cannot be seen or restarted.
 status-systemd-unreachable = systemd did not answer the agent, so services cannot be seen or restarted now. <code>osm-agent doctor</code> on the host says why.
 status-services-none = No known service was found. <code>osm-agent services</code> on the host shows what is looked for.
+status-monitored-only = Nothing can be asked for here: { $why }.
 status-none-restartable = None may be restarted from here. On the host, <code>sudo osm-agent policy allow UNIT</code> changes that.
 services-failed = { $count } failed
 services-changing = { $count } changing

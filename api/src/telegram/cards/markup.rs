@@ -20,6 +20,8 @@ pub(super) mod width {
     pub(crate) const UNIT: usize = 64;
     pub(crate) const MOUNT: usize = 48;
     pub(crate) const WORDS: usize = 80;
+    /// A reason that a host gives.
+    pub(crate) const REASON: usize = 160;
     /// `Outcome::DETAIL_MAX`.
     pub(crate) const DETAIL: usize = 500;
 }

@@ -157,7 +157,9 @@ fn services(words: &Words, report: &Report) -> Section {
             services.sort_by(|one, other| rank(one).cmp(&rank(other)).then_with(|| one.unit.cmp(&other.unit)));
             let mut lines = vec![summary(words, &services)];
             lines.extend(services.iter().map(|service| service_line(service)));
-            if !services.iter().any(|service| service.restartable) {
+            if let Some(why) = &report.monitored_only {
+                lines.push(words.with("status-monitored-only", &[("why", safe(why, width::REASON).into())]));
+            } else if !services.iter().any(|service| service.restartable) {
                 lines.push(words.get("status-none-restartable"));
             }
             lines

@@ -47,6 +47,7 @@ fn hostile_server(value: &str, disks: usize, services: usize) -> Server {
         let disk = Disk { fs_type: value.to_owned(), read_only: true, ..disk(value, 99) };
         report.disks = vec![disk; disks];
         report.chores = Chore::ALL.to_vec();
+        report.monitored_only = Some(value.to_owned());
         let states = ["failed", "active", "inactive", value];
         report.services = (0..services)
             .map(|number| Service {

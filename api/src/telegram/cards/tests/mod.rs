@@ -97,6 +97,7 @@ fn report() -> Report {
         disks: vec![disk("/srv", 40), disk("/", 91)],
         systemd: Systemd::Available,
         chores: vec![],
+        monitored_only: None,
         services: vec![service("ssh.service", "active"), service("nginx.service", "failed"), service("cron.service", "inactive")],
     }
 }

@@ -51,6 +51,32 @@ fn both_families_carry_the_same_files() -> Result<()> {
     Ok(())
 }
 
+/// Every command of the packed program is in the manual that is packed with it, and groff has nothing to say about that.
+#[test]
+fn the_manual_knows_every_command() -> Result<()> {
+    for name in ["osm-agent", "osm-api"] {
+        let unpacked = tempfile::tempdir()?;
+        let deb = package(&packages()?, &format!("{name}_"), ".deb")?;
+        output(Command::new("dpkg-deb").arg("--extract").arg(deb).arg(unpacked.path()))?;
+        let page = unpacked.path().join(format!("usr/share/man/man8/{name}.8.gz"));
+        let mut manual = Command::new("man");
+        let manual =
+            manual.args(["--warnings", "--local-file"]).arg(page).env("MANWIDTH", "80").env("LC_ALL", "C.UTF-8").output()?;
+        let warnings = String::from_utf8(manual.stderr)?;
+        ensure!(manual.status.success() && warnings.is_empty(), "{warnings}");
+        let manual = String::from_utf8(manual.stdout)?;
+        let help = output(Command::new(unpacked.path().join("usr/bin").join(name)).arg("--help"))?;
+        let commands = help.split("Commands:\n").nth(1).and_then(|rest| rest.split("\n\n").next()).context(help.clone())?;
+        let commands: Vec<_> =
+            commands.lines().filter_map(|line| line.split_whitespace().next()).filter(|word| *word != "help").collect();
+        ensure!(commands.len() >= 3, "{commands:?}");
+        for command in commands {
+            ensure!(manual.contains(&format!("\n     {command}")), "{name}(8) does not know {command}:\n{manual}");
+        }
+    }
+    Ok(())
+}
+
 /// The version of a package is the programs' own.
 #[test]
 fn packages_are_of_this_version() -> Result<()> {

@@ -20,7 +20,7 @@ use osm_tests::{
 use reqwest::header;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::{SOON, backend::free_port, persistently};
+use crate::{SOON, life::free_port, persistently};
 
 /// A backend whose state directory is a small file system of its own.
 struct Backend {

@@ -6,6 +6,8 @@
 mod agent;
 mod backend;
 mod full_disk;
+mod life;
+mod stories;
 mod supervised;
 
 use std::{fs, path::Path, time::Duration};

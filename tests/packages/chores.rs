@@ -98,6 +98,10 @@ async fn what_agent_toml_forbids_loses_its_grant_at_once(server: &Server) -> Res
     server.configure("interval = 5\n[actions]\nreboot = false\nclean_journal = false")?;
     server.wait_for("narrower rule", || Ok(rule()?.contains("osmAgentReboots = false").then_some(())))?;
     assert!(!rule()?.contains("osm-agent-journal.service") && rule()?.contains("osm-agent-logrotate.service"));
+    server.configure(
+        "interval = 5\n[actions]\nreboot = false\nclean_journal = false\nrun_logrotate = false\nrestart_service = false",
+    )?;
+    server.wait_for("end of the rule", || Ok((server.machine.run(&["test", "-e", RULE])?.status != 0).then_some(())))?;
     server.machine.ok(&["systemctl", "restart", AGENT])?;
     server.card_without("Reboot").await?;
     // Not even by hand.

@@ -25,7 +25,7 @@ async fn a_server_lives_on_debian_13() -> Result<()> {
 
 /// One machine for all of it: booting and downloading cost more than what is done with it.
 async fn a_server_lives(suite: &str, name: &str) -> Result<()> {
-    let server = Server { world: site::backend().await?, machine: site::machine(suite, name)? };
+    let mut server = Server { world: site::backend().await?, machine: site::machine(suite, name)? };
     if suite == "bookworm" {
         let steps = lines(&server.world, name, Some("Debian / Ubuntu")).await?;
         let (pair, install) = steps.split_last().context("no steps")?;
@@ -43,6 +43,7 @@ async fn a_server_lives(suite: &str, name: &str) -> Result<()> {
     chores::all(&server).await?;
     attacks::all(&server.machine)?;
     an_upgrade_keeps_everything(&server).await?;
+    an_upgrade_keeps_what_waits(&mut server).await?;
     removed_it_stops_and_grants_nothing(&server.machine)?;
     purged_nothing_is_left(&server.machine)
 }
@@ -87,13 +88,15 @@ fn what_is_installed_is_as_it_was_packed(machine: &Machine) -> Result<()> {
     Ok(())
 }
 
-/// Nobody does anything but `apt install nginx`.
+/// Nobody does anything but `apt install nginx`. The path unit would see it too: what is tried is dpkg's trigger.
 async fn a_web_server_installed_later_can_be_restarted(server: &Server) -> Result<()> {
     let machine = &server.machine;
     let site = format!("server {{ listen 127.0.0.1:{}; server_name localhost; return 204; }}\n", free_port()?);
     machine.write("/etc/nginx/sites-available/default", site, 0o644, "root")?;
+    machine.ok(&["systemctl", "stop", "osm-agent-policy.path"])?;
     apt(machine, &["install", "nginx"])?;
-    server.wait_for("listed nginx", || Ok(listed(machine)?.contains(&NGINX.to_owned()).then_some(())))?;
+    assert!(listed(machine)?.contains(&NGINX.to_owned()));
+    machine.ok(&["systemctl", "start", "osm-agent-policy.path"])?;
     assert!(machine.ok(&["cat", RULE])?.contains(NGINX));
     // Reports have their own pace, and `interval` is at its default.
     server.configure("interval = 5")?;
@@ -131,28 +134,52 @@ async fn twenty_restarts_leave_it_alive(server: &Server) -> Result<()> {
 
 async fn an_upgrade_keeps_everything(server: &Server) -> Result<()> {
     let machine = &server.machine;
-    let previous = site::package(&site::packages()?.join("previous"), "osm-agent_", ".deb")?;
-    machine.copy_in(&previous, "/root/previous.deb", 0o644)?;
-    apt(machine, &["install", "--allow-downgrades", "/root/previous.deb"])?;
-    assert!(machine.ok(&["dpkg-query", "-W", "osm-agent"])?.contains("\t0.0.9-1"));
+    the_previous_one_is_installed(machine)?;
     machine.ok(&["osm-agent", "policy", "allow", "ssh"])?;
     server.configure("interval = 5\n# kept")?;
     let kept = || -> Result<String> {
-        let state = machine.ok(&["find", "/var/lib/osm-agent", "-name", "state.json", "-o", "-name", "ledger.jsonl"])?;
-        ensure!(state.lines().count() == 2, "{state}");
+        machine.ok(&["test", "-s", "/var/lib/osm-agent/ledger.jsonl"])?;
         let sums = machine.ok(&["sha256sum", "/var/lib/osm-agent/state.json", "/etc/osm-agent/agent.toml"])?;
         Ok(sums + &machine.ok(&["ls", "/etc/osm-agent/allow.d"])?)
     };
     let (before, pid) = (kept()?, server.main_pid(AGENT)?);
-    let spooled = "/var/lib/osm-agent/spool";
-    machine.ok(&["test", "-d", spooled])?;
-
     apt(machine, &["install", "osm-agent"])?;
     assert!(machine.ok(&["dpkg-query", "-W", "osm-agent"])?.ends_with(concat!(env!("CARGO_PKG_VERSION"), "-1\n")));
     assert_eq!(kept()?, before);
     assert_ne!(server.main_pid(AGENT)?, pid, "the new program runs");
     assert!(listed(machine)?.contains(&"ssh.service".to_owned()));
     server.card_with("online").await?;
+    Ok(())
+}
+
+/// The backend is away meanwhile.
+async fn an_upgrade_keeps_what_waits(server: &mut Server) -> Result<()> {
+    the_previous_one_is_installed(&server.machine)?;
+    let next = site::package(&site::packages()?, "osm-agent_", ".deb")?;
+    server.machine.copy_in(&next, "/root/next.deb", 0o644)?;
+    server.world.stop().await?;
+    let waiting = || -> Result<Vec<String>> {
+        let found =
+            server.machine.ok(&["find", "/var/lib/osm-agent", "-path", "*/spool-*", "-type", "f", "-printf", "%P %T@\\n"])?;
+        let mut found: Vec<_> = found.lines().map(str::to_owned).collect();
+        found.sort();
+        Ok(found)
+    };
+    let before = server.wait_for("reports that wait", || Ok(Some(waiting()?).filter(|files| files.len() >= 2)))?;
+    apt(&server.machine, &["install", "/root/next.deb"])?;
+    let after = waiting()?;
+    ensure!(before.iter().all(|file| after.contains(file)), "{before:?} and after it {after:?}");
+    server.world.start().await?;
+    server.wait_for("an end of what waited", || Ok(waiting()?.is_empty().then_some(())))?;
+    Ok(())
+}
+
+fn the_previous_one_is_installed(machine: &Machine) -> Result<()> {
+    let previous = site::package(&site::packages()?.join("previous"), "osm-agent_", ".deb")?;
+    machine.copy_in(&previous, "/root/previous.deb", 0o644)?;
+    apt(machine, &["install", "--allow-downgrades", "/root/previous.deb"])?;
+    let version = machine.ok(&["dpkg-query", "-W", "osm-agent"])?;
+    ensure!(version.contains("\t0.0.9-1"), "{version}");
     Ok(())
 }
 

@@ -8,4 +8,5 @@ mod faults;
 mod first;
 mod instances;
 mod isolation;
+mod packages;
 mod telegram_edge;

@@ -36,6 +36,8 @@ pub struct Settings {
     pub policy_file: PathBuf,
     /// Whether enabled units that the administrator wrote into /etc/systemd/system count as services of this host.
     pub detect_local_units: bool,
+    /// Whether reports name the biggest processes.
+    pub top_processes: bool,
     pub actions: Actions,
     pub rates: Rates,
     pub spool: SpoolLimits,
@@ -98,6 +100,7 @@ struct Fragment {
     interval: Option<i64>,
     policy_file: Option<PathBuf>,
     detect_local_units: Option<bool>,
+    top_processes: Option<bool>,
     #[serde(default)]
     actions: ActionsFragment,
     #[serde(default)]
@@ -146,6 +149,7 @@ struct Merged {
     interval: i64,
     policy_file: PathBuf,
     detect_local_units: bool,
+    top_processes: bool,
     actions: Actions,
     restart_gap_seconds: i64,
     restarts_per_hour: i64,
@@ -190,6 +194,7 @@ fn merge(file: Fragment, environment: impl Fn(&str) -> Option<String>) -> Result
         interval: interval.unwrap_or(30),
         policy_file: file.policy_file.unwrap_or_else(|| DEFAULT_POLICY_FILE.into()),
         detect_local_units: file.detect_local_units.unwrap_or(true),
+        top_processes: file.top_processes.unwrap_or(false),
         actions: Actions {
             restart_service: file.actions.restart_service.unwrap_or(true),
             clean_journal: file.actions.clean_journal.unwrap_or(true),
@@ -223,6 +228,7 @@ impl Merged {
             interval: seconds(within("interval", self.interval, 5, 3600, "give seconds, 5 to 3600 (default 30)")?),
             policy_file: self.policy_file,
             detect_local_units: self.detect_local_units,
+            top_processes: self.top_processes,
             actions: self.actions,
             rates: Rates {
                 restart_gap: seconds(within(
@@ -305,7 +311,7 @@ mod tests {
         assert_eq!(settings.rates.restarts_per_hour, 6);
         assert_eq!(settings.spool, SpoolLimits { age: Duration::from_hours(24), bytes: 64 << 20 });
         assert_eq!(settings.folder, Path::new("/etc/osm-agent"));
-        assert!(settings.actions.restart_service && settings.detect_local_units);
+        assert!(settings.actions.restart_service && settings.detect_local_units && !settings.top_processes);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::{
     identity,
     policy::list::UnitList,
     state::StateDir,
+    status::Status,
     systemd::{Systemd, Unavailable},
 };
 
@@ -44,6 +45,9 @@ pub async fn doctor(settings: &Settings, state_dir: &Path, systemd: &impl System
     let mut report = Report { failed: false };
     let dir = check_state_dir(state_dir, &mut report);
     check_systemd(settings, systemd, &mut report).await;
+    if let Some(dir) = &dir {
+        check_processes(settings, dir, &mut report);
+    }
     if let Some(dir) = dir
         && let Err(error) = check_backend(settings, &dir, &mut report).await
     {
@@ -86,6 +90,22 @@ async fn check_systemd(settings: &Settings, systemd: &impl Systemd, report: &mut
         Ok(UnitList { unavailable: Some(why), .. }) => Report::note("policy", &format!("no service can be restarted: {why}")),
         Ok(list) => Report::ok("policy", &format!("{} services may be restarted from the chat", list.units.len())),
         Err(error) => report.fail("policy", &error.to_string()),
+    }
+}
+
+/// By what the running service sees: this command runs outside of its sandbox.
+fn check_processes(settings: &Settings, dir: &StateDir, report: &mut Report) {
+    if !settings.top_processes {
+        return;
+    }
+    match Status::read(dir) {
+        Some(Status { processes_hidden: true, .. }) => report.fail(
+            "processes",
+            "top_processes is on, and the service's sandbox hides other users' processes. Do: systemctl edit osm-agent, write \
+             [Service] and ProtectProc=default on two lines, then: systemctl restart osm-agent",
+        ),
+        Some(_) => Report::ok("processes", "the biggest ones are named in alerts"),
+        None => Report::note("processes", "whether the service sees them shows when it has run"),
     }
 }
 
@@ -134,7 +154,7 @@ async fn check_backend(settings: &Settings, dir: &StateDir, report: &mut Report)
 
 /// By what this check's own request measured, else by what `run` measured last.
 fn check_clock(dir: &StateDir, clock: &Clock, report: &mut Report) {
-    let last = dir.read::<crate::status::Status>("status.json").ok().flatten().map_or(0, |status| status.clock_ahead_ms);
+    let last = Status::read(dir).map_or(0, |status| status.clock_ahead_ms);
     let ahead = if clock.ahead() == 0 { last } else { clock.ahead() };
     if ahead.unsigned_abs() > CLOCK_LIMIT_MS {
         let direction = if ahead > 0 { "ahead of" } else { "behind" };

@@ -197,7 +197,7 @@ impl Command {
 
 /// The bytes of one report, with the CPUs watched for a second first.
 async fn print_report(settings: &Settings, systemd: &Bus) -> Result<()> {
-    let mut reporter = Reporter::new();
+    let mut reporter = Reporter::new(settings);
     reporter.warm_up();
     tokio::time::sleep(Duration::from_secs(1)).await;
     let measured = reporter.measure(settings, &Clock::default(), &identity::boot()?, systemd).await;

@@ -4,7 +4,7 @@ use osm_protocol::messages::Report;
 
 use crate::{
     clock::{self, Clock},
-    collect::{self, cpu::Cpu, disk::Disks},
+    collect::{self, cpu::Cpu, disk::Disks, processes::Processes},
     config::Settings,
     systemd::Systemd,
 };
@@ -13,6 +13,8 @@ use crate::{
 pub struct Reporter {
     cpu: Cpu,
     disks: Disks,
+    /// Only where agent.toml lets it.
+    processes: Option<Processes>,
 }
 
 /// A report, and when it was measured by the boot clock.
@@ -22,13 +24,16 @@ pub struct Measured {
 }
 
 impl Reporter {
-    pub fn new() -> Self {
-        Self { cpu: Cpu::new(), disks: Disks::default() }
+    pub fn new(settings: &Settings) -> Self {
+        Self { cpu: Cpu::new(), disks: Disks::default(), processes: settings.top_processes.then(Processes::new) }
     }
 
     /// Takes the first reading of the CPUs, so that the next report has their load.
     pub fn warm_up(&mut self) {
         self.cpu.collect();
+        if let Some(processes) = &mut self.processes {
+            processes.collect();
+        }
     }
 
     pub async fn measure(&mut self, settings: &Settings, clock: &Clock, boot: &str, systemd: &impl Systemd) -> Measured {
@@ -49,6 +54,7 @@ impl Reporter {
             chores: services.chores,
             monitored_only: services.monitored_only,
             services: services.services,
+            processes: self.processes.as_mut().map(Processes::collect).unwrap_or_default(),
         };
         if let Err(invalid) = report.validate(at) {
             // The backend would refuse it whole: this is a mistake in a collector.
@@ -78,13 +84,14 @@ mod tests {
     #[tokio::test]
     async fn this_hosts_report_keeps_the_contract_and_survives_json() {
         let systemd = Fake { units: Ok(vec![unit("nginx.service", "active")]), ..Fake::default() };
-        let mut reporter = Reporter::new();
+        let settings = Settings { top_processes: true, ..Settings::for_test() };
+        let mut reporter = Reporter::new(&settings);
         reporter.warm_up();
         tokio::time::sleep(sysinfo::MINIMUM_CPU_UPDATE_INTERVAL).await;
         let clock = Clock::default();
-        let Measured { report, .. } = reporter.measure(&Settings::for_test(), &clock, &"a".repeat(64), &systemd).await;
+        let Measured { report, .. } = reporter.measure(&settings, &clock, &"a".repeat(64), &systemd).await;
         report.validate(clock.now()).unwrap();
-        assert!(report.cpu.is_some() && report.memory.is_some() && report.load.is_some());
+        assert!(report.cpu.is_some() && report.memory.is_some() && report.load.is_some() && !report.processes.is_empty());
         let text = serde_json::to_string(&report).unwrap();
         assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), report);
     }

@@ -20,6 +20,7 @@ use crate::{
     backoff::{Backoff, jittered},
     client::{Api, Client, ClientError},
     clock::{Clock, Moment},
+    collect::processes,
     config::Settings,
     crash::crash_point,
     execute::{Executor, Handled, Identity},
@@ -115,7 +116,7 @@ impl<'a, S: Systemd> Session<'a, S> {
     }
 
     async fn reports(&self) {
-        let mut reporter = Reporter::new();
+        let mut reporter = Reporter::new(self.settings);
         // The load of the CPUs is measured between two readings: also the first report shall have it.
         reporter.warm_up();
         sleep(WARM_UP).await;
@@ -357,6 +358,7 @@ impl<'a, S: Systemd> Session<'a, S> {
         let mut status = self.status.borrow_mut();
         status.spooled = self.spool.borrow().len();
         status.clock_ahead_ms = self.clock.ahead();
+        status.processes_hidden = self.settings.top_processes && !processes::are_visible();
         status.open_outcomes = self.ledger.borrow().open_outcomes(&self.identity.key_id).len();
         notify::status(&status.line(self.clock.now()));
         status.write(self.dir);

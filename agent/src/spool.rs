@@ -234,7 +234,9 @@ mod tests {
             disks: vec![],
             systemd: Systemd::Absent,
             chores: vec![],
+            monitored_only: None,
             services: vec![],
+            processes: vec![],
         }
     }
 

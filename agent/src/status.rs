@@ -31,11 +31,19 @@ pub struct Status {
     pub open_outcomes: usize,
     pub clock_ahead_ms: i64,
     pub removed: bool,
+    /// Processes are to be reported, and this one's sandbox hides them.
+    #[serde(default)]
+    pub processes_hidden: bool,
 }
 
 impl Status {
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// What `run` wrote last; `None` where it never ran.
+    pub fn read(dir: &StateDir) -> Option<Self> {
+        dir.read(FILE).ok().flatten()
     }
 
     pub fn accepted(&mut self, now: i64) {
@@ -90,7 +98,7 @@ pub async fn status(settings: &Settings, dir: &StateDir, systemd: &impl Systemd)
     }
     let running = is_running(dir);
     println!("Agent        {}", if running { "running" } else { "not running (systemctl start osm-agent)" });
-    if let Some(status) = dir.read::<Status>(FILE).ok().flatten() {
+    if let Some(status) = Status::read(dir) {
         if status.removed {
             println!("Removed      the backend no longer knows this server; pair it again, or: osm-agent unpair --local");
         }

@@ -383,13 +383,13 @@ mod tests {
         let parse = |text: &str| toml::from_str::<toml::Table>(text).unwrap();
         assert_eq!(parse(INSTALLED).keys().collect::<Vec<_>>(), ["telegram_token_file"]);
         // A key that is commented out, unlike prose, has no blank after the hash.
-        let all: String = INSTALLED
+        let all: Vec<&str> = INSTALLED
             .lines()
             .map(|line| {
                 line.strip_prefix('#').filter(|key| key.starts_with(|first: char| first.is_ascii_lowercase())).unwrap_or(line)
             })
-            .map(|line| format!("{line}\n"))
             .collect();
+        let all = all.join("\n");
         let raw: Raw = toml::from_str(&all).unwrap();
         let mut table = parse(&all);
         for file in ["telegram_token_file", "telegram_webhook_secret_file"] {

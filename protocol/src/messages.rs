@@ -16,6 +16,8 @@ pub mod limits {
     pub const REPORTS: usize = 128;
     pub const DISKS: usize = 128;
     pub const SERVICES: usize = 512;
+    /// Three by CPU and three by memory.
+    pub const PROCESSES: usize = 6;
     /// Hostname, mount point, unit: the longest that Linux itself allows for a unit name or a path component.
     pub const NAME: usize = 255;
     pub const TEXT: usize = 1024;
@@ -103,6 +105,11 @@ pub struct Report {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "server", oai(skip_serializing_if_is_none))]
     pub monitored_only: Option<String>,
+    /// The biggest processes, by CPU and by memory; empty unless the host's owner turned it on in agent.toml. Kept only with an
+    /// alert that they explain.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "server", oai(default, skip_serializing_if_is_empty))]
+    pub processes: Vec<Process>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -189,6 +196,19 @@ pub struct Service {
     pub result: Option<String>,
     /// On the host's own list, and allowed by its policy: a restart may be asked for.
     pub restartable: bool,
+}
+
+/// A running program by its name alone: arguments may hold secrets.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(Object))]
+#[serde(deny_unknown_fields)]
+pub struct Process {
+    /// As the kernel has it (its `comm`, proc(5)).
+    pub name: String,
+    /// Percent of one CPU since the report before; more than 100 on several.
+    pub cpu: f64,
+    /// Resident, in bytes.
+    pub memory: u64,
 }
 
 /// Answer to a batch of reports: it is durable.
@@ -306,6 +326,14 @@ impl Report {
             text("services.sub_state", &service.sub_state, 0, 32)?;
             text("services.result", service.result.as_deref().unwrap_or_default(), 0, 64)?;
         }
+        count("processes", self.processes.len(), 0..=limits::PROCESSES)?;
+        for process in &self.processes {
+            text("processes.name", &process.name, 1, limits::NAME)?;
+            number("processes.cpu", process.cpu, 0.0..=1_000_000.0)?;
+            if process.memory > limits::BYTES {
+                return Err(invalid("processes.memory", "more than 2^60 bytes"));
+            }
+        }
         Ok(())
     }
 }
@@ -418,6 +446,7 @@ mod tests {
                 result: None,
                 restartable: true,
             }],
+            processes: vec![Process { name: "mysqld".to_owned(), cpu: 187.5, memory: 4 << 30 }],
         }
     }
 
@@ -452,6 +481,10 @@ mod tests {
         assert_eq!(refused(|r| r.disks = vec![r.disks[0].clone(); 10_000]), "disks");
         assert_eq!(refused(|r| r.services = vec![r.services[0].clone(); 10_000]), "services");
         assert_eq!(refused(|r| r.services[0].unit = "\u{1b}[2J".to_owned()), "services.unit");
+        assert_eq!(refused(|r| r.processes = vec![r.processes[0].clone(); 7]), "processes");
+        assert_eq!(refused(|r| r.processes[0].name = "a\nb".to_owned()), "processes.name");
+        assert_eq!(refused(|r| r.processes[0].cpu = f64::NAN), "processes.cpu");
+        assert_eq!(refused(|r| r.processes[0].memory = u64::MAX), "processes.memory");
     }
 
     #[test]

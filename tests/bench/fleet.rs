@@ -127,6 +127,7 @@ impl Server {
             systemd: Systemd::Available,
             chores: vec![],
             monitored_only: None,
+            processes: vec![],
             services: SERVICES.map(service).to_vec(),
         }
     }

@@ -124,6 +124,7 @@ impl Agent {
             systemd: Systemd::Available,
             chores: Chore::ALL.to_vec(),
             monitored_only: None,
+            processes: vec![],
             services: vec![
                 service("nginx.service", "active", "running"),
                 service("postgresql@15-main.service", "inactive", "dead"),

@@ -6,4 +6,5 @@ pub mod disk;
 pub mod host;
 pub mod load;
 pub mod memory;
+pub mod processes;
 pub mod services;

@@ -1,6 +1,6 @@
 //! An alert that fired, until it is over.
 
-use serde::{Deserialize, Serialize};
+use osm_protocol::messages::Process;
 
 use crate::domain::{
     DAY, HOUR, MINUTE, Millis,
@@ -26,7 +26,7 @@ pub struct Incident {
     pub hold: Millis,
     /// The figure that fired.
     pub value: f64,
-    /// The biggest processes at that moment, where the host's owner lets it tell.
+    /// The biggest processes at that moment, where the host's owner lets it tell. Their names are hostile text.
     pub processes: Vec<Process>,
     pub since: Millis,
     pub opened_at: Millis,
@@ -42,16 +42,6 @@ pub struct Incident {
     pub message_id: Option<String>,
     /// The message that told its end.
     pub recovery_id: Option<String>,
-}
-
-/// A process as the host names it: hostile text.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Process {
-    pub name: String,
-    /// Percent of one CPU.
-    pub cpu: f64,
-    /// Bytes.
-    pub memory: u64,
 }
 
 impl Incident {

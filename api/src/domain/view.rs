@@ -164,7 +164,7 @@ pub struct Pairing {
 /// What a person checks the packages by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offer {
-    /// Of the OpenPGP key that signs them: 40 hexadecimal digits.
+    /// Of the `OpenPGP` key that signs them: 40 hexadecimal digits.
     pub fingerprint: String,
     pub script_sha256: String,
 }

@@ -1,14 +1,16 @@
 //! Reports and silence are judged: what is too much for too long becomes an incident.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeSet, HashMap},
+};
 
-use osm_protocol::messages::{Report, Systemd};
+use osm_protocol::messages::{Process, Report, Systemd};
 
 use crate::{
     domain::{
         MINUTE, Millis, SECOND,
         alert::{Change, Rule, Sample, Watch, longest_gap},
-        incident::Process,
         server::{disk_percent, inode_percent, load_per_cpu, memory_percent, swap_percent},
         silence::{Listener, Seen},
     },
@@ -28,6 +30,9 @@ use crate::{
 const FRESH: Millis = 5 * MINUTE;
 /// A reboot that was asked for here excuses silence for this long: the agent's own limit is 10 minutes after it was due.
 const REBOOTING: Millis = 15 * MINUTE;
+
+/// Processes that an alert names.
+const NAMED: usize = 3;
 
 /// Whether a report tells of the present.
 pub fn is_fresh(report: &Report, now: Millis) -> bool {
@@ -171,10 +176,16 @@ pub fn figure(rule: Rule, report: &Report) -> Option<f64> {
     figures.map(|(_, _, value)| value).max_by(f64::total_cmp)
 }
 
-/// The biggest processes, for alerts that they can explain.
-fn processes(rule: Rule, _report: &Report) -> Vec<Process> {
-    let _ = rule;
-    Vec::new()
+/// The three biggest processes, for alerts that they explain. A host whose owner does not want it tells of none.
+fn processes(rule: Rule, report: &Report) -> Vec<Process> {
+    let mut processes = report.processes.clone();
+    match rule {
+        Rule::Cpu | Rule::Load => processes.sort_by(|a, b| b.cpu.total_cmp(&a.cpu)),
+        Rule::Memory | Rule::Swap => processes.sort_by_key(|process| Reverse(process.memory)),
+        _ => processes.clear(),
+    }
+    processes.truncate(NAMED);
+    processes
 }
 
 /// One look at who is silent.

@@ -1,10 +1,12 @@
 //! Alerts begin, are seen to, and end: one message for each, and one more when it is over.
 
+use osm_protocol::messages::Process;
+
 use crate::{
     domain::{
         MINUTE, Millis,
         alert::{Limits, Rule, Severity},
-        incident::{FLAPPING, Incident, Process},
+        incident::{FLAPPING, Incident},
         intent::{Actor, Tap},
         mute::Mute,
         notice::{Notice, Toast, Urgency},

@@ -181,8 +181,16 @@ fn state_of(submission: &Submission, known: &Known, live: &Report) -> State {
         agent_version: submission.batch.agent_version.clone(),
         boot: live.boot.clone(),
         previous_boot: previous_boot.unwrap_or_default(),
-        report: store::to_json(live),
+        report: kept(live),
     }
+}
+
+/// Processes are for the alert that they explain, and are kept nowhere else.
+fn kept(live: &Report) -> String {
+    if live.processes.is_empty() {
+        return store::to_json(live);
+    }
+    store::to_json(&Report { processes: Vec::new(), ..live.clone() })
 }
 
 fn figures_of(submission: &Submission, report: &Report) -> Figures {

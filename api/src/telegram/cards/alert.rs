@@ -1,6 +1,6 @@
 //! What is wrong, since when, and what can be done about it.
 
-use osm_protocol::action::Chore;
+use osm_protocol::{action::Chore, messages::Process};
 use teloxide::types::InlineKeyboardButton;
 
 use super::{
@@ -154,7 +154,7 @@ fn processes(words: &Words, incident: &Incident) -> Vec<String> {
     if incident.processes.is_empty() {
         return Vec::new();
     }
-    let line = |process: &crate::domain::incident::Process| {
+    let line = |process: &Process| {
         let arguments = [
             ("name", code(&process.name, width::UNIT).into()),
             ("cpu", percent(process.cpu).into()),
@@ -162,7 +162,7 @@ fn processes(words: &Words, incident: &Incident) -> Vec<String> {
         ];
         words.with("alert-process", &arguments)
     };
-    std::iter::once(words.get("alert-processes")).chain(incident.processes.iter().take(3).map(line)).collect()
+    std::iter::once(words.get("alert-processes")).chain(incident.processes.iter().map(line)).collect()
 }
 
 fn action_key(state: State) -> &'static str {

@@ -9,6 +9,7 @@ use osm_tests::{
     world::SOON,
 };
 
+const DROP_IN: &str = "/etc/systemd/system/osm-agent.service.d";
 const RULE: &str = "/etc/polkit-1/rules.d/50-osm-agent.rules";
 
 /// The server's `agent.toml` is its own again afterwards.
@@ -21,6 +22,7 @@ pub async fn all(server: &Server) -> Result<()> {
     what_root_has_scheduled_stays(server).await?;
     the_server_reboots(server).await?;
     what_agent_toml_forbids_loses_its_grant_at_once(server).await?;
+    an_alert_names_processes_where_root_lets_it(server).await?;
     server.configure("interval = 5")?;
     server.machine.ok(&["systemctl", "restart", AGENT])?;
     Ok(())
@@ -110,6 +112,41 @@ async fn what_agent_toml_forbids_loses_its_grant_at_once(server: &Server) -> Res
     let refused = server.machine.as_user("osm-agent", &call)?;
     assert!(refused.status != 0 && scheduled(server)?.is_empty(), "{refused:?}");
     Ok(())
+}
+
+/// agent.toml alone does not do it: the sandbox hides other users' processes, and doctor says what to do about that.
+async fn an_alert_names_processes_where_root_lets_it(server: &Server) -> Result<()> {
+    let machine = &server.machine;
+    server.configure("interval = 5\ntop_processes = true")?;
+    machine.ok(&["systemctl", "restart", AGENT])?;
+    let doctor = |line: &str| {
+        server.wait_for(line, || Ok(machine.run(&["osm-agent", "doctor"])?.stdout.contains(line).then_some(())))
+    };
+    doctor("FAIL  processes")?;
+    machine.ok(&["mkdir", "-p", DROP_IN])?;
+    machine.write(&format!("{DROP_IN}/processes.conf"), "[Service]\nProtectProc=default\n", 0o644, "root")?;
+    machine.ok(&["systemctl", "daemon-reload"])?;
+    machine.ok(&["systemctl", "restart", AGENT])?;
+    doctor("ok    processes")?;
+
+    machine.ok(&["systemd-run", "--quiet", "--unit=busy", "--uid=nobody", "sha256sum", "/dev/zero"])?;
+    // Every CPU is busier than this.
+    let (world, anna) = (&server.world, &server.world.anna);
+    let card = server.card_with("online").await?;
+    let id = server_id(server)?;
+    world.sim.press_data(anna, anna, card.message_id, &format!("E:{id}:c:10:0:w"));
+    let alert = world.see(anna, "The biggest processes at that moment").await;
+    ensure!(alert.plain.contains("sha256sum"), "{}", alert.plain);
+    machine.ok(&["systemctl", "stop", "busy.service"])?;
+    world.sim.press_data(anna, anna, card.message_id, &format!("E:{id}:c"));
+    machine.ok(&["rm", "-r", DROP_IN])?;
+    machine.ok(&["systemctl", "daemon-reload"])?;
+    Ok(())
+}
+
+fn server_id(server: &Server) -> Result<String> {
+    let state: serde_json::Value = serde_json::from_str(&server.machine.ok(&["cat", "/var/lib/osm-agent/state.json"])?)?;
+    Ok(state["server_id"].as_str().context("a server id")?.to_owned())
 }
 
 /// Taps a chore on a fresh card; gives the question.

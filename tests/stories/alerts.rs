@@ -1,7 +1,10 @@
 //! Something goes wrong on a server: the chat hears of it once, can do something about it, and hears when it is over.
 
 use osm_api::domain::{DAY, HOUR, MINUTE, SECOND};
-use osm_protocol::{action::OutcomeKind, messages::Report};
+use osm_protocol::{
+    action::OutcomeKind,
+    messages::{Memory, Process, Report},
+};
 use osm_telegram_sim::{BotMessage, Failure, FailureKind};
 use osm_tests::{
     agent::{Agent, disk, service},
@@ -332,6 +335,38 @@ story!(limits_are_tried_on_what_was_before_they_are_set, |engine| {
     }
     let kept = world.ask(&world.anna, "/thresholds", "Limits of this chat").await;
     assert!(kept.plain.contains("CPU, busy: 95 % for 10 min"), "{}", kept.plain);
+});
+
+story!(an_alert_names_the_biggest_processes_that_a_host_tells_of_and_nothing_else_keeps_them, |engine| {
+    let world = World::new(engine).await;
+    let (agent, other) = (world.paired("web-1").await, world.paired("web-2").await);
+    let process = |name: &str, cpu: f64, gigabytes: u64| Process { name: name.to_owned(), cpu, memory: gigabytes << 30 };
+    let processes = [
+        process("idle", 0.5, 1),
+        process("<b>gzip</b>", 50.0, 0),
+        process("mysqld", 187.5, 4),
+        process("java", 3.0, 2),
+        process("php-fpm", 90.0, 0),
+    ];
+    let named = |alert: &BotMessage| -> Vec<String> {
+        alert.plain.lines().skip_while(|line| !line.contains("biggest processes")).skip(1).take(3).map(str::to_owned).collect()
+    };
+    keep_reporting(&world, &agent, 11 * MINUTE, |agent| Report { processes: processes.to_vec(), ..busy(agent, 97.0) }).await;
+    let alert = world.see(&world.anna, "CPU at 97 %").await;
+    let by_cpu = ["mysqld · 188 % of one CPU · 4.0 GiB", "php-fpm · 90 % of one CPU · 0 B", "<b>gzip</b> · 50 % of one CPU · 0 B"];
+    assert_eq!(named(&alert), by_cpu, "{}", alert.plain);
+
+    let full = Memory { total: 8 << 30, available: 0, swap_total: 0, swap_free: 0 };
+    let full = |agent: &Agent| Report { memory: Some(full), processes: processes.to_vec(), ..agent.report() };
+    keep_reporting(&world, &agent, 11 * MINUTE, full).await;
+    let alert = world.see(&world.anna, "memory 100 % full").await;
+    let by_memory: Vec<_> = named(&alert).iter().filter_map(|line| line.split(' ').next().map(str::to_owned)).collect();
+    assert_eq!(by_memory, ["mysqld", "java", "idle"], "{}", alert.plain);
+
+    keep_reporting(&world, &other, 11 * MINUTE, |agent| busy(agent, 96.0)).await;
+    let alert = world.see(&world.anna, "CPU at 96 %").await;
+    assert!(!alert.plain.contains("processes"), "that host tells of none:\n{}", alert.plain);
+    assert_eq!(world.rows("SELECT COUNT(*) FROM server_states WHERE report LIKE '%mysqld%'").await, [[0]]);
 });
 
 story!(a_test_alert_comes_as_a_critical_one_does, |engine| {

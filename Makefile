@@ -78,6 +78,11 @@ test: deps-test test-programs ## Every test, on SQLite and PostgreSQL (a throwaw
 test-systemd: deps-systemd deps-test test-programs ## Stories in booted Debian containers, with real systemd and polkit (root)
 	RUST_TEST_THREADS=4 pg_virtualenv -t -o fsync=off cargo test $(workspace),osm-tests/systemd --test systemd
 
+# Figures for README.md: what chats hear over days and of many servers, in the order in which the stories end.
+.PHONY: simulation
+simulation: deps-test ## What chats hear over days and of many servers at once; prints figures
+	pg_virtualenv -t -o fsync=off cargo test $(workspace) --test simulation -- --nocapture | grep -E '^[^ ]+.*: |^test '
+
 # The packages before these are the same ones with a lower version: there is no older release yet.
 .PHONY: test-packages
 test-packages: packages deps-systemd deps-test deps-lint test-programs ## The packages in booted Debian containers: install, act, attack, upgrade, remove (root)

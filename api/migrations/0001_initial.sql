@@ -19,6 +19,9 @@ CREATE TABLE chats (
     reachable BOOLEAN NOT NULL,
     -- When a stranger was last told that this is a private bot.
     refused_at BIGINT NOT NULL,
+    -- When the newest message about alerts, and about their end, goes or went out: the next one keeps a distance.
+    alerted_at BIGINT,
+    recovered_at BIGINT,
     created_at BIGINT NOT NULL
 );
 
@@ -166,8 +169,10 @@ CREATE TABLE outbox (
     urgency SMALLINT NOT NULL,
     version BIGINT NOT NULL,
     attempts BIGINT NOT NULL,
-    -- Until it is on its way, a new message takes in more of its kind: alerts, recoveries.
+    -- Until it is on its way, a new message takes in more of its kind: alerts, servers that are offline, recoveries, reminders.
     gathers TEXT,
+    -- Not to be sent before, so that more can gather.
+    hold_until BIGINT,
     created_at BIGINT NOT NULL
 );
 CREATE INDEX outbox_due ON outbox (chat_id, urgency, id);
@@ -179,6 +184,7 @@ CREATE TABLE thresholds (
     rule TEXT NOT NULL,
     enabled BOOLEAN NOT NULL,
     limit_value DOUBLE PRECISION NOT NULL,
+    lower_value DOUBLE PRECISION NOT NULL,
     hold BIGINT NOT NULL,
     severity TEXT NOT NULL,
     PRIMARY KEY (chat_id, server_id, rule)
@@ -206,6 +212,7 @@ CREATE TABLE incidents (
     subject TEXT NOT NULL,
     severity TEXT NOT NULL,
     limit_value DOUBLE PRECISION NOT NULL,
+    lower_value DOUBLE PRECISION NOT NULL,
     hold BIGINT NOT NULL,
     -- The figure that fired.
     value DOUBLE PRECISION NOT NULL,
@@ -216,8 +223,9 @@ CREATE TABLE incidents (
     opened_at BIGINT NOT NULL,
     -- How often it fired: more than once within an hour is one incident that flaps.
     times BIGINT NOT NULL,
-    -- A flapping one: since when it has been well.
+    -- A flapping one: since when it has been well, and when it is over if it stays so.
     quiet_since BIGINT,
+    calm_at BIGINT,
     resolved_at BIGINT,
     acked_by TEXT,
     snoozed_until BIGINT,
@@ -225,13 +233,16 @@ CREATE TABLE incidents (
     reminders BIGINT NOT NULL,
     -- The message that shows it; none while it is muted. Several may share one.
     message_id TEXT,
-    -- The message that told its end.
+    -- The message that told its end; empty: nobody is to be told.
     recovery_id TEXT
 );
 CREATE INDEX incidents_server ON incidents (server_id, rule, subject, opened_at);
 CREATE INDEX incidents_message ON incidents (message_id);
 CREATE INDEX incidents_recovery ON incidents (recovery_id);
 CREATE INDEX incidents_open ON incidents (resolved_at, chat_id);
+CREATE INDEX incidents_untold ON incidents (resolved_at) WHERE recovery_id IS NULL AND message_id IS NOT NULL;
+-- Two instances that judge the same report do not open it twice.
+CREATE UNIQUE INDEX incidents_one_open ON incidents (server_id, rule, subject) WHERE resolved_at IS NULL;
 
 -- When a chat (server_id '') or a server makes no sound.
 CREATE TABLE mutes (

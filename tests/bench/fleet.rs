@@ -5,13 +5,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 use ed25519_dalek::SigningKey;
-use osm_api::store::{Store, reports, servers};
+use osm_api::store::{Store, reports};
 use osm_protocol::{
-    key::PublicKey,
     messages::{Disk, Load, Memory, Report, Service, Systemd},
     request_signature::{Target, sign},
 };
-use osm_tests::agent::{fresh_key, host};
+use osm_tests::{
+    agent::{fresh_key, host},
+    fleet,
+};
 
 use crate::wire;
 
@@ -57,34 +59,12 @@ impl Fleet {
         let store = Store::open(database_url).await?;
         let now = now();
         let mut tx = store.begin().await?;
-        let mut states = Vec::new();
         for server in self.servers.iter().chain(&self.of_people) {
-            let (key, os) = (PublicKey::from(&server.key), host().os);
-            let new = servers::New {
-                id: &server.id,
-                chat_id: server.chat_id,
-                name: &server.name,
-                agent_key: &key,
-                machine: &"c".repeat(64),
-                os: &os,
-                address: "127.0.0.1",
-                paired_at: now,
-            };
-            servers::insert(&mut tx, &new).await?;
             let report = server.report(now - 60_000);
-            states.push(reports::State {
-                server_id: server.id.clone(),
-                at: report.at,
-                received_at: report.at,
-                interval_s: 30,
-                address: "127.0.0.1".to_owned(),
-                agent_version: AGENT_VERSION.to_owned(),
-                boot: report.boot.clone(),
-                previous_boot: String::new(),
-                report: serde_json::to_string(&report)?,
-            });
+            let new =
+                fleet::New { id: &server.id, chat_id: server.chat_id, name: &server.name, key: &server.key, report: &report };
+            fleet::insert(&mut tx, &new).await?;
         }
-        reports::put_states(&mut tx, &states).await?;
         tx.commit("bench").await?;
         store.close().await;
         Ok(())

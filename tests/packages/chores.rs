@@ -119,9 +119,8 @@ async fn an_alert_names_processes_where_root_lets_it(server: &Server) -> Result<
     let machine = &server.machine;
     server.configure("interval = 5\ntop_processes = true")?;
     machine.ok(&["systemctl", "restart", AGENT])?;
-    let doctor = |line: &str| {
-        server.wait_for(line, || Ok(machine.run(&["osm-agent", "doctor"])?.stdout.contains(line).then_some(())))
-    };
+    let doctor =
+        |line: &str| server.wait_for(line, || Ok(machine.run(&["osm-agent", "doctor"])?.stdout.contains(line).then_some(())));
     doctor("FAIL  processes")?;
     machine.ok(&["mkdir", "-p", DROP_IN])?;
     machine.write(&format!("{DROP_IN}/processes.conf"), "[Service]\nProtectProc=default\n", 0o644, "root")?;
@@ -134,7 +133,7 @@ async fn an_alert_names_processes_where_root_lets_it(server: &Server) -> Result<
     let (world, anna) = (&server.world, &server.world.anna);
     let card = server.card_with("online").await?;
     let id = server_id(server)?;
-    world.sim.press_data(anna, anna, card.message_id, &format!("E:{id}:c:10:0:w"));
+    world.sim.press_data(anna, anna, card.message_id, &format!("E:{id}:c:10:10:0:w"));
     let alert = world.see(anna, "The biggest processes at that moment").await;
     ensure!(alert.plain.contains("sha256sum"), "{}", alert.plain);
     machine.ok(&["systemctl", "stop", "busy.service"])?;

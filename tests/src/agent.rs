@@ -19,6 +19,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::world::World;
 
+#[derive(Clone)]
 pub struct Agent {
     pub key: SigningKey,
     pub api: String,

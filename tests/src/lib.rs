@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`world`] | a backend on a fresh database, the Bot API stand-in, people |
 //! | [`agent`] | an agent that does as it is told, well or badly |
+//! | [`fleet`] | many of them, paired without a conversation |
 //! | [`database`] | a fresh database on either engine |
 //! | [`process`] | backend and agent as the programs they are |
 //! | [`machine`] | a booted container with a real systemd |
@@ -15,6 +16,7 @@
 
 pub mod agent;
 pub mod database;
+pub mod fleet;
 pub mod machine;
 pub mod process;
 pub mod server;

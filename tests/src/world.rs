@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use osm_api::{App, clock::Clock, config::Config, usecase::Core};
+use osm_api::{App, clock::Clock, config::Config, store::outbox, usecase::Core};
 use osm_telegram_sim::{BotMessage, ButtonKind, Options, Press, Sim, Toast, User};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
@@ -190,13 +190,34 @@ impl World {
 
     /// Waits until every update is handled and everything is told.
     pub async fn settled(&self, limit: Duration) {
-        let waiting = "SELECT (SELECT COUNT(*) FROM updates WHERE state = 'open') + (SELECT COUNT(*) FROM outbox)";
+        // What is held until later is not to be told yet.
+        let waiting = |now: i64| {
+            format!(
+                "SELECT (SELECT COUNT(*) FROM updates WHERE state = 'open')
+                    + (SELECT COUNT(*) FROM outbox WHERE COALESCE(hold_until, 0) <= {now})"
+            )
+        };
         let done = async {
-            while self.rows(waiting).await != [[0]] {
+            while self.rows(&waiting(self.clock.now())).await != [[0]] {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
         tokio::time::timeout(limit, done).await.expect("an end of what is to be handled and told");
+    }
+
+    /// Waits until all that may be told by now is told: however fast the clock is moved, Telegram takes a message a second.
+    pub async fn all_is_told(&self) {
+        let told = async {
+            loop {
+                let mut tx = self.core.store.read().await.expect("a transaction");
+                if outbox::due(&mut tx, self.clock.now(), 1).await.expect("the outbox").is_empty() {
+                    return;
+                }
+                drop(tx);
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(6 * SOON, told).await.expect("an end of what is to be told");
     }
 
     /// Somebody writes in his private chat and gets a new message that holds `expected`.

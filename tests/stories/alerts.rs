@@ -22,11 +22,12 @@ fn broken(agent: &Agent) -> Report {
     Report { services: vec![service("nginx.service", "failed", "failed")], ..agent.report() }
 }
 
-/// Reports every half minute for `span`.
+/// Reports every half minute for `span`; what is to be told is told before the next one.
 async fn keep_reporting(world: &World, agent: &Agent, span: i64, report: impl Fn(&Agent) -> Report) {
     for _ in 0..span / (30 * SECOND) {
         world.clock.pass(30 * SECOND).await;
         agent.send_report(&report(agent)).await.unwrap();
+        world.all_is_told().await;
     }
 }
 
@@ -103,8 +104,11 @@ story!(a_full_disk_offers_to_clean_the_journal_and_the_card_counts_what_is_open,
     assert!(card.plain.contains("1 open alert"), "{}", card.plain);
     let list = world.ask(&world.anna, "/servers", "web-1").await;
     assert!(list.plain.contains("1 open alert"), "{}", list.plain);
-    // The disk is gone: nothing is full any more.
-    keep_reporting(&world, &agent, MINUTE, |agent| Report { disks: vec![disk("/", 40, 60)], ..agent.report() }).await;
+    // For a while it is left out, as one that does not answer; then it is gone, and nothing is full any more.
+    let without = |agent: &Agent| Report { disks: vec![disk("/", 40, 60)], ..agent.report() };
+    keep_reporting(&world, &agent, 4 * MINUTE, without).await;
+    world.ask(&world.anna, "/alerts", "Open alerts: 1").await;
+    keep_reporting(&world, &agent, 2 * MINUTE, without).await;
     world.see(&world.anna, "Nothing else is open").await;
 });
 
@@ -323,12 +327,12 @@ story!(limits_are_tried_on_what_was_before_they_are_set, |engine| {
     // The server's own limit comes before the chat's.
     let own = world.ask(&world.anna, "/thresholds web-1", "Limits of web-1").await;
     assert!(own.plain.contains("CPU, busy: 95 %"), "{}", own.plain);
-    let press = world.sim.press_data(&world.anna, &world.anna, own.message_id, &format!("E:{}:c:900:5:c", agent.server_id));
+    let press = world.sim.press_data(&world.anna, &world.anna, own.message_id, &format!("E:{}:c:900:850:5:c", agent.server_id));
     world.sim.wait_toast(&press, SOON).await.unwrap();
     keep_reporting(&world, &agent, 6 * MINUTE, |agent| busy(agent, 92.0)).await;
     world.see(&world.anna, "Limit 90 % for 5 min").await;
 
-    for nonsense in ["c:0:5:c", "c:10010:5:c", "l:9999999:5:w", "c:900:99999:c", "o:10:0:c"] {
+    for nonsense in ["c:0:0:5:c", "c:10010:850:5:c", "c:900:950:5:c", "l:9999999:5:5:w", "c:900:850:99999:c", "o:10:10:0:c"] {
         let press = world.sim.press_data(&world.anna, &world.anna, own.message_id, &format!("E:-:{nonsense}"));
         let toast = world.sim.wait_toast(&press, SOON).await.unwrap();
         assert!(toast.text.as_deref().unwrap_or_default().contains("not allowed"), "{nonsense}: {toast:?}");
@@ -353,7 +357,8 @@ story!(an_alert_names_the_biggest_processes_that_a_host_tells_of_and_nothing_els
     };
     keep_reporting(&world, &agent, 11 * MINUTE, |agent| Report { processes: processes.to_vec(), ..busy(agent, 97.0) }).await;
     let alert = world.see(&world.anna, "CPU at 97 %").await;
-    let by_cpu = ["mysqld · 188 % of one CPU · 4.0 GiB", "php-fpm · 90 % of one CPU · 0 B", "<b>gzip</b> · 50 % of one CPU · 0 B"];
+    let by_cpu =
+        ["mysqld · 188 % of one CPU · 4.0 GiB", "php-fpm · 90 % of one CPU · 0 B", "<b>gzip</b> · 50 % of one CPU · 0 B"];
     assert_eq!(named(&alert), by_cpu, "{}", alert.plain);
 
     let full = Memory { total: 8 << 30, available: 0, swap_total: 0, swap_free: 0 };

@@ -45,6 +45,8 @@ button-thresholds = 🎚 Limits
 button-thresholds-chat = ◀ Limits of the chat
 button-lower = ➖ { $value }
 button-higher = ➕ { $value }
+button-over-lower = ➖ over below { $value }
+button-over-higher = ➕ over below { $value }
 button-shorter = ⏱ Shorter
 button-longer = ⏱ Longer
 button-make-warning = 🟠 Make it a warning
@@ -124,6 +126,7 @@ set-aside =
 server-gone = This server is no longer paired here.
 limit-servers = ⛔ A chat can have { $count } servers, and this one has them all. Remove one with /remove_server first.
 limit-pairing-tokens = ⛔ You have too many open pairing commands. Use one, or wait 15 minutes until they expire.
+limit-mutes = ⛔ This chat has as many mutes as it may have; nothing was muted. End one with /unmute first.
 limit-commands = ⛔ Too many commands are waiting for this server; nothing was done. Is it online? Try again in a few minutes.
 and-more = … and { $count } more
 page-of = Page { $page } of { $pages }
@@ -273,7 +276,6 @@ reminder-title = ⏰ <b>Nobody has seen to { $count ->
     [one] a critical alert
    *[other] { $count } critical alerts
  } yet</b>
-reminder-none = ⏰ What was open is over, or somebody has it.
 alerts-title = <b>Open alerts: { $count }</b>
 alerts-none = ✅ Nothing is open.
 open-alerts = { $count ->
@@ -302,6 +304,7 @@ history-at = { $count ->
     [one] 1 alert
    *[other] { $count } alerts
  } at { $limit } for { $hold }
+history-too-many = What another limit would have done is told of up to { $most } servers: open the limits of one.
 history-off = none while it is off
 rule-cpu = CPU, busy
 rule-memory = Memory, used of what there is

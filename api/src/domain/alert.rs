@@ -60,7 +60,7 @@ pub struct Range {
     pub max: f64,
     /// One tap on a button.
     pub step: f64,
-    /// An alert ends this much below its limit.
+    /// By default an alert ends this much below its limit; 0: at once, when it is below the limit.
     pub margin: f64,
 }
 
@@ -133,7 +133,13 @@ impl Rule {
             Self::Reboot => (1.0, 0, Warning),
             Self::Clock => (30.0, 5 * MINUTE, Warning),
         };
-        Limits { enabled: true, limit, hold, severity }
+        let margin = self.range().map_or(0.0, |range| range.margin);
+        Limits { enabled: true, limit, lower: limit - margin, hold, severity }
+    }
+
+    /// Whether there is anything between its limit and its end.
+    pub fn has_lower(self) -> bool {
+        self.range().is_some_and(|range| range.margin > 0.0)
     }
 }
 
@@ -143,17 +149,14 @@ pub struct Limits {
     pub enabled: bool,
     /// At it or above is too much.
     pub limit: f64,
+    /// Below it, the alert ends.
+    pub lower: f64,
     /// For how long without a break.
     pub hold: Millis,
     pub severity: Severity,
 }
 
 impl Limits {
-    /// Below it, the alert ends.
-    pub fn lower(&self, rule: Rule) -> f64 {
-        rule.range().map_or(self.limit, |range| (self.limit - range.margin).max(range.min.min(self.limit)))
-    }
-
     /// These limits, or the nearest that the rule allows. What is no number at all becomes the default.
     #[must_use]
     pub fn capped(self, rule: Rule) -> Self {
@@ -162,8 +165,12 @@ impl Limits {
             Some(range) if self.limit.is_finite() => self.limit.clamp(range.min, range.max),
             _ => default.limit,
         };
+        let lower = match rule.range() {
+            Some(range) if rule.has_lower() && self.lower.is_finite() => self.lower.clamp(range.min.min(limit), limit),
+            _ => limit,
+        };
         let hold = if rule.has_hold() { self.hold.clamp(0, DAY) } else { default.hold };
-        Self { limit, hold, ..self }
+        Self { limit, lower, hold, ..self }
     }
 }
 
@@ -172,16 +179,19 @@ impl Limits {
 pub struct Setting {
     pub enabled: bool,
     pub tenths: i64,
+    pub lower_tenths: i64,
     pub minutes: i64,
     pub severity: Severity,
 }
 
 impl From<Limits> for Setting {
-    #[expect(clippy::cast_possible_truncation, reason = "at most 3600")]
     fn from(limits: Limits) -> Self {
+        #[expect(clippy::cast_possible_truncation, reason = "at most 3600")]
+        let tenths = |value: f64| (value * 10.0).round() as i64;
         Self {
             enabled: limits.enabled,
-            tenths: (limits.limit * 10.0).round() as i64,
+            tenths: tenths(limits.limit),
+            lower_tenths: tenths(limits.lower),
             minutes: limits.hold / MINUTE,
             severity: limits.severity,
         }
@@ -191,8 +201,13 @@ impl From<Limits> for Setting {
 impl Setting {
     #[expect(clippy::cast_precision_loss, reason = "whatever is beyond a rule's range is refused")]
     pub fn limits(self) -> Limits {
-        let hold = self.minutes.saturating_mul(MINUTE);
-        Limits { enabled: self.enabled, limit: self.tenths as f64 / 10.0, hold, severity: self.severity }
+        Limits {
+            enabled: self.enabled,
+            limit: self.tenths as f64 / 10.0,
+            lower: self.lower_tenths as f64 / 10.0,
+            hold: self.minutes.saturating_mul(MINUTE),
+            severity: self.severity,
+        }
     }
 
     /// Whether the rule allows it.
@@ -200,16 +215,22 @@ impl Setting {
         Self::from(self.limits().capped(rule)) == self
     }
 
-    /// One step up or down; as it is, where there is none.
+    /// One step up or down, and the lower limit with it; as it is, where there is none.
     #[must_use]
     pub fn with_limit(self, rule: Rule, up: bool) -> Self {
         let Some(range) = rule.range() else { return self };
-        let mut limits = self.limits();
-        // To the next whole step: 1 % and 5 % up is 5 %.
-        let steps = limits.limit / range.step;
-        let next = if up { (steps + 0.001).floor() + 1.0 } else { (steps - 0.001).ceil() - 1.0 };
-        limits.limit = next * range.step;
-        Self::from(limits.capped(rule))
+        let limits = self.limits();
+        let limit = step(limits.limit, range.step, up).clamp(range.min, range.max);
+        let lower = limits.lower + limit - limits.limit;
+        Self::from(Limits { limit, lower, ..limits }.capped(rule))
+    }
+
+    /// The lower limit one step up or down.
+    #[must_use]
+    pub fn with_lower(self, rule: Rule, up: bool) -> Self {
+        let Some(range) = rule.range().filter(|_| rule.has_lower()) else { return self };
+        let limits = self.limits();
+        Self::from(Limits { lower: step(limits.lower, range.step, up), ..limits }.capped(rule))
     }
 
     /// The next longer or shorter duration.
@@ -223,6 +244,12 @@ impl Setting {
             None => self,
         }
     }
+}
+
+/// The next whole step: 1 % and 5 % up is 5 %.
+fn step(value: f64, step: f64, up: bool) -> f64 {
+    let steps = value / step;
+    step * if up { (steps + 0.001).floor() + 1.0 } else { (steps - 0.001).ceil() - 1.0 }
 }
 
 /// One figure at one time.
@@ -266,13 +293,13 @@ impl Watch {
         if !self.firing {
             return self.rise(limits, sample);
         }
-        if limits.enabled && sample.value >= limits.lower(rule) {
+        if limits.enabled && sample.value >= limits.lower {
             self.below_since = None;
             return None;
         }
         let since = *self.below_since.get_or_insert(sample.at);
         // A service that runs again, a server that reports again: there is nothing to wait for.
-        let clear = if rule.range().is_some_and(|range| range.margin > 0.0) && limits.enabled { CLEAR } else { 0 };
+        let clear = if rule.has_lower() && limits.enabled { CLEAR } else { 0 };
         (sample.at - since >= clear).then(|| {
             *self = Self { at: sample.at, ..Self::default() };
             Change::Cleared
@@ -289,6 +316,12 @@ impl Watch {
             *self = Self { at: sample.at, firing: true, ..Self::default() };
             Change::Fired
         })
+    }
+
+    /// The clock that its times are of was set back: they mean nothing any more. What fires goes on.
+    #[must_use]
+    pub fn on_another_clock(self) -> Self {
+        Self { firing: self.firing, ..Self::default() }
     }
 
     /// Nothing worth remembering.

@@ -5,7 +5,7 @@ use super::*;
 const RULES: [Rule; 4] = [Rule::Cpu, Rule::Disk, Rule::Load, Rule::Clock];
 
 fn limits(limit: f64, hold: Millis) -> Limits {
-    Limits { enabled: true, limit, hold, severity: Severity::Warning }
+    Limits { enabled: true, limit, lower: limit - 5.0, hold, severity: Severity::Warning }
 }
 
 /// One figure every half minute.
@@ -77,10 +77,52 @@ fn limits_out_of_range_are_capped() {
     for rule in Rule::ALL {
         let default = rule.default_limits();
         assert_eq!(default.capped(rule), default, "{rule:?}");
-        assert!(default.lower(rule) <= default.limit);
+        assert!(default.lower <= default.limit && Setting::from(default).fits(rule), "{rule:?}");
         assert_eq!(Rule::parse(rule.as_str()), Some(rule));
     }
-    assert_eq!((limits(1.0, 0).lower(Rule::Cpu), 0), (1.0, 0));
+    let lower = |lower| Limits { lower, ..limits(90.0, 0) }.capped(Rule::Cpu).lower;
+    assert_eq!((lower(95.0), lower(-4.0), lower(f64::NAN)), (90.0, 1.0, 90.0));
+}
+
+#[test]
+fn the_defaults_are_those_that_are_promised() {
+    use Severity::{Critical, Warning};
+    let promised = [
+        (Rule::Cpu, 90.0, 85.0, 10, Warning),
+        (Rule::Memory, 90.0, 85.0, 10, Critical),
+        (Rule::Swap, 80.0, 75.0, 5, Warning),
+        (Rule::Disk, 90.0, 85.0, 1, Critical),
+        (Rule::Inodes, 90.0, 85.0, 1, Critical),
+        (Rule::Load, 2.0, 1.5, 15, Warning),
+        (Rule::Service, 1.0, 1.0, 0, Critical),
+        (Rule::Offline, 3.0, 3.0, 0, Critical),
+        (Rule::Reboot, 1.0, 1.0, 0, Warning),
+        (Rule::Clock, 30.0, 28.0, 5, Warning),
+    ];
+    for (rule, limit, lower, minutes, severity) in promised {
+        let expected = Limits { enabled: true, limit, lower, hold: minutes * MINUTE, severity };
+        assert_eq!(rule.default_limits(), expected, "{rule:?}");
+    }
+}
+
+#[test]
+fn buttons_move_one_value_and_the_lower_limit_never_passes_the_upper() {
+    let setting = Setting::from(Rule::Disk.default_limits());
+    let up = setting.with_limit(Rule::Disk, true);
+    assert_eq!((up.tenths, up.lower_tenths), (950, 900));
+    assert_eq!(setting.with_lower(Rule::Disk, false).lower_tenths, 800);
+    let touching = setting.with_lower(Rule::Disk, true);
+    assert_eq!((touching.tenths, touching.lower_tenths), (900, 900));
+    assert_eq!(touching.with_lower(Rule::Disk, true), touching);
+    let offline = Setting::from(Rule::Offline.default_limits());
+    assert_eq!(offline.with_lower(Rule::Offline, true), offline);
+    for rule in Rule::ALL {
+        let mut setting = Setting::from(rule.default_limits());
+        for up in [true, true, false, false, false].into_iter().cycle().take(200) {
+            setting = setting.with_limit(rule, up).with_lower(rule, !up).with_hold(rule, up);
+            assert!(setting.fits(rule), "{rule:?} {setting:?}");
+        }
+    }
 }
 
 /// Figures that hover around a limit, with nonsense among them.

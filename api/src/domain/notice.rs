@@ -155,6 +155,8 @@ pub enum Limit {
     PairingTokens,
     /// Commands waiting for one server.
     Commands,
+    /// Mutes of one chat.
+    Mutes,
 }
 
 /// The short answer that pops up where a button was tapped (`answerCallbackQuery`).

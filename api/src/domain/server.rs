@@ -9,6 +9,8 @@ use crate::domain::Millis;
 
 /// Servers a chat may have.
 pub const PER_CHAT: i64 = 200;
+/// journald.conf(5), persistent storage.
+const LOGS: &str = "/var/log/journal";
 /// A report this many intervals late makes a server stale.
 const MISSED_INTERVALS: i64 = 3;
 
@@ -62,6 +64,14 @@ impl Server {
     pub fn restartable(&self, tag: &str) -> Option<&Service> {
         let services = &self.latest.as_ref()?.report.services;
         services.iter().find(|service| service.restartable && unit_tag(&service.unit) == tag)
+    }
+
+    /// Whether the journal lies on the disk that is mounted there.
+    pub fn keeps_logs_on(&self, mount: &str) -> bool {
+        let holds =
+            |mount: &str| mount == "/" || LOGS.strip_prefix(mount).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let mounts = self.latest.iter().flat_map(|latest| &latest.report.disks).map(|disk| disk.mount.as_str());
+        mounts.filter(|mount| holds(mount)).max_by_key(|mount| mount.len()) == Some(mount)
     }
 
     /// Whether the host lets the chat ask for this.

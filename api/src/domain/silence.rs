@@ -5,8 +5,9 @@ use std::collections::{HashMap, HashSet};
 
 use crate::domain::{MINUTE, Millis, SECOND};
 
-/// A pause between two looks that is longer than this was deafness: the database was away, or the process stood still.
-const DEAF: Millis = 30 * SECOND;
+/// A pause between two looks that is longer than this was deafness: the process stood still. Shorter than the shortest grace, 15 s
+/// at the default of three intervals.
+const DEAF: Millis = 12 * SECOND;
 /// Servers of one chat that are late together are told together; nobody waits longer for the others.
 const TOGETHER: Millis = MINUTE;
 
@@ -46,7 +47,8 @@ impl Listener {
 
         let silences: Vec<Millis> = servers.iter().map(|seen| self.silence(now, seen, was_deaf)).collect();
         let late = |(seen, silence): (&Seen, &Millis)| {
-            !seen.excused && *silence <= seen.grace && *silence > seen.interval + seen.interval / 2
+            // More than the tenth by which agents vary their interval.
+            !seen.excused && *silence <= seen.grace && *silence > seen.interval + seen.interval / 5
         };
         let waiting: HashSet<i64> =
             servers.iter().zip(&silences).filter(|pair| late(*pair)).map(|(seen, _)| seen.chat_id).collect();

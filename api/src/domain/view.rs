@@ -142,10 +142,28 @@ pub struct Threshold {
     pub tried: Option<Setting>,
     /// This very scope has set it.
     pub is_set: bool,
-    /// The highest figure now, and whose.
-    pub worst: Option<(String, f64)>,
-    /// How often the present and the tried limits would have fired lately.
-    pub fired: Option<Vec<u32>>,
+    /// The highest figure now.
+    pub worst: Option<Worst>,
+    pub history: History,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Worst {
+    pub server: String,
+    /// The mount point; empty for what a server has one of.
+    pub subject: String,
+    pub value: f64,
+}
+
+/// How often limits would have fired lately.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum History {
+    /// None is kept of that figure.
+    Unknown,
+    /// More servers than a person would wait for; so many can be tried.
+    TooMany { most: i64 },
+    /// The present limits, and the tried ones.
+    Fired(Vec<u32>),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

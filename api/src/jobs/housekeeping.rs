@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use crate::{
     domain::{DAY, HOUR, MINUTE, Millis, SECOND},
-    store::{self, commands, confirmations, incidents, leases, messages, mutes, outbox, pairings, reports, servers, updates},
+    store::{
+        self, commands, confirmations, incidents, leases, messages, mutes, outbox, pairings, reports, servers, thresholds,
+        updates,
+    },
     usecase::{Core, command, incident, pair},
 };
 
@@ -88,6 +91,7 @@ async fn prune(core: &Core) -> store::Result<()> {
     commands::prune(&mut tx, now - KEEP_COMMANDS).await?;
     incidents::prune(&mut tx, now - KEEP_INCIDENTS).await?;
     mutes::prune(&mut tx, now).await?;
+    thresholds::prune(&mut tx).await?;
     messages::prune(&mut tx, now - KEEP_MESSAGES).await?;
     servers::prune_removed(&mut tx, now - KEEP_REMOVED_KEYS).await?;
     tx.commit("prune").await

@@ -18,7 +18,7 @@ pub async fn run(core: &Core) {
     while !core.store.hub.is_stopping() {
         let looked = async {
             if hold_lease(core).await? {
-                return alert::listen(core, &mut listener).await;
+                return alert::listen(core, &mut listener, ROLE).await;
             }
             // Another instance listens; should it stop, this one begins anew.
             listener = Listener::default();
@@ -26,6 +26,8 @@ pub async fn run(core: &Core) {
         };
         if let Err(error) = looked.await {
             tracing::error!(%error, "offline judge");
+            // Nobody could report either, as long as the database was away.
+            listener = Listener::default();
         }
         tokio::select! {
             () = pace.sleep(EVERY) => {}

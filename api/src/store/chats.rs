@@ -1,6 +1,6 @@
 //! Chats, private and groups.
 
-use super::{Result, Tx, execute, on};
+use super::{Result, Tx, execute, on, outbox::Gathers};
 use crate::domain::{
     Millis,
     intent::{Chat, ChatKind},
@@ -53,10 +53,26 @@ pub async fn may_refuse(tx: &mut Tx, id: i64, every: Millis, now: Millis) -> Res
     Ok(done == 1)
 }
 
+/// The chat's next new message of a kind may go out at the time that this gives: now, unless the one before was less than `apart`
+/// ago. A time that lies ahead is of a clock that was set back. `None`: a chat that nobody has written in.
+pub async fn take_turn(tx: &mut Tx, id: i64, gathers: Gathers, apart: Millis, now: Millis) -> Result<Option<Millis>> {
+    let statement = if gathers == Gathers::Recoveries {
+        "UPDATE chats SET recovered_at = CASE WHEN recovered_at <= $2 AND recovered_at + $3 > $2 THEN recovered_at + $3 ELSE $2 END
+         WHERE id = $1 RETURNING recovered_at"
+    } else {
+        "UPDATE chats SET alerted_at = CASE WHEN alerted_at <= $2 AND alerted_at + $3 > $2 THEN alerted_at + $3 ELSE $2 END
+         WHERE id = $1 RETURNING alerted_at"
+    };
+    on!(tx, conn => sqlx::query_scalar(statement).bind(id).bind(now).bind(apart).fetch_optional(conn).await)
+}
+
 /// A group became a supergroup: every row moves, in the caller's transaction.
 pub async fn migrate(tx: &mut Tx, from: i64, to: i64) -> Result<()> {
     on!(tx, conn => {
         sqlx::query("DELETE FROM chats WHERE id = $1 AND EXISTS (SELECT 1 FROM chats WHERE id = $2)")
+            .bind(to).bind(from).execute(&mut *conn).await?;
+        // The same rule may be set in both.
+        sqlx::query("DELETE FROM thresholds WHERE chat_id = $1 AND EXISTS (SELECT 1 FROM thresholds WHERE chat_id = $2)")
             .bind(to).bind(from).execute(&mut *conn).await?;
         for statement in [
             "UPDATE chats SET id = $2 WHERE id = $1",

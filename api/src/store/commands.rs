@@ -196,7 +196,8 @@ pub async fn get(tx: &mut Tx, chat_id: i64, id: &str) -> Result<Option<Command>>
 /// Whether somebody here asked for a reboot of this server after `since` that the host took up.
 pub async fn is_reboot_asked(tx: &mut Tx, server_id: &str, since: Millis) -> Result<bool> {
     let found: Option<String> = on!(tx, conn => sqlx::query_scalar(
-        "SELECT id FROM commands WHERE server_id = $1 AND created_at > $2 AND action = $3 AND state IN ('delivered', 'succeeded') LIMIT 1")
+        "SELECT id FROM commands WHERE server_id = $1 AND created_at > $2 AND action = $3
+             AND state IN ('delivered', 'succeeded', 'unanswered') LIMIT 1")
         .bind(server_id).bind(since).bind(to_json(&Action::Reboot {})).fetch_optional(conn).await)?;
     Ok(found.is_some())
 }

@@ -1,9 +1,11 @@
 //! Alerts, from firing to their end.
 
+use sqlx::QueryBuilder;
+
 use super::{Result, Tx, execute, from_json, on, to_json};
 use crate::domain::{
     Millis,
-    alert::{Rule, Severity},
+    alert::{Limits, Rule, Severity},
     incident::Incident,
 };
 
@@ -17,6 +19,7 @@ struct Row {
     subject: String,
     severity: String,
     limit_value: f64,
+    lower_value: f64,
     hold: i64,
     value: f64,
     processes: String,
@@ -24,6 +27,7 @@ struct Row {
     opened_at: i64,
     times: i64,
     quiet_since: Option<i64>,
+    calm_at: Option<i64>,
     resolved_at: Option<i64>,
     acked_by: Option<String>,
     snoozed_until: Option<i64>,
@@ -38,20 +42,25 @@ impl Row {
     fn into_incident(self) -> Option<Incident> {
         Some(Incident {
             rule: Rule::parse(&self.rule)?,
-            severity: Severity::parse(&self.severity),
+            limits: Limits {
+                enabled: true,
+                limit: self.limit_value,
+                lower: self.lower_value,
+                hold: self.hold,
+                severity: Severity::parse(&self.severity),
+            },
             processes: from_json("processes", &self.processes).ok()?,
             id: self.id,
             chat_id: self.chat_id,
             server_id: self.server_id,
             server_name: self.server_name,
             subject: self.subject,
-            limit: self.limit_value,
-            hold: self.hold,
             value: self.value,
             since: self.since,
             opened_at: self.opened_at,
             times: self.times,
             quiet_since: self.quiet_since,
+            calm_at: self.calm_at,
             resolved_at: self.resolved_at,
             acked_by: self.acked_by,
             snoozed_until: self.snoozed_until,
@@ -67,9 +76,9 @@ impl Row {
 macro_rules! select {
     ($end:literal) => {
         concat!(
-            "SELECT i.id, i.chat_id, i.server_id, s.name AS server_name, i.rule, i.subject, i.severity, i.limit_value, i.hold,
-                 i.value, i.processes, i.since, i.opened_at, i.times, i.quiet_since, i.resolved_at, i.acked_by, i.snoozed_until,
-                 i.remind_at, i.reminders, i.message_id, i.recovery_id
+            "SELECT i.id, i.chat_id, i.server_id, s.name AS server_name, i.rule, i.subject, i.severity, i.limit_value,
+                 i.lower_value, i.hold, i.value, i.processes, i.since, i.opened_at, i.times, i.quiet_since, i.calm_at, i.resolved_at,
+                 i.acked_by, i.snoozed_until, i.remind_at, i.reminders, i.message_id, i.recovery_id
              FROM incidents i JOIN servers s ON s.id = i.server_id ",
             $end
         )
@@ -80,59 +89,64 @@ fn all(rows: Vec<Row>) -> Vec<Incident> {
     rows.into_iter().filter_map(Row::into_incident).collect()
 }
 
+/// A new one, as it begins.
 pub async fn insert(tx: &mut Tx, incident: &Incident) -> Result<()> {
     execute!(
         tx,
         sqlx::query(
-            "INSERT INTO incidents (id, chat_id, server_id, rule, subject, severity, limit_value, hold, value, processes, since,
-                 opened_at, times, reminders, resolved_at, message_id)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 0, $14, $15)"
+            "INSERT INTO incidents (id, chat_id, server_id, rule, subject, severity, limit_value, lower_value, hold, value, processes,
+                 since, opened_at, times, reminders, resolved_at, remind_at, message_id, recovery_id)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, $15, $16, $17, $18)"
         )
         .bind(&incident.id)
         .bind(incident.chat_id)
         .bind(&incident.server_id)
         .bind(incident.rule.as_str())
         .bind(&incident.subject)
-        .bind(incident.severity.as_str())
-        .bind(incident.limit)
-        .bind(incident.hold)
+        .bind(incident.limits.severity.as_str())
+        .bind(incident.limits.limit)
+        .bind(incident.limits.lower)
+        .bind(incident.limits.hold)
         .bind(incident.value)
         .bind(to_json(&incident.processes))
         .bind(incident.since)
         .bind(incident.opened_at)
         .bind(incident.times)
         .bind(incident.resolved_at)
+        .bind(incident.remind_at)
         .bind(&incident.message_id)
+        .bind(&incident.recovery_id)
     )?;
     Ok(())
 }
 
-/// Writes what may change in an incident's life.
+/// Writes what may change in an incident's life. Its end is told by [`set_recovery`].
 pub async fn update(tx: &mut Tx, incident: &Incident) -> Result<()> {
     execute!(
         tx,
         sqlx::query(
-            "UPDATE incidents SET times = $2, quiet_since = $3, resolved_at = $4, acked_by = $5, snoozed_until = $6, remind_at = $7,
-                 reminders = $8, message_id = $9, recovery_id = $10, severity = $11, since = $12, value = $13, processes = $14,
-                 limit_value = $15, hold = $16
+            "UPDATE incidents SET times = $2, quiet_since = $3, calm_at = $4, resolved_at = $5, acked_by = $6, snoozed_until = $7,
+                 remind_at = $8, reminders = $9, message_id = $10, severity = $11, since = $12, value = $13, processes = $14,
+                 limit_value = $15, lower_value = $16, hold = $17
              WHERE id = $1"
         )
         .bind(&incident.id)
         .bind(incident.times)
         .bind(incident.quiet_since)
+        .bind(incident.calm_at)
         .bind(incident.resolved_at)
         .bind(&incident.acked_by)
         .bind(incident.snoozed_until)
         .bind(incident.remind_at)
         .bind(incident.reminders)
         .bind(&incident.message_id)
-        .bind(&incident.recovery_id)
-        .bind(incident.severity.as_str())
+        .bind(incident.limits.severity.as_str())
         .bind(incident.since)
         .bind(incident.value)
         .bind(to_json(&incident.processes))
-        .bind(incident.limit)
-        .bind(incident.hold)
+        .bind(incident.limits.limit)
+        .bind(incident.limits.lower)
+        .bind(incident.limits.hold)
     )?;
     Ok(())
 }
@@ -174,14 +188,44 @@ pub async fn of_recovery(tx: &mut Tx, chat_id: i64, recovery_id: &str) -> Result
     Ok(all(rows))
 }
 
-/// The end of everything that a message shows was told by another.
-pub async fn set_recovery(tx: &mut Tx, message_id: &str, recovery_id: &str) -> Result<()> {
-    execute!(
-        tx,
-        sqlx::query("UPDATE incidents SET recovery_id = $2 WHERE message_id = $1 AND recovery_id IS NULL")
-            .bind(message_id)
-            .bind(recovery_id)
-    )?;
+/// Messages that show a server's alert as something that is not over, or whose end was told to nobody.
+pub async fn live_messages(tx: &mut Tx, server_id: &str) -> Result<Vec<String>> {
+    on!(tx, conn => sqlx::query_scalar(
+        "SELECT DISTINCT message_id FROM incidents
+         WHERE server_id = $1 AND message_id IS NOT NULL AND (resolved_at IS NULL OR recovery_id IS NULL) ORDER BY message_id")
+        .bind(server_id).fetch_all(conn).await)
+}
+
+/// What a message shows, is over, and was told to nobody; the servers, and when the first of them was over.
+pub async fn untold_ends(tx: &mut Tx, message_id: &str) -> Result<Vec<(String, String, Millis)>> {
+    on!(tx, conn => sqlx::query_as(
+        "SELECT id, server_id, resolved_at FROM incidents
+         WHERE message_id = $1 AND resolved_at IS NOT NULL AND recovery_id IS NULL ORDER BY resolved_at, id")
+        .bind(message_id).fetch_all(conn).await)
+}
+
+/// Messages of which something was over before a time and told to nobody.
+pub async fn messages_with_untold_ends(tx: &mut Tx, before: Millis) -> Result<Vec<(i64, String)>> {
+    on!(tx, conn => sqlx::query_as(
+        "SELECT DISTINCT chat_id, message_id FROM incidents
+         WHERE recovery_id IS NULL AND message_id IS NOT NULL AND resolved_at <= $1 ORDER BY chat_id, message_id")
+        .bind(before).fetch_all(conn).await)
+}
+
+/// The end of these was told by a message; empty: nobody is to be told.
+pub async fn set_recovery(tx: &mut Tx, ids: &[String], recovery_id: &str) -> Result<()> {
+    for ids in ids.chunks(1000) {
+        on!(tx, conn => {
+            let mut query = QueryBuilder::new("UPDATE incidents SET recovery_id = ");
+            query.push_bind(recovery_id).push(" WHERE id IN (");
+            let mut list = query.separated(", ");
+            for id in ids {
+                list.push_bind(id);
+            }
+            query.push(")");
+            query.build().execute(conn).await.map(drop)
+        })?;
+    }
     Ok(())
 }
 
@@ -197,21 +241,16 @@ pub async fn open_of_server(tx: &mut Tx, server_id: &str) -> Result<Vec<Incident
     Ok(all(rows))
 }
 
-/// Chats in which something open is to be repeated by now, or was never told, or has been well for long enough.
-pub async fn chats_due(tx: &mut Tx, now: Millis, quiet_before: Millis) -> Result<Vec<i64>> {
+/// Chats in which something is wrong that is to be repeated by now or was never told, or something has been well for long enough.
+pub async fn chats_due(tx: &mut Tx, now: Millis) -> Result<Vec<i64>> {
     on!(tx, conn => sqlx::query_scalar(
         "SELECT DISTINCT chat_id FROM incidents
-         WHERE resolved_at IS NULL AND (remind_at <= $1 OR message_id IS NULL OR quiet_since <= $2) ORDER BY chat_id")
-        .bind(now).bind(quiet_before).fetch_all(conn).await)
+         WHERE resolved_at IS NULL AND (calm_at <= $1 OR (quiet_since IS NULL AND (remind_at <= $1 OR message_id IS NULL)))
+         ORDER BY chat_id")
+        .bind(now).fetch_all(conn).await)
 }
 
-/// Forgets all of a server.
-pub async fn forget(tx: &mut Tx, server_id: &str) -> Result<()> {
-    execute!(tx, sqlx::query("DELETE FROM incidents WHERE server_id = $1").bind(server_id))?;
-    Ok(())
-}
-
-/// Drops a small step of what has been over for long.
+/// Drops what has been over for long.
 pub async fn prune(tx: &mut Tx, before: Millis) -> Result<()> {
     execute!(tx, sqlx::query("DELETE FROM incidents WHERE resolved_at < $1").bind(before))?;
     Ok(())

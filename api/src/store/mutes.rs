@@ -67,6 +67,5 @@ pub async fn prune(tx: &mut Tx, now: Millis) -> Result<()> {
         sqlx::query("DELETE FROM mutes WHERE until <= $1 OR (server_id <> '' AND server_id NOT IN (SELECT id FROM servers))")
             .bind(now)
     )?;
-    execute!(tx, sqlx::query("DELETE FROM thresholds WHERE server_id <> '' AND server_id NOT IN (SELECT id FROM servers)"))?;
     Ok(())
 }

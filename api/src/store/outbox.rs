@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Result, Tx, Wake, execute, from_json, on, to_json};
 use crate::domain::{
-    Millis,
+    MINUTE, Millis,
     notice::{Notice, Toast, Urgency},
 };
 
@@ -16,20 +16,28 @@ pub enum Content {
 }
 
 /// What a message that waits may take in more of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Gathers {
     Alerts,
+    /// Servers that went silent: told by themselves, as so many of so many.
+    Offline,
     Recoveries,
+    Reminders,
 }
 
 impl Gathers {
     fn as_str(self) -> &'static str {
         match self {
             Self::Alerts => "alerts",
+            Self::Offline => "offline",
             Self::Recoveries => "recoveries",
+            Self::Reminders => "reminders",
         }
     }
 }
+
+/// Nothing is held for longer.
+const LONGEST_HOLD: Millis = MINUTE;
 
 #[derive(Clone, Debug)]
 pub struct Entry {
@@ -75,16 +83,32 @@ pub async fn push_notice(
     Ok(())
 }
 
-/// From now on, until it is on its way, this new message takes in more of what it tells.
-pub async fn set_gathering(tx: &mut Tx, message_id: &str, gathers: Gathers) -> Result<()> {
-    execute!(tx, sqlx::query("UPDATE outbox SET gathers = $2 WHERE message_id = $1").bind(message_id).bind(gathers.as_str()))?;
+/// From now on, until it is on its way, this new message takes in more of what it tells; it is not sent before `hold_until`.
+pub async fn gather(tx: &mut Tx, message_id: &str, gathers: Gathers, hold_until: Option<Millis>) -> Result<()> {
+    execute!(
+        tx,
+        sqlx::query("UPDATE outbox SET gathers = $2, hold_until = $3 WHERE message_id = $1")
+            .bind(message_id)
+            .bind(gathers.as_str())
+            .bind(hold_until)
+    )?;
     Ok(())
 }
 
-/// The chat's message that still takes in more of a kind.
+/// The chat's message that still takes in more of a kind. It is held, so that the sender cannot send it meanwhile.
 pub async fn gathering(tx: &mut Tx, chat_id: i64, gathers: Gathers) -> Result<Option<String>> {
-    on!(tx, conn => sqlx::query_scalar("SELECT message_id FROM outbox WHERE chat_id = $1 AND gathers = $2 ORDER BY id LIMIT 1")
+    on!(tx, conn => sqlx::query_scalar(
+        "UPDATE outbox SET version = version WHERE chat_id = $1 AND gathers = $2 RETURNING message_id")
         .bind(chat_id).bind(gathers.as_str()).fetch_optional(conn).await)
+}
+
+/// Whether this message is not on its way yet; it is held, as by [`gathering`].
+pub async fn is_gathering(tx: &mut Tx, message_id: &str) -> Result<bool> {
+    let held = execute!(
+        tx,
+        sqlx::query("UPDATE outbox SET version = version WHERE message_id = $1 AND gathers IS NOT NULL").bind(message_id)
+    )?;
+    Ok(held == 1)
 }
 
 /// An entry is on its way: what comes from now on is for another message. Gives the entry as it is now; `None` when it is gone.
@@ -113,8 +137,9 @@ pub async fn push_toast(tx: &mut Tx, id: &str, chat_id: i64, callback_id: &str, 
 }
 
 /// The first entry of each chat that can be reached, most urgent first. A chat without a row (a group that just moved) counts as
-/// reachable: Telegram will say where it went.
-pub async fn due(tx: &mut Tx, limit: i64) -> Result<Vec<Entry>> {
+/// reachable: Telegram will say where it went. What is held does not count; what is held for longer than anything is was written by a
+/// clock that was set back.
+pub async fn due(tx: &mut Tx, now: Millis, limit: i64) -> Result<Vec<Entry>> {
     #[derive(sqlx::FromRow)]
     struct Row {
         id: String,
@@ -130,10 +155,12 @@ pub async fn due(tx: &mut Tx, limit: i64) -> Result<Vec<Entry>> {
     let rows: Vec<Row> = on!(tx, conn => sqlx::query_as(
         "SELECT o.id, o.chat_id, o.message_id, o.callback_id, o.content, o.version, o.attempts,
              o.gathers IS NOT NULL AS is_gathering, o.created_at
-         FROM outbox o LEFT JOIN chats c ON c.id = o.chat_id WHERE COALESCE(c.reachable, TRUE) AND NOT EXISTS (
-             SELECT 1 FROM outbox e WHERE e.chat_id = o.chat_id AND (e.urgency < o.urgency OR (e.urgency = o.urgency AND e.id < o.id)))
-         ORDER BY o.urgency, o.id LIMIT $1")
-        .bind(limit).fetch_all(conn).await)?;
+         FROM outbox o LEFT JOIN chats c ON c.id = o.chat_id
+         WHERE COALESCE(c.reachable, TRUE) AND COALESCE(o.hold_until, 0) NOT BETWEEN $1 AND $2 AND NOT EXISTS (
+             SELECT 1 FROM outbox e WHERE e.chat_id = o.chat_id AND COALESCE(e.hold_until, 0) NOT BETWEEN $1 AND $2
+                 AND (e.urgency < o.urgency OR (e.urgency = o.urgency AND e.id < o.id)))
+         ORDER BY o.urgency, o.id LIMIT $3")
+        .bind(now + 1).bind(now + LONGEST_HOLD).bind(limit).fetch_all(conn).await)?;
     let readable = rows.into_iter().map(|row| Entry {
         content: from_json("content", &row.content).ok(),
         id: row.id,

@@ -11,6 +11,7 @@ pub struct Known {
     pub id: String,
     pub chat_id: i64,
     pub at: Option<i64>,
+    pub received_at: Option<i64>,
     pub boot: Option<String>,
     pub previous_boot: Option<String>,
 }
@@ -44,19 +45,21 @@ pub struct Figures {
 /// SQLite binds at most 32,766 values in a statement, PostgreSQL 65,535.
 const ROWS: usize = 1000;
 
-/// The servers among `ids` that are still paired. `ids` are sorted, so that two groups lock rows in the same order.
+/// The servers among `ids` that are still paired, each held until the transaction ends: two instances judge reports of one server one
+/// after the other. They are held in one order, so that two groups do not wait for each other in a circle. (SQLite has one writer.)
 pub async fn known(tx: &mut Tx, ids: &[String]) -> Result<Vec<Known>> {
     let mut found = Vec::with_capacity(ids.len());
+    let is_postgres = tx.is_postgres();
     for ids in ids.chunks(ROWS) {
         let rows: Vec<Known> = on!(tx, conn => {
             let mut query = QueryBuilder::new(
-                "SELECT s.id, s.chat_id, t.at, t.boot, t.previous_boot
+                "SELECT s.id, s.chat_id, t.at, t.received_at, t.boot, t.previous_boot
                  FROM servers s LEFT JOIN server_states t ON t.server_id = s.id WHERE s.id IN (");
             let mut list = query.separated(", ");
             for id in ids {
                 list.push_bind(id);
             }
-            query.push(")");
+            query.push(if is_postgres { ") ORDER BY s.id FOR NO KEY UPDATE OF s" } else { ")" });
             query.build_query_as().fetch_all(conn).await
         })?;
         found.extend(rows);
@@ -64,7 +67,24 @@ pub async fn known(tx: &mut Tx, ids: &[String]) -> Result<Vec<Known>> {
     Ok(found)
 }
 
-/// An older report never replaces a newer one.
+/// These were heard of, by reports that are no newer than what is known.
+pub async fn touch(tx: &mut Tx, server_ids: &[&str], now: Millis) -> Result<()> {
+    for ids in server_ids.chunks(ROWS) {
+        on!(tx, conn => {
+            let mut query = QueryBuilder::new("UPDATE server_states SET received_at = ");
+            query.push_bind(now).push(" WHERE server_id IN (");
+            let mut list = query.separated(", ");
+            for id in ids {
+                list.push_bind(*id);
+            }
+            query.push(")");
+            query.build().execute(conn).await.map(drop)
+        })?;
+    }
+    Ok(())
+}
+
+/// The caller has seen that each is newer than what is known.
 pub async fn put_states(tx: &mut Tx, states: &[State]) -> Result<()> {
     for states in states.chunks(ROWS) {
         on!(tx, conn => {
@@ -78,7 +98,7 @@ pub async fn put_states(tx: &mut Tx, states: &[State]) -> Result<()> {
             query.push(
                 " ON CONFLICT (server_id) DO UPDATE SET at = excluded.at, received_at = excluded.received_at, interval_s = excluded.interval_s,
                   address = excluded.address, agent_version = excluded.agent_version, boot = excluded.boot,
-                  previous_boot = excluded.previous_boot, report = excluded.report WHERE excluded.at > server_states.at");
+                  previous_boot = excluded.previous_boot, report = excluded.report");
             query.build().execute(conn).await.map(|_| ())
         })?;
     }
@@ -101,7 +121,7 @@ pub async fn put_figures(tx: &mut Tx, figures: &[Figures]) -> Result<()> {
     Ok(())
 }
 
-/// A server's figures of one kind since a time, oldest first.
+/// A server's newest figures of one kind since a time, newest first.
 pub async fn history(tx: &mut Tx, server_id: &str, rule: Rule, since: Millis, limit: i64) -> Result<Vec<(i64, f64)>> {
     let column = match rule {
         Rule::Cpu => "cpu",
@@ -115,7 +135,7 @@ pub async fn history(tx: &mut Tx, server_id: &str, rule: Rule, since: Millis, li
     on!(tx, conn => {
         let mut query = QueryBuilder::new("SELECT at, ");
         query.push(column).push(" FROM reports WHERE server_id = ").push_bind(server_id).push(" AND at >= ").push_bind(since);
-        query.push(" AND ").push(column).push(" IS NOT NULL ORDER BY at LIMIT ").push_bind(limit);
+        query.push(" AND ").push(column).push(" IS NOT NULL ORDER BY at DESC LIMIT ").push_bind(limit);
         query.build_query_as().fetch_all(conn).await
     })
 }

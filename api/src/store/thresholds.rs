@@ -31,6 +31,7 @@ struct Row {
     rule: String,
     enabled: bool,
     limit_value: f64,
+    lower_value: f64,
     hold: i64,
     severity: String,
 }
@@ -40,7 +41,8 @@ impl Row {
     fn into_entry(self) -> Option<((i64, String, Rule), Limits)> {
         let rule = Rule::parse(&self.rule)?;
         let severity = Severity::parse(&self.severity);
-        let limits = Limits { enabled: self.enabled, limit: self.limit_value, hold: self.hold, severity };
+        let limits =
+            Limits { enabled: self.enabled, limit: self.limit_value, lower: self.lower_value, hold: self.hold, severity };
         Some(((self.chat_id, self.server_id, rule), limits.capped(rule)))
     }
 }
@@ -56,7 +58,7 @@ pub async fn of_chats(tx: &mut Tx, chat_ids: &[i64]) -> Result<Thresholds> {
     for chat_ids in chat_ids.chunks(1000) {
         let rows: Vec<Row> = on!(tx, conn => {
             let mut query = QueryBuilder::new(
-                "SELECT chat_id, server_id, rule, enabled, limit_value, hold, severity FROM thresholds WHERE chat_id IN (");
+                "SELECT chat_id, server_id, rule, enabled, limit_value, lower_value, hold, severity FROM thresholds WHERE chat_id IN (");
             let mut list = query.separated(", ");
             for id in chat_ids {
                 list.push_bind(id);
@@ -74,15 +76,17 @@ pub async fn set(tx: &mut Tx, chat_id: i64, server_id: &str, rule: Rule, limits:
     execute!(
         tx,
         sqlx::query(
-            "INSERT INTO thresholds (chat_id, server_id, rule, enabled, limit_value, hold, severity) VALUES ($1, $2, $3, $4, $5, $6, $7)
+            "INSERT INTO thresholds (chat_id, server_id, rule, enabled, limit_value, lower_value, hold, severity)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
          ON CONFLICT (chat_id, server_id, rule) DO UPDATE SET enabled = excluded.enabled, limit_value = excluded.limit_value,
-             hold = excluded.hold, severity = excluded.severity"
+             lower_value = excluded.lower_value, hold = excluded.hold, severity = excluded.severity"
         )
         .bind(chat_id)
         .bind(server_id)
         .bind(rule.as_str())
         .bind(limits.enabled)
         .bind(limits.limit)
+        .bind(limits.lower)
         .bind(limits.hold)
         .bind(limits.severity.as_str())
     )?;
@@ -103,7 +107,13 @@ pub async fn reset(tx: &mut Tx, chat_id: i64, server_id: &str, rule: Rule) -> Re
 /// One rule's limits in every chat.
 pub async fn of_rule(tx: &mut Tx, rule: Rule) -> Result<Thresholds> {
     let rows: Vec<Row> = on!(tx, conn => sqlx::query_as(
-        "SELECT chat_id, server_id, rule, enabled, limit_value, hold, severity FROM thresholds WHERE rule = $1")
+        "SELECT chat_id, server_id, rule, enabled, limit_value, lower_value, hold, severity FROM thresholds WHERE rule = $1")
         .bind(rule.as_str()).fetch_all(conn).await)?;
     Ok(rows.into_iter().filter_map(Row::into_entry).collect())
+}
+
+/// Drops what is about servers that are gone.
+pub async fn prune(tx: &mut Tx) -> Result<()> {
+    execute!(tx, sqlx::query("DELETE FROM thresholds WHERE server_id <> '' AND server_id NOT IN (SELECT id FROM servers)"))?;
+    Ok(())
 }

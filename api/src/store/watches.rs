@@ -101,7 +101,7 @@ pub struct Heard {
     pub interval_s: i64,
     /// It is already known to be offline.
     pub is_offline: bool,
-    /// Somebody here asked for a reboot that may be under way.
+    /// Somebody here asked for a reboot, and it may be under way: once the host is back, its command is ended.
     pub is_rebooting: bool,
 }
 
@@ -111,19 +111,22 @@ pub async fn heard(tx: &mut Tx, rebooting_since: Millis) -> Result<Vec<Heard>> {
         "SELECT t.server_id, s.chat_id, t.received_at, t.interval_s,
              COALESCE(w.firing, FALSE) AS is_offline,
              EXISTS (SELECT 1 FROM commands c WHERE c.server_id = t.server_id AND c.created_at > $1
-                 AND c.action = $2 AND c.state IN ('delivered', 'succeeded')) AS is_rebooting
+                 AND c.action = $2 AND c.state IN ('delivered', 'unanswered')) AS is_rebooting
          FROM server_states t JOIN servers s ON s.id = t.server_id
          LEFT JOIN watches w ON w.server_id = t.server_id AND w.rule = 'offline' AND w.subject = '' ORDER BY t.server_id")
         .bind(rebooting_since).bind(to_json(&Action::Reboot {})).fetch_all(conn).await)
 }
 
-/// Whether a server is as silent as it was at the look. Holds its row, so that a report that comes now waits.
+/// Whether a server is as silent as it was at the look, and nobody has told so. Holds its row, so that a report that comes now waits.
 pub async fn is_still(tx: &mut Tx, heard: &Heard) -> Result<bool> {
     let same = execute!(
         tx,
-        sqlx::query("UPDATE server_states SET received_at = received_at WHERE server_id = $1 AND received_at = $2")
-            .bind(&heard.server_id)
-            .bind(heard.received_at)
+        sqlx::query(
+            "UPDATE server_states SET received_at = received_at WHERE server_id = $1 AND received_at = $2 AND NOT EXISTS (
+                 SELECT 1 FROM watches w WHERE w.server_id = $1 AND w.rule = 'offline' AND w.firing)"
+        )
+        .bind(&heard.server_id)
+        .bind(heard.received_at)
     )?;
     Ok(same == 1)
 }

@@ -161,23 +161,24 @@ fn hours(part: Option<&str>) -> Option<u32> {
 
 fn threshold(verb: &str, server_id: Option<&String>, rule: Rule, setting: Option<Setting>) -> String {
     let head = format!("{verb}:{}:{}", scope_text(server_id), rule_letter(rule));
-    let Some(Setting { enabled, tenths, minutes, severity }) = setting else { return head };
+    let Some(Setting { enabled, tenths, lower_tenths, minutes, severity }) = setting else { return head };
     let mode = match (enabled, severity) {
         (true, Severity::Critical) => 'c',
         (true, Severity::Warning) => 'w',
         (false, Severity::Critical) => 'C',
         (false, Severity::Warning) => 'W',
     };
-    format!("{head}:{tenths}:{minutes}:{mode}")
+    format!("{head}:{tenths}:{lower_tenths}:{minutes}:{mode}")
 }
 
 /// Data that this version never wrote.
 struct Strange;
 
-/// What is left of a threshold's data: three parts, or none.
+/// What is left of a threshold's data: four parts, or none.
 fn setting<'d>(parts: &mut impl Iterator<Item = &'d str>) -> Result<Option<Setting>, Strange> {
     let Some(tenths) = parts.next() else { return Ok(None) };
     let number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit()).then(|| part.parse().ok()).flatten();
+    let lower_tenths = parts.next().and_then(number).ok_or(Strange)?;
     let minutes = parts.next().and_then(number).ok_or(Strange)?;
     let tenths = number(tenths).ok_or(Strange)?;
     let (enabled, severity) = match parts.next().ok_or(Strange)? {
@@ -187,7 +188,7 @@ fn setting<'d>(parts: &mut impl Iterator<Item = &'d str>) -> Result<Option<Setti
         "W" => (false, Severity::Warning),
         _ => return Err(Strange),
     };
-    Ok(Some(Setting { enabled, tenths, minutes, severity }))
+    Ok(Some(Setting { enabled, tenths, lower_tenths, minutes, severity }))
 }
 
 fn rule_letter(rule: Rule) -> &'static str {
@@ -278,7 +279,8 @@ mod tests {
             intents.push(Intent::PairingSteps { pairing_id: ID.to_owned(), family });
         }
         for scope in [None, Some(server_id())] {
-            let setting = Setting { enabled: false, tenths: 36_000, minutes: 1440, severity: Severity::Critical };
+            let setting =
+                Setting { enabled: false, tenths: 36_000, lower_tenths: 36_000, minutes: 1440, severity: Severity::Critical };
             intents.push(Intent::ShowThresholds { server_id: scope.clone() });
             intents.push(Intent::MuteFor { server_id: scope.clone(), hours: 24 });
             for rule in Rule::ALL {

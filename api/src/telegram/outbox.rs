@@ -55,7 +55,7 @@ pub async fn run(core: &Core, bot: &Bot) {
 /// Sends what may be sent now; returns how long there is nothing to do.
 async fn round(core: &Core, bot: &Bot, budget: &mut Budget) -> store::Result<Duration> {
     let mut tx = core.store.read().await?;
-    let entries = outbox::due(&mut tx, LOOK).await?;
+    let entries = outbox::due(&mut tx, core.clock.now(), LOOK).await?;
     drop(tx);
     if entries.is_empty() {
         budget.tidy(Instant::now());

@@ -17,6 +17,8 @@ use crate::{
 
 /// Names of servers, and first names.
 const NAME_MAX: usize = 64;
+/// " 22:00-06:00" after a name.
+const WINDOW_MAX: usize = 12;
 /// Telegram's limit on titles of groups.
 const TITLE_MAX: usize = 128;
 /// Telegram's limit on the parameter of a deep link.
@@ -143,11 +145,11 @@ impl<'t> Command<'t> {
             "servers" => Intent::Servers { page: 0 },
             "status" | "server_status" => Intent::Status { name: self.server_name() },
             "alerts" => Intent::Alerts { page: 0 },
-            "mute" => Intent::Mute { words: self.server_name() },
+            "mute" => Intent::Mute { words: self.words(NAME_MAX + WINDOW_MAX) },
             // The list of mutes has the buttons that end them.
             "unmute" => Intent::Mute { words: None },
             "thresholds" => Intent::Thresholds { name: self.server_name() },
-            "timezone" => Intent::TimeZone { name: self.server_name() },
+            "timezone" => Intent::TimeZone { name: self.words(NAME_MAX) },
             "remove_server" => Intent::RemoveServer { name: self.server_name() },
             _ => Intent::UnknownCommand,
         }
@@ -162,8 +164,12 @@ impl<'t> Command<'t> {
     }
 
     fn server_name(&self) -> Option<String> {
-        let name = visible(self.argument, NAME_MAX);
-        (!name.is_empty()).then_some(name)
+        self.words(NAME_MAX)
+    }
+
+    fn words(&self, max: usize) -> Option<String> {
+        let words = visible(self.argument, max);
+        (!words.is_empty()).then_some(words)
     }
 }
 

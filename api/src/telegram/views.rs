@@ -4,18 +4,18 @@ use osm_protocol::{action::Action, messages::Service};
 
 use crate::{
     domain::{
-        alert::{Limits, Rule, Setting, Severity},
+        alert::{Limits, Rule, Setting},
         incident::{Incident, by_urgency},
         intent::Family,
         notice::Notice,
-        server::PER_CHAT,
+        server::{PER_CHAT, Presence},
         view::{
             Asks, Confirmation, ConfirmationState, Incident as IncidentView, Pairing, PairingState, Scope,
-            Threshold as ThresholdView, View,
+            Threshold as ThresholdView, View, Worst,
         },
     },
-    store::{self, Tx, commands, confirmations, incidents, mutes, pairings, servers, thresholds},
-    usecase::{Core, alert, threshold},
+    store::{self, Tx, commands, confirmations, incidents, messages, mutes, pairings, servers, thresholds},
+    usecase::{Core, alert, mute::Mutes, threshold},
 };
 
 /// Servers or services on one page.
@@ -50,17 +50,22 @@ pub async fn load(tx: &mut Tx, core: &Core, bot_username: &str, chat_id: i64, no
         Notice::UnknownCommand => View::UnknownCommand,
         Notice::Alert { message_id } => {
             let shown = incidents::of_message(tx, chat_id, message_id).await?;
-            // Those that fired again have a newer message.
-            if shown.is_empty() { View::Nothing } else { alerts(tx, chat_id, shown).await? }
+            match messages::telegram_id(tx, message_id).await? {
+                // Its server was removed before anybody heard of it.
+                None if shown.is_empty() => View::Nothing,
+                _ => alerts(tx, chat_id, shown).await?,
+            }
         }
         Notice::Recovered { recovery_id } => {
             let over = incidents::of_recovery(tx, chat_id, recovery_id).await?;
             if over.is_empty() { View::Nothing } else { View::Recovered { over, open: open(tx, chat_id).await? } }
         }
         Notice::Reminder => {
-            let mut open = open(tx, chat_id).await?;
-            open.retain(|incident| incident.severity == Severity::Critical && incident.acked_by.is_none());
-            View::Reminder { open }
+            let now = core.clock.now();
+            let mutes = Mutes::of_chat(tx, chat_id, now).await?;
+            let mut unseen = open(tx, chat_id).await?;
+            unseen.retain(|incident| incident.is_unseen(now) && !mutes.cover(&incident.server_id));
+            if unseen.is_empty() { View::Nothing } else { View::Reminder { open: unseen } }
         }
         Notice::Incident { incident_id } => {
             let shown = incidents::get(tx, chat_id, incident_id).await?;
@@ -161,16 +166,19 @@ async fn threshold(
     let present = threshold::in_force(&set, chat_id, server_id, rule);
     let tried = tried.filter(|tried| tried.fits(rule) && *tried != Setting::from(present));
     let compared: Vec<Limits> = std::iter::once(present).chain(tried.map(Setting::limits)).collect();
-    let fired = threshold::replay(tx, chat_id, server_id, rule, &compared, core.clock.now()).await?;
+    let now = core.clock.now();
+    let history = threshold::replay(tx, &set, chat_id, server_id, rule, &compared, now).await?;
     let is_set = set.is_set(chat_id, server_id.unwrap_or_default(), rule);
     let servers = match &scope.server {
         Some(server) => vec![server.clone()],
         None => servers::list(tx, chat_id, 0, PER_CHAT).await?,
     };
-    let figure =
-        servers.iter().filter_map(|server| Some((server.name.clone(), alert::figure(rule, &server.latest.as_ref()?.report)?)));
-    let worst = figure.max_by(|(_, a), (_, b)| a.total_cmp(b));
-    Ok(View::Threshold(Box::new(ThresholdView { scope, rule, present, tried, is_set, worst, fired })))
+    let figures = servers.iter().filter(|server| server.presence(now) == Presence::Online).filter_map(|server| {
+        let (subject, value) = alert::figure(rule, &server.latest.as_ref()?.report)?;
+        Some(Worst { server: server.name.clone(), subject: subject.to_owned(), value })
+    });
+    let worst = figures.max_by(|a, b| a.value.total_cmp(&b.value));
+    Ok(View::Threshold(Box::new(ThresholdView { scope, rule, present, tried, is_set, worst, history })))
 }
 
 /// What limits are about; `None`: the server is gone.

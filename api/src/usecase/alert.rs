@@ -2,7 +2,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, hash_map::Entry},
 };
 
 use osm_protocol::messages::{Process, Report, Systemd};
@@ -10,27 +10,26 @@ use osm_protocol::messages::{Process, Report, Systemd};
 use crate::{
     domain::{
         MINUTE, Millis, SECOND,
-        alert::{Change, Rule, Sample, Watch, longest_gap},
+        alert::{Change, Limits, Rule, Sample, Watch, longest_gap},
+        incident::Firing,
         server::{disk_percent, inode_percent, load_per_cpu, memory_percent, swap_percent},
         silence::{Listener, Seen},
     },
     store::{
-        self, Tx, commands, incidents,
+        self, Tx, commands, leases,
         reports::Known,
         thresholds::{self, Thresholds},
-        watches::{self, Row},
+        watches::{self, Heard, Row},
     },
-    usecase::{
-        Core,
-        incident::{self, Firing},
-    },
+    usecase::{Core, announce::Announcer, incident},
 };
 
 /// A report that is older than this when it comes is history, and judges nothing.
 const FRESH: Millis = 5 * MINUTE;
 /// A reboot that was asked for here excuses silence for this long: the agent's own limit is 10 minutes after it was due.
 const REBOOTING: Millis = 15 * MINUTE;
-
+/// A disk that reports leave out for this long is gone; for less it may only be slow to answer.
+const GONE: Millis = 5 * MINUTE;
 /// Processes that an alert names.
 const NAMED: usize = 3;
 
@@ -40,14 +39,15 @@ pub fn is_fresh(report: &Report, now: Millis) -> bool {
 }
 
 /// What is remembered of some servers and set for their chats, while their reports are judged in one transaction.
-pub struct Judge {
+pub struct Judge<'a> {
     watches: HashMap<String, Vec<Row>>,
     thresholds: Thresholds,
     changed: Vec<Row>,
+    told: Announcer<'a>,
 }
 
-impl Judge {
-    pub async fn load(tx: &mut Tx, known: &[&Known]) -> store::Result<Self> {
+impl<'a> Judge<'a> {
+    pub async fn load(tx: &mut Tx, core: &'a Core, known: &[&Known], now: Millis) -> store::Result<Self> {
         let ids: Vec<String> = known.iter().map(|known| known.id.clone()).collect();
         let chats: BTreeSet<i64> = known.iter().map(|known| known.chat_id).collect();
         let mut watches: HashMap<String, Vec<Row>> = HashMap::new();
@@ -55,12 +55,17 @@ impl Judge {
             watches.entry(row.server_id.clone()).or_default().push(row);
         }
         let thresholds = thresholds::of_chats(tx, &chats.into_iter().collect::<Vec<_>>()).await?;
-        Ok(Self { watches, thresholds, changed: Vec::new() })
+        Ok(Self { watches, thresholds, changed: Vec::new(), told: Announcer::new(core, now) })
     }
 
-    /// Judges the newest report of a server, which is newer than all before.
-    pub async fn report(&mut self, tx: &mut Tx, core: &Core, known: &Known, report: &Report, now: Millis) -> store::Result<()> {
+    /// Judges the newest report of a server. `is_clock_back`: what is remembered is of a clock that was set back since.
+    pub async fn report(&mut self, tx: &mut Tx, known: &Known, report: &Report, is_clock_back: bool) -> store::Result<()> {
         let mut rows = self.watches.remove(&known.id).unwrap_or_default();
+        if is_clock_back {
+            for row in &mut rows {
+                row.watch = row.watch.on_another_clock();
+            }
+        }
         for (rule, subject, value) in figures(report) {
             let place = rows.iter().position(|row| row.rule == rule && row.subject == subject);
             let limits = self.thresholds.of(known.chat_id, &known.id, rule);
@@ -72,45 +77,37 @@ impl Judge {
                 || Row { server_id: known.id.clone(), rule, subject: subject.to_owned(), watch: Watch::default() },
                 |place| rows.swap_remove(place),
             );
-            let since = row.watch.above_since;
+            let since = row.watch.above_since.unwrap_or(report.at);
             let sample = Sample { at: report.at, value, longest_gap: longest_gap(report.interval_s) };
             match row.watch.judge(rule, &limits, sample) {
                 Some(Change::Fired) => {
-                    let firing = Firing {
-                        chat_id: known.chat_id,
-                        server_id: &known.id,
-                        rule,
-                        subject,
-                        limits,
-                        value,
-                        since: since.unwrap_or(report.at),
-                        processes: processes(rule, report),
-                    };
-                    incident::fire(tx, core, firing, now).await?;
+                    let processes = processes(rule, report);
+                    let firing = firing(known, rule, subject, limits, value, since);
+                    incident::fire(tx, &mut self.told, Firing { processes, ..firing }).await?;
                 }
-                Some(Change::Cleared) => incident::clear(tx, core, &known.id, rule, subject, now).await?,
+                Some(Change::Cleared) => incident::clear(tx, &mut self.told, &known.id, rule, subject).await?,
                 None => {}
             }
             self.changed.push(row);
         }
-        self.absent(tx, core, report, rows, now).await?;
-        self.reboot(tx, core, known, report, now).await
+        self.absent(tx, report, rows).await?;
+        self.reboot(tx, known, report).await
     }
 
     /// What this report does not mention: the server is online again; a unit or a disk that is gone is no trouble any more; of
     /// what could not be read nothing is assumed.
-    async fn absent(&mut self, tx: &mut Tx, core: &Core, report: &Report, rows: Vec<Row>, now: Millis) -> store::Result<()> {
+    async fn absent(&mut self, tx: &mut Tx, report: &Report, rows: Vec<Row>) -> store::Result<()> {
         for mut row in rows {
             let is_gone = match row.rule {
                 Rule::Offline => true,
                 Rule::Service => report.systemd == Systemd::Available,
-                Rule::Disk | Rule::Inodes => !report.disks.is_empty(),
+                Rule::Disk | Rule::Inodes => report.at - row.watch.at > GONE,
                 Rule::Swap => report.memory.is_some(),
                 _ => false,
             };
             if is_gone {
                 if row.watch.firing {
-                    incident::clear(tx, core, &row.server_id, row.rule, &row.subject, now).await?;
+                    incident::clear(tx, &mut self.told, &row.server_id, row.rule, &row.subject).await?;
                 }
                 row.watch = Watch::default();
                 self.changed.push(row);
@@ -120,35 +117,35 @@ impl Judge {
     }
 
     /// A new boot that nobody in the chat asked for.
-    async fn reboot(&self, tx: &mut Tx, core: &Core, known: &Known, report: &Report, now: Millis) -> store::Result<()> {
+    async fn reboot(&mut self, tx: &mut Tx, known: &Known, report: &Report) -> store::Result<()> {
         let limits = self.thresholds.of(known.chat_id, &known.id, Rule::Reboot);
         let is_new = known.boot.as_ref().is_some_and(|boot| *boot != report.boot);
         // A boot id that comes back is no reboot: two hosts report in turn.
         let is_back = known.previous_boot.as_deref() == Some(&report.boot);
-        if !is_new || is_back || !limits.enabled || commands::is_reboot_asked(tx, &known.id, now - REBOOTING).await? {
+        if !is_new || is_back || !limits.enabled {
             return Ok(());
         }
+        // In a container the uptime is the host's: it began, at the earliest, after the last report of the boot before.
         let uptime = i64::try_from(report.host.uptime_s).unwrap_or(0) * SECOND;
-        let firing = Firing {
-            chat_id: known.chat_id,
-            server_id: &known.id,
-            rule: Rule::Reboot,
-            subject: "",
-            limits,
-            value: 1.0,
-            since: report.at - uptime,
-            processes: Vec::new(),
-        };
-        incident::fire(tx, core, firing, now).await
+        let booted_at = (report.at - uptime).max(known.at.unwrap_or_default());
+        if commands::is_reboot_asked(tx, &known.id, booted_at - REBOOTING).await? {
+            return Ok(());
+        }
+        incident::fire(tx, &mut self.told, firing(known, Rule::Reboot, "", limits, 1.0, booted_at)).await
     }
 
-    /// Writes what is to be remembered.
-    pub async fn remember(self, tx: &mut Tx) -> store::Result<()> {
-        watches::put(tx, &self.changed).await
+    /// Writes what is to be remembered, and tells what is to be told.
+    pub async fn finish(self, tx: &mut Tx) -> store::Result<()> {
+        watches::put(tx, &self.changed).await?;
+        self.told.finish(tx).await
     }
 }
 
-/// Everything in a report that has a limit: rule, mount point or unit, figure.
+fn firing<'a>(known: &'a Known, rule: Rule, subject: &'a str, limits: Limits, value: f64, since: Millis) -> Firing<'a> {
+    Firing { chat_id: known.chat_id, server_id: &known.id, rule, subject, limits, value, since, processes: Vec::new() }
+}
+
+/// Everything in a report that has a limit: rule, mount point or unit, figure. Where a host names two things alike, the worse counts.
 fn figures(report: &Report) -> Vec<(Rule, &str, f64)> {
     let mut figures = Vec::with_capacity(6 + 2 * report.disks.len() + report.services.len());
     figures.extend(report.cpu.map(|cpu| (Rule::Cpu, "", cpu)));
@@ -167,13 +164,24 @@ fn figures(report: &Report) -> Vec<(Rule, &str, f64)> {
     }
     #[expect(clippy::cast_precision_loss, reason = "seconds, for people")]
     figures.push((Rule::Clock, "", report.clock_ahead_ms.unsigned_abs() as f64 / 1000.0));
-    figures
+    let mut places: HashMap<(Rule, &str), usize> = HashMap::with_capacity(figures.len());
+    let mut folded: Vec<(Rule, &str, f64)> = Vec::with_capacity(figures.len());
+    for (rule, subject, value) in figures {
+        match places.entry((rule, subject)) {
+            Entry::Occupied(place) => folded[*place.get()].2 = folded[*place.get()].2.max(value),
+            Entry::Vacant(place) => {
+                place.insert(folded.len());
+                folded.push((rule, subject, value));
+            }
+        }
+    }
+    folded
 }
 
-/// The highest figure of a report that a rule is about.
-pub fn figure(rule: Rule, report: &Report) -> Option<f64> {
+/// The highest figure of a report that a rule is about, and of what.
+pub fn figure(rule: Rule, report: &Report) -> Option<(&str, f64)> {
     let figures = figures(report).into_iter().filter(|(of, _, _)| *of == rule);
-    figures.map(|(_, _, value)| value).max_by(f64::total_cmp)
+    figures.map(|(_, subject, value)| (subject, value)).max_by(|(_, a), (_, b)| a.total_cmp(b))
 }
 
 /// The three biggest processes, for alerts that they explain. A host whose owner does not want it tells of none.
@@ -188,62 +196,147 @@ fn processes(rule: Rule, report: &Report) -> Vec<Process> {
     processes
 }
 
-/// One look at who is silent.
-pub async fn listen(core: &Core, listener: &mut Listener) -> store::Result<()> {
-    let now = core.clock.now();
+/// One look at who is silent, by the holder of the lease `role`.
+pub async fn listen(core: &Core, listener: &mut Listener, role: &str) -> store::Result<()> {
     let mut tx = core.store.read().await?;
-    let heard = watches::heard(&mut tx, now - REBOOTING).await?;
+    let heard = watches::heard(&mut tx, core.clock.now() - REBOOTING).await?;
     let thresholds = thresholds::of_rule(&mut tx, Rule::Offline).await?;
     drop(tx);
-    let limits = |heard: &watches::Heard| thresholds.of(heard.chat_id, &heard.server_id, Rule::Offline);
-    let servers: Vec<Seen> = heard
-        .iter()
-        .map(|heard| {
-            let (limits, interval) = (limits(heard), heard.interval_s * SECOND);
-            #[expect(clippy::cast_possible_truncation, reason = "at most 60 intervals")]
-            let grace = interval * limits.limit as i64;
-            Seen {
-                server_id: heard.server_id.clone(),
-                chat_id: heard.chat_id,
-                received_at: heard.received_at,
-                interval,
-                grace,
-                excused: heard.is_offline || heard.is_rebooting || !limits.enabled,
-            }
-        })
-        .collect();
-    let silent = listener.look(core.clock.steady(), &servers);
-    if silent.is_empty() {
+    let limits = |heard: &Heard| thresholds.of(heard.chat_id, &heard.server_id, Rule::Offline);
+    let servers: Vec<Seen> = heard.iter().map(|heard| seen(heard, &limits(heard))).collect();
+    let silent: Vec<&Heard> = listener.look(core.clock.steady(), &servers).into_iter().map(|place| &heard[place]).collect();
+    // The rule was switched off: whoever is silent is no trouble any more.
+    let excused: Vec<&Heard> = heard.iter().filter(|heard| heard.is_offline && !limits(heard).enabled).collect();
+    if silent.is_empty() && excused.is_empty() {
         return Ok(());
     }
     let mut tx = core.store.begin().await?;
+    if !leases::is_held(&mut tx, role, &core.instance).await? {
+        return Ok(());
+    }
+    let now = core.clock.now();
+    let mut told = Announcer::new(core, now);
     let mut rows = Vec::new();
-    for heard in silent.into_iter().map(|place| &heard[place]) {
-        // It may have reported, or gone, since the look.
-        if !watches::is_still(&mut tx, heard).await? {
-            continue;
-        }
-        let firing = Firing {
-            chat_id: heard.chat_id,
-            server_id: &heard.server_id,
-            rule: Rule::Offline,
-            subject: "",
-            limits: limits(heard),
-            value: limits(heard).limit,
-            since: heard.received_at,
-            processes: Vec::new(),
-        };
-        incident::fire(&mut tx, core, firing, now).await?;
-        let watch = Watch { at: now, firing: true, ..Watch::default() };
+    let mut remember = |heard: &Heard, watch| {
         rows.push(Row { server_id: heard.server_id.clone(), rule: Rule::Offline, subject: String::new(), watch });
+    };
+    for heard in silent {
+        // It may have reported, or gone, since the look.
+        if watches::is_still(&mut tx, heard).await? {
+            incident::fire(&mut tx, &mut told, went_silent(heard, limits(heard))).await?;
+            remember(heard, Watch { at: now, firing: true, ..Watch::default() });
+        }
+    }
+    for heard in excused {
+        incident::clear(&mut tx, &mut told, &heard.server_id, Rule::Offline, "").await?;
+        remember(heard, Watch::default());
     }
     watches::put(&mut tx, &rows).await?;
+    told.finish(&mut tx).await?;
     tx.commit("offline").await
+}
+
+fn seen(heard: &Heard, limits: &Limits) -> Seen {
+    let interval = heard.interval_s * SECOND;
+    #[expect(clippy::cast_possible_truncation, reason = "at most 60 intervals")]
+    let grace = interval * limits.limit as i64;
+    Seen {
+        server_id: heard.server_id.clone(),
+        chat_id: heard.chat_id,
+        received_at: heard.received_at,
+        interval,
+        grace,
+        excused: heard.is_offline || heard.is_rebooting || !limits.enabled,
+    }
+}
+
+fn went_silent(heard: &Heard, limits: Limits) -> Firing<'_> {
+    Firing {
+        chat_id: heard.chat_id,
+        server_id: &heard.server_id,
+        rule: Rule::Offline,
+        subject: "",
+        limits,
+        value: limits.limit,
+        since: heard.received_at,
+        processes: Vec::new(),
+    }
 }
 
 /// Its host was paired anew: what was known of it is no longer so.
 pub async fn forget(tx: &mut Tx, core: &Core, server_id: &str, now: Millis) -> store::Result<()> {
     watches::forget(tx, server_id).await?;
-    incident::end_all(tx, core, server_id, now).await?;
-    incidents::forget(tx, server_id).await
+    let mut told = Announcer::new(core, now);
+    incident::end_all(tx, &mut told, server_id).await?;
+    told.finish(tx).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use osm_protocol::messages::{Disk, Host, Load, Memory, Service};
+
+    fn report() -> Report {
+        let disk = |used| Disk {
+            mount: "/".to_owned(),
+            fs_type: "ext4".to_owned(),
+            total: 100,
+            used,
+            available: 100 - used,
+            inodes_total: 100,
+            inodes_free: 40,
+            read_only: false,
+        };
+        let service = |unit: &str, state: &str| Service {
+            unit: unit.to_owned(),
+            active_state: state.to_owned(),
+            sub_state: String::new(),
+            result: None,
+            restartable: false,
+        };
+        Report {
+            at: 0,
+            interval_s: 30,
+            boot: String::new(),
+            clock_ahead_ms: -31_500,
+            host: Host {
+                hostname: String::new(),
+                os: String::new(),
+                kernel: String::new(),
+                arch: String::new(),
+                cpus: 4,
+                uptime_s: 0,
+            },
+            cpu: Some(12.5),
+            memory: Some(Memory { total: 100, available: 30, swap_total: 10, swap_free: 1 }),
+            load: Some(Load { one: 9.0, five: 6.0, fifteen: 1.0 }),
+            // Two that this host names alike.
+            disks: vec![disk(20), disk(95)],
+            systemd: Systemd::Available,
+            chores: vec![],
+            monitored_only: None,
+            services: vec![service("a.service", "failed"), service("b.service", "active"), service("a.service", "active")],
+            processes: vec![],
+        }
+    }
+
+    #[test]
+    fn every_rule_that_a_report_tells_of_has_its_figure_and_of_two_alike_the_worse_counts() {
+        assert_eq!(
+            figures(&report()),
+            [
+                (Rule::Cpu, "", 12.5),
+                (Rule::Memory, "", 70.0),
+                (Rule::Swap, "", 90.0),
+                (Rule::Load, "", 1.5),
+                (Rule::Disk, "/", 95.0),
+                (Rule::Inodes, "/", 60.0),
+                (Rule::Service, "a.service", 1.0),
+                (Rule::Service, "b.service", 0.0),
+                (Rule::Clock, "", 31.5),
+            ]
+        );
+        assert_eq!(figure(Rule::Service, &report()), Some(("a.service", 1.0)));
+        assert_eq!(figure(Rule::Offline, &report()), None);
+    }
 }

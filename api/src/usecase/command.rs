@@ -21,7 +21,7 @@ use crate::{
         confirmations::{self, Asks, Confirmation},
         servers,
     },
-    usecase::{Core, incident, tell::Teller},
+    usecase::{Core, incident, server, tell::Teller},
 };
 
 const CONFIRM_WITHIN: Millis = MINUTE;
@@ -137,7 +137,7 @@ pub async fn confirm(
             teller.toast(tx, tap, toast).await
         }
         Asks::Remove {} => {
-            let toast = match servers::remove(tx, teller.chat_id, &confirmation.server_id, teller.now).await? {
+            let toast = match server::remove(tx, core, teller.chat_id, &confirmation.server_id, teller.now).await? {
                 Some(name) => {
                     teller.edit(tx, &confirmation.message_id, &Notice::Removed { name }, Urgency::Answer).await?;
                     // Its long poll learns at once that it was removed.

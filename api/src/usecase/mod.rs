@@ -8,7 +8,9 @@
 //! | [`report`] | agents report, many in one transaction |
 //! | [`command`] | an action is asked for, confirmed, handed out, finished |
 //! | [`alert`] | reports and silence are judged |
-//! | [`incident`] | alerts begin, are seen to, and end |
+//! | [`incident`] | alerts begin, come again, and end |
+//! | [`announce`] | what of alerts a chat hears |
+//! | [`attend`] | somebody sees to alerts |
 //! | [`threshold`] | limits are shown, tried and set |
 //! | [`mute`] | a chat or a server is told to be silent, and the chat's time zone |
 //! | [`server`] | servers are listed, looked up, removed |
@@ -16,6 +18,8 @@
 
 pub mod access;
 pub mod alert;
+pub mod announce;
+pub mod attend;
 pub mod command;
 pub mod incident;
 pub mod mute;

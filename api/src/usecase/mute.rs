@@ -5,12 +5,38 @@ use crate::{
         Millis,
         intent::{Actor, Tap},
         mute::{Mute, PER_CHAT, Window},
-        notice::{Notice, Toast, Urgency, Usage},
+        notice::{Limit, Notice, Toast, Urgency, Usage},
     },
     store::{self, Tx, chats, mutes, servers},
     usecase::{command, tell::Teller},
     zone::Zone,
 };
+
+/// A chat's mutes at one moment.
+pub struct Mutes {
+    all: Vec<Mute>,
+    now: Millis,
+    /// Of the chat's day.
+    minute: i64,
+}
+
+impl Mutes {
+    pub async fn of_chat(tx: &mut Tx, chat_id: i64, now: Millis) -> store::Result<Self> {
+        let all = mutes::of_chat(tx, chat_id, now).await?;
+        // Most chats have none, and nobody need ask what time it is there.
+        let minute = if all.is_empty() {
+            0
+        } else {
+            let zone = chats::get(tx, chat_id).await?.and_then(|chat| chat.zone);
+            Zone::of(zone.as_deref()).minute_of_day(now)
+        };
+        Ok(Self { all, now, minute })
+    }
+
+    pub fn cover(&self, server_id: &str) -> bool {
+        self.all.iter().any(|mute| mute.covers(server_id, self.now, self.minute))
+    }
+}
 
 /// `/mute [server] [2h | 22:00-06:00]`. Without anything, the buttons.
 pub async fn ask(tx: &mut Tx, teller: &Teller<'_>, actor: &Actor, words: Option<&str>) -> store::Result<()> {
@@ -32,8 +58,9 @@ pub async fn ask(tx: &mut Tx, teller: &Teller<'_>, actor: &Actor, words: Option<
             Some(named)
         }
     };
-    begin(tx, teller, actor, server_id, window).await?;
-    teller.send(tx, &Notice::Mutes, Urgency::Answer).await.map(drop)
+    let begun = begin(tx, teller, actor, server_id, window).await?;
+    let notice = if begun { Notice::Mutes } else { Notice::LimitReached { limit: Limit::Mutes } };
+    teller.send(tx, &notice, Urgency::Answer).await.map(drop)
 }
 
 /// The buttons of `/mute`: this long from now.

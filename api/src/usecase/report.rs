@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use osm_protocol::messages::{Report, ReportBatch};
+use osm_protocol::messages::{Report, ReportBatch, limits::AHEAD_MS};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
@@ -127,28 +127,37 @@ async fn commit(core: &Core, submissions: &[&Submission]) -> store::Result<Vec<R
     let known: HashMap<String, Known> =
         reports::known(&mut tx, &ids).await?.into_iter().map(|known| (known.id.clone(), known)).collect();
 
-    let mut judge = Judge::load(&mut tx, &known.values().collect::<Vec<_>>()).await?;
+    let now = core.clock.now();
+    let mut judge = Judge::load(&mut tx, core, &known.values().collect::<Vec<_>>(), now).await?;
     let mut states = Vec::with_capacity(submissions.len());
     let mut figures = Vec::with_capacity(submissions.len());
     let mut results = Vec::with_capacity(submissions.len());
+    let mut heard_again = Vec::new();
     for submission in submissions {
         let Some(known) = known.get(&submission.server_id) else {
             results.push(Err(Refusal::Removed.into()));
             continue;
         };
         figures.extend(submission.batch.reports.iter().map(|report| figures_of(submission, report)));
-        // The newest is the live one, unless it is older than what is known, or old: then all of it is history, and judges nothing.
-        let live = submission.batch.reports.iter().max_by_key(|report| report.at);
-        let is_live = |live: &&Report| known.at.is_none_or(|at| live.at > at) && alert::is_fresh(live, submission.received_at);
-        if let Some(live) = live.filter(is_live) {
-            notice_changes(&mut tx, core, known, live, submission.received_at).await?;
-            judge.report(&mut tx, core, known, live, submission.received_at).await?;
-            states.push(state_of(submission, known, live));
+        // The newest is the live one, unless it is old: then all of it is history, and judges nothing.
+        let newest = submission.batch.reports.iter().max_by_key(|report| report.at);
+        if let Some(fresh) = newest.filter(|newest| alert::is_fresh(newest, submission.received_at)) {
+            // No report may lie that far ahead: what is known came by a clock of ours that was set back since.
+            let is_clock_back = known.at.is_some_and(|at| at > submission.received_at + AHEAD_MS);
+            if is_clock_back || known.at.is_none_or(|at| fresh.at > at) {
+                notice_changes(&mut tx, core, known, fresh, submission.received_at).await?;
+                judge.report(&mut tx, known, fresh, is_clock_back).await?;
+                states.push(state_of(submission, known, fresh));
+            } else {
+                // Nothing new, but a sign of life.
+                heard_again.push(known.id.as_str());
+            }
         }
         results.push(Ok(()));
     }
-    judge.remember(&mut tx).await?;
+    judge.finish(&mut tx).await?;
     reports::put_states(&mut tx, &states).await?;
+    reports::touch(&mut tx, &heard_again, now).await?;
     reports::put_figures(&mut tx, &figures).await?;
     tx.commit("reports").await?;
     Ok(results)

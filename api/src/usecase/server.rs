@@ -2,15 +2,14 @@
 
 use crate::{
     domain::{
-        intent::Tap,
+        Millis,
+        intent::{Actor, Tap},
         notice::{Notice, Purpose, Toast, Urgency},
     },
     error::{Refusal, Result},
-    store::{self, Tx, servers},
-    usecase::{Core, command, tell::Teller},
+    store::{self, Tx, incidents, servers},
+    usecase::{Core, announce::Announcer, command, tell::Teller},
 };
-
-use crate::domain::intent::Actor;
 
 /// `/status [name]`: the card, or the way to it.
 pub async fn show_status(tx: &mut Tx, teller: &Teller<'_>, name: Option<&str>) -> store::Result<()> {
@@ -79,10 +78,23 @@ pub async fn unpair(core: &Core, server_id: &str) -> Result<()> {
     let now = core.clock.now();
     let mut tx = core.store.begin().await?;
     let server = servers::by_id(&mut tx, server_id).await?.ok_or(Refusal::Removed)?;
-    if let Some(name) = servers::remove(&mut tx, server.chat_id, server_id, now).await? {
+    if let Some(name) = remove(&mut tx, core, server.chat_id, server_id, now).await? {
         let teller = Teller { clock: &core.clock, chat_id: server.chat_id, now };
         teller.send(&mut tx, &Notice::Unpaired { name }, Urgency::Background).await?;
     }
     tx.commit("unpair").await?;
     Ok(())
+}
+
+/// Deletes a server with all that hangs on it, and gives its name. Messages that showed its alerts do so no more; what they told of
+/// other servers ends without it.
+pub async fn remove(tx: &mut Tx, core: &Core, chat_id: i64, server_id: &str, now: Millis) -> store::Result<Option<String>> {
+    let messages = incidents::live_messages(tx, server_id).await?;
+    let Some(name) = servers::remove(tx, chat_id, server_id, now).await? else { return Ok(None) };
+    let mut told = Announcer::new(core, now);
+    for message_id in messages {
+        told.ends_of(chat_id, message_id);
+    }
+    told.finish(tx).await?;
+    Ok(Some(name))
 }

@@ -2,10 +2,12 @@
 
 use crate::{
     domain::{
-        DAY, Millis,
+        DAY, Millis, SECOND,
         alert::{self, Limits, Rule, Sample, Setting, longest_gap},
         intent::Tap,
         notice::{Notice, Purpose, Toast, Urgency},
+        server::PER_CHAT,
+        view::History,
     },
     store::{
         self, Tx, reports, servers,
@@ -20,9 +22,10 @@ use crate::{
 
 /// How far back a change is tried on what was.
 pub const HISTORY: Millis = 7 * DAY;
-/// Servers of a chat, and figures of each, on which a change is tried: a person waits for the answer.
+/// Servers of a chat on which a change is tried: a person waits for the answer.
 const TRIED_SERVERS: i64 = 10;
-const TRIED_FIGURES: i64 = 25_000;
+/// One every five seconds, the shortest interval.
+const TRIED_FIGURES: i64 = HISTORY / (5 * SECOND);
 
 /// `/thresholds [name]`: the limits, or the way to them.
 pub async fn open(tx: &mut Tx, teller: &Teller<'_>, name: Option<&str>) -> store::Result<()> {
@@ -87,22 +90,23 @@ async fn is_known(tx: &mut Tx, chat_id: i64, server_id: Option<&str>) -> store::
     })
 }
 
-/// How often each of these limits would have fired lately, together on all servers that they are for; `None` where no history is
-/// kept of that figure, or there are too many servers to wait for.
+/// How often each of these limits would have fired lately, together on all servers that they are for.
 pub async fn replay(
     tx: &mut Tx,
+    set: &Thresholds,
     chat_id: i64,
     server_id: Option<&str>,
     rule: Rule,
     settings: &[Limits],
     now: Millis,
-) -> store::Result<Option<Vec<u32>>> {
-    let servers = match server_id {
+) -> store::Result<History> {
+    let mut servers = match server_id {
         Some(id) => servers::get(tx, chat_id, id).await?.into_iter().collect(),
-        None => servers::list(tx, chat_id, 0, TRIED_SERVERS + 1).await?,
+        None => servers::list(tx, chat_id, 0, PER_CHAT).await?,
     };
-    if servers.is_empty() || i64::try_from(servers.len()).unwrap_or(i64::MAX) > TRIED_SERVERS {
-        return Ok(None);
+    servers.retain(|server| server_id.is_some() || !set.is_set(chat_id, &server.id, rule));
+    if servers.len() > usize::try_from(TRIED_SERVERS).unwrap_or_default() {
+        return Ok(History::TooMany { most: TRIED_SERVERS });
     }
     let mut fired = vec![0; settings.len()];
     let mut is_known = false;
@@ -112,11 +116,11 @@ pub async fn replay(
         is_known |= !figures.is_empty();
         for (fired, limits) in fired.iter_mut().zip(settings) {
             let samples =
-                figures.iter().map(|(at, value)| Sample { at: *at, value: *value, longest_gap: longest_gap(interval_s) });
+                figures.iter().rev().map(|(at, value)| Sample { at: *at, value: *value, longest_gap: longest_gap(interval_s) });
             *fired += alert::replay(rule, limits, samples);
         }
     }
-    Ok(is_known.then_some(fired))
+    Ok(if is_known { History::Fired(fired) } else { History::Unknown })
 }
 
 /// The limits that are in force for a scope.

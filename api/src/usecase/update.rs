@@ -12,7 +12,7 @@ use crate::{
         self, Tx, chats,
         updates::{self, Claimed},
     },
-    usecase::{Core, access, command, incident, mute, pair, server, tell::Teller, threshold},
+    usecase::{Core, access, attend, command, mute, pair, server, tell::Teller, threshold},
 };
 
 /// Updates of one chat that may wait. What comes beyond is acknowledged and dropped: nobody types that fast.
@@ -135,12 +135,12 @@ async fn dispatch(tx: &mut Tx, core: &Core, teller: &Teller<'_>, request: &Reque
             teller.send(tx, &Notice::Incident { incident_id: incident_id.clone() }, Urgency::Answer).await?;
             teller.toast(tx, tap, Toast::Done).await
         }
-        Intent::Acknowledge { incident_id } => incident::acknowledge(tx, core, teller, actor, tap, incident_id).await,
-        Intent::AcknowledgeAll => incident::acknowledge_all(tx, core, teller, actor, tap).await,
+        Intent::Acknowledge { incident_id } => attend::acknowledge(tx, core, teller, actor, tap, incident_id).await,
+        Intent::AcknowledgeAll => attend::acknowledge_all(tx, core, teller, actor, tap).await,
         Intent::Snooze { incident_id, hours } => {
-            incident::snooze(tx, core, teller, tap, incident_id, Millis::from(*hours) * HOUR).await
+            attend::snooze(tx, core, teller, tap, incident_id, Millis::from(*hours) * HOUR).await
         }
-        Intent::TestAlert => incident::test(tx, teller, tap).await,
+        Intent::TestAlert => attend::test(tx, teller, tap).await,
         Intent::Thresholds { name } => threshold::open(tx, teller, name.as_deref()).await,
         Intent::ShowThresholds { server_id } => {
             let notice = Notice::Thresholds { server_id: server_id.clone() };

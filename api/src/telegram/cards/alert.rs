@@ -55,7 +55,7 @@ fn line(words: &Words, incident: &Incident) -> String {
 }
 
 fn symbol(incident: &Incident) -> &'static str {
-    match (incident.is_open(), incident.severity) {
+    match (incident.is_open(), incident.limits.severity) {
         // Nothing is wrong; it is only told.
         _ if incident.rule == Rule::Reboot => "🔄",
         (false, _) => "✅",
@@ -99,21 +99,22 @@ pub(super) fn figure(words: &Words, rule: Rule, value: f64) -> String {
 
 /// The limit that it went over.
 fn condition(words: &Words, incident: &Incident) -> Option<String> {
-    let range = incident.rule.range().filter(|_| incident.rule != Rule::Offline)?;
-    let lower = incident.limits().lower(incident.rule);
-    let limit = figure(words, incident.rule, incident.limit);
-    let mut arguments = vec![("limit", limit.into()), ("lower", figure(words, incident.rule, lower).into())];
-    debug_assert!(range.margin > 0.0);
-    if incident.hold < SECOND {
+    if !incident.rule.has_lower() {
+        return None;
+    }
+    let limits = &incident.limits;
+    let limit = figure(words, incident.rule, limits.limit);
+    let mut arguments = vec![("limit", limit.into()), ("lower", figure(words, incident.rule, limits.lower).into())];
+    if limits.hold < SECOND {
         return Some(words.with("alert-limit", &arguments));
     }
-    arguments.push(("hold", words.duration(incident.hold).into()));
+    arguments.push(("hold", words.duration(limits.hold).into()));
     Some(words.with("alert-limit-held", &arguments))
 }
 
 /// Since when, or how long it lasted.
 fn course(words: &Words, incident: &Incident) -> String {
-    let severity = words.get(severity_key(incident.severity));
+    let severity = words.get(severity_key(incident.limits.severity));
     match incident.resolved_at {
         _ if incident.rule == Rule::Reboot => words.get("alert-reboot-unasked"),
         None => words.with(
@@ -146,7 +147,7 @@ fn seen_to(words: &Words, incident: &Incident) -> Option<String> {
     if let Some(by) = &incident.acked_by {
         return Some(words.with("alert-acknowledged", &[("person", safe(by, width::NAME).into())]));
     }
-    let until = incident.snoozed_until.filter(|until| *until > words.now && incident.is_open())?;
+    let until = incident.snoozed_until.filter(|_| incident.is_snoozed(words.now) && incident.is_open())?;
     Some(words.with("alert-snoozed", &[("moment", words.moment(until).into())]))
 }
 
@@ -197,7 +198,7 @@ fn fix_buttons(words: &Words, incident: &Incident, server: &Server) -> Vec<Inlin
             let label = words.with("button-restart", &[("unit", printable(&incident.subject, 40).into())]);
             buttons.push(button(&label, &Intent::AskRestart { server_id: server_id(), unit: tag }));
         }
-        if incident.rule == Rule::Disk && server.offers(Chore::CleanJournal) {
+        if incident.rule == Rule::Disk && server.keeps_logs_on(&incident.subject) && server.offers(Chore::CleanJournal) {
             let intent = Intent::AskChore { server_id: server_id(), chore: Chore::CleanJournal };
             buttons.push(button(&words.get("button-clean-journal"), &intent));
         }
@@ -244,7 +245,7 @@ fn vanished(words: &Words, incidents: &[Incident], open: usize, servers: i64) ->
 }
 
 fn counts(words: &Words, incidents: &[Incident], open: usize) -> String {
-    let critical = incidents.iter().filter(|incident| incident.severity == Severity::Critical).count();
+    let critical = incidents.iter().filter(|incident| incident.limits.severity == Severity::Critical).count();
     let arguments = [("count", incidents.len().into()), ("critical", critical.into()), ("open", open.into())];
     words.with("alert-digest", &arguments)
 }
@@ -295,9 +296,6 @@ pub(super) fn recovered(words: &Words, over: &[Incident], open: &[Incident]) -> 
 }
 
 pub(super) fn reminder(words: &Words, open: &[Incident]) -> Card {
-    if open.is_empty() {
-        return Card::line(words.get("reminder-none"));
-    }
     let mut lines = vec![words.with("reminder-title", &[("count", open.len().into())])];
     lines.extend(open.iter().take(NAMED).map(|incident| format!("{} · {}", line(words, incident), words.ago(incident.since))));
     let more = open.len().saturating_sub(NAMED);
@@ -316,11 +314,7 @@ pub(super) fn alerts(words: &Words, open: &[Incident], count: usize, page: u32, 
     }
     let mut lines = vec![words.with("alerts-title", &[("count", count.into())])];
     lines.extend(open.iter().map(|incident| {
-        let state = match (
-            &incident.acked_by,
-            incident.message_id.is_none(),
-            incident.snoozed_until.is_some_and(|until| until > words.now),
-        ) {
+        let state = match (&incident.acked_by, incident.message_id.is_none(), incident.is_snoozed(words.now)) {
             (Some(_), _, _) => " · 👀",
             (None, true, _) => " · 🔕",
             (None, false, true) => " · 😴",

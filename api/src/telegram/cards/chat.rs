@@ -40,5 +40,6 @@ pub(super) fn limit_reached(words: &Words, limit: Limit) -> Card {
         },
         Limit::PairingTokens => Card::line(words.get("limit-pairing-tokens")),
         Limit::Commands => Card::line(words.get("limit-commands")),
+        Limit::Mutes => Card::line(words.get("limit-mutes")),
     }
 }

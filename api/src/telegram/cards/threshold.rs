@@ -6,14 +6,14 @@ use super::{
     Card,
     alert::{figure, severity_key},
     figures::Words,
-    markup::{safe, width},
+    markup::{code, safe, width},
 };
 use crate::{
     domain::{
         DAY,
         alert::{Limits, Rule, Setting, Severity},
         intent::Intent,
-        view::{Scope, Threshold},
+        view::{History, Scope, Threshold, Worst},
     },
     telegram::keyboards::button,
     usecase::threshold::HISTORY,
@@ -66,10 +66,9 @@ fn described(words: &Words, rule: Rule, limits: &Limits) -> String {
     let severity = words.get(severity_key(limits.severity));
     let limit = figure(words, rule, limits.limit);
     let hold = || words.duration(limits.hold).into();
-    let has_lower = rule.range().is_some_and(|range| range.margin > 0.0);
-    match (has_lower, limits.hold > 0) {
+    match (rule.has_lower(), limits.hold > 0) {
         (true, held) => {
-            let lower = figure(words, rule, limits.lower(rule));
+            let lower = figure(words, rule, limits.lower);
             let mut arguments = vec![("limit", limit.into()), ("lower", lower.into()), ("severity", severity.into())];
             if !held {
                 return words.with("threshold-limit", &arguments);
@@ -86,23 +85,30 @@ fn described(words: &Words, rule: Rule, limits: &Limits) -> String {
 }
 
 pub(super) fn threshold(words: &Words, view: &Threshold) -> Card {
-    let Threshold { scope, rule, present, tried, is_set, worst, fired } = view;
+    let Threshold { scope, rule, present, tried, is_set, worst, history: _ } = view;
     let mut lines = vec![title(words, scope), format!("<b>{}</b>", words.get(name_key(*rule))), String::new()];
     lines.push(words.with("threshold-present", &[("limits", described(words, *rule, present).into())]));
     if let Some(tried) = tried {
         lines.push(words.with("threshold-tried", &[("limits", described(words, *rule, &tried.limits()).into())]));
     }
-    if let Some((server, value)) = worst.as_ref().filter(|_| rule.range().is_some()) {
-        let arguments = [("value", figure(words, *rule, *value).into()), ("server", safe(server, width::NAME).into())];
-        lines.push(words.with("threshold-now", &arguments));
+    if let Some(Worst { server, subject, value }) = worst.as_ref().filter(|_| rule.range().is_some()) {
+        let mut whose = safe(server, width::NAME);
+        if !subject.is_empty() {
+            whose = format!("{whose} · {}", code(subject, width::MOUNT));
+        }
+        lines.push(words.with("threshold-now", &[("value", figure(words, *rule, *value).into()), ("server", whose.into())]));
     }
-    lines.extend(history(words, view, fired.as_deref()));
+    lines.extend(history(words, view));
     Card { lines, rows: buttons(words, scope, *rule, tried.unwrap_or(Setting::from(*present)), tried.is_some(), *is_set) }
 }
 
 /// "In the last 7 days: 14 alerts at 90 % for 5 min, 1 at 95 % for 10 min."
-fn history(words: &Words, view: &Threshold, fired: Option<&[u32]>) -> Option<String> {
-    let fired = fired?;
+fn history(words: &Words, view: &Threshold) -> Option<String> {
+    let fired = match &view.history {
+        History::Unknown => return None,
+        History::TooMany { most } => return Some(words.with("history-too-many", &[("most", (*most).into())])),
+        History::Fired(fired) => fired,
+    };
     let at = |limits: &Limits, count: u32| {
         if !limits.enabled {
             return words.get("history-off");
@@ -134,6 +140,13 @@ fn buttons(
         rows.push(vec![
             to(&words.with("button-lower", &[("value", limit.clone().into())]), setting.with_limit(rule, false)),
             to(&words.with("button-higher", &[("value", limit.into())]), setting.with_limit(rule, true)),
+        ]);
+    }
+    if setting.enabled && rule.has_lower() {
+        let lower = figure(words, rule, setting.limits().lower);
+        rows.push(vec![
+            to(&words.with("button-over-lower", &[("value", lower.clone().into())]), setting.with_lower(rule, false)),
+            to(&words.with("button-over-higher", &[("value", lower.into())]), setting.with_lower(rule, true)),
         ]);
     }
     if setting.enabled && rule.has_hold() {

@@ -30,7 +30,7 @@ fn values() -> Vec<String> {
     ]
 }
 
-fn hostile_server(value: &str, disks: usize, services: usize) -> Server {
+pub(super) fn hostile_server(value: &str, disks: usize, services: usize) -> Server {
     let mut server = with_report(|report| {
         report.host = Host {
             hostname: value.to_owned(),
@@ -98,10 +98,11 @@ fn views(value: &str) -> Vec<View> {
     ];
     views.extend([0, 1, 5, 12, u32::MAX].map(|page| View::Status { server: server(), page }));
     views.push(View::Status { server: Server { latest: None, suspended: true, ..server() }, page: 7 });
-    views.extend([Limit::Servers, Limit::PairingTokens, Limit::Commands].map(|limit| View::LimitReached { limit }));
+    views.extend([Limit::Servers, Limit::PairingTokens, Limit::Commands, Limit::Mutes].map(|limit| View::LimitReached { limit }));
     views.extend(pairings(value));
     views.extend(confirmations(value));
     views.extend(commands(value));
+    views.extend(hostile_alerts::views(value));
     views
 }
 
@@ -251,6 +252,14 @@ fn telegram_takes_every_toast() {
         Toast::CancelAsked,
         Toast::LimitReached,
         Toast::Suspended,
+        Toast::Acknowledged,
+        Toast::Snoozed,
+        Toast::AlertOver,
+        Toast::Saved,
+        Toast::OutOfRange,
+        Toast::Muted,
+        Toast::Unmuted,
+        Toast::TooManyMutes,
     ] {
         let words = toast(some, &text);
         assert!((1..=200).contains(&words.encode_utf16().count()) && !words.contains(['<', '&', '\n']), "{words}");

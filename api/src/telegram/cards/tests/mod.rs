@@ -2,6 +2,7 @@
 
 mod behaviour;
 mod hostile;
+mod hostile_alerts;
 
 use osm_protocol::messages::{Disk, Host, Load, Memory, Report, Service, Systemd};
 use teloxide::types::{InlineKeyboardButton, InlineKeyboardButtonKind};

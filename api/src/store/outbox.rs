@@ -112,8 +112,8 @@ pub async fn push_toast(tx: &mut Tx, id: &str, chat_id: i64, callback_id: &str, 
     Ok(())
 }
 
-/// The first entry of each chat that can be reached, most urgent first. A chat without a row (a group that just moved) counts as
-/// reachable: Telegram will say where it went.
+/// The first message and the first toast of each chat that can be reached, most urgent first. A chat without a row (a group that
+/// just moved) counts as reachable: Telegram will say where it went.
 pub async fn due(tx: &mut Tx, limit: i64) -> Result<Vec<Entry>> {
     #[derive(sqlx::FromRow)]
     struct Row {
@@ -131,7 +131,8 @@ pub async fn due(tx: &mut Tx, limit: i64) -> Result<Vec<Entry>> {
         "SELECT o.id, o.chat_id, o.message_id, o.callback_id, o.content, o.version, o.attempts,
              o.gathers IS NOT NULL AS is_gathering, o.created_at
          FROM outbox o LEFT JOIN chats c ON c.id = o.chat_id WHERE COALESCE(c.reachable, TRUE) AND NOT EXISTS (
-             SELECT 1 FROM outbox e WHERE e.chat_id = o.chat_id AND (e.urgency < o.urgency OR (e.urgency = o.urgency AND e.id < o.id)))
+             SELECT 1 FROM outbox e WHERE e.chat_id = o.chat_id AND (e.message_id IS NULL) = (o.message_id IS NULL)
+                 AND (e.urgency < o.urgency OR (e.urgency = o.urgency AND e.id < o.id)))
          ORDER BY o.urgency, o.id LIMIT $1")
         .bind(limit).fetch_all(conn).await)?;
     let readable = rows.into_iter().map(|row| Entry {

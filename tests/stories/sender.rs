@@ -1,0 +1,131 @@
+//! What goes out, in which order and how fast.
+
+use std::time::Duration;
+
+use osm_api::domain::{MINUTE, SECOND};
+use osm_protocol::messages::Report;
+use osm_telegram_sim::{BotMessage, Call, Failure, FailureKind, Options, Press};
+use osm_tests::{
+    agent::{Agent, service},
+    database::Engine,
+    story,
+    world::{ANNA, BORIS, SOON, World},
+};
+use tokio::time::timeout;
+
+const SETTINGS: [(&str, &str); 2] = [("OSM_ALLOWED_USERS", "1001,1002"), ("OSM_TELEGRAM_MODE", "webhook")];
+
+/// A backend before a Telegram that refuses what is over its limits.
+async fn strict(engine: Engine) -> World {
+    World::with(engine, Options { enforce_budgets: true, ..Options::default() }, &SETTINGS).await
+}
+
+fn refused(world: &World) -> Vec<Call> {
+    world.sim.calls().into_iter().filter(|call| call.error.is_some()).collect()
+}
+
+async fn nginx_fails(world: &World, agent: &Agent) {
+    world.clock.pass(30 * SECOND).await;
+    let services = vec![service("nginx.service", "failed", "failed")];
+    agent.send_report(&Report { services, ..agent.report() }).await.unwrap();
+}
+
+story!(a_tap_that_telegram_does_not_take_holds_no_alert_back, |engine| {
+    let world = World::new(engine).await;
+    let agent = world.paired("web-1").await;
+    let card = world.see(&world.anna, "online").await;
+    world.settled(SOON).await;
+    world.sim.fail(Failure::new(FailureKind::TimeoutBefore).on("answerCallbackQuery").times(u32::MAX));
+    for _ in 0..5 {
+        world.sim.press_data(ANNA, &world.anna, card.message_id, "v0:old");
+    }
+    world.sim.wait_call("answerCallbackQuery", SOON).await.unwrap();
+    nginx_fails(&world, &agent).await;
+    world.see(&world.anna, "nginx.service failed").await;
+    assert!(world.sim.toasts(ANNA).is_empty());
+});
+
+story!(taps_in_a_group_are_answered_at_once_and_cost_it_no_message, |engine| {
+    let world = strict(engine).await;
+    let group = world.sim.group(-1_000_000_000_555, "Ops", &[world.anna.admin()]);
+    world.sim.say(&group, &world.anna, "/help");
+    let help = world.see(&group, "/remove_server").await;
+    let presses: Vec<Press> = (0..30).map(|_| world.sim.press_data(&group, &world.anna, help.message_id, "v0:old")).collect();
+    let answered = async {
+        for press in &presses {
+            world.sim.wait_toast(press, SOON).await.unwrap();
+        }
+    };
+    timeout(SOON, answered).await.expect("an answer to every tap");
+    world.sim.say(&group, &world.anna, "/servers@osm_demo_bot");
+    world.see(&group, "Nothing is paired").await;
+    assert!(refused(&world).is_empty(), "{:?}", refused(&world));
+});
+
+story!(taps_that_nobody_waits_for_any_more_cost_nothing, |engine| {
+    let mut world = World::new(engine).await;
+    world.stop().await.unwrap();
+    let old = world.clock.now() - 2 * MINUTE;
+    let rows: Vec<String> =
+        (0..60).map(|n| format!("('tap-{n}', {ANNA}, 'query-{n}', '{{\"toast\":\"done\"}}', 0, 0, 0, {old})")).collect();
+    let columns = "id, chat_id, callback_id, content, urgency, version, attempts, created_at";
+    world.sql(&format!("INSERT INTO outbox ({columns}) VALUES {}", rows.join(", "))).await;
+    world.start().await.unwrap();
+    world.ask(&world.anna, "/help", "/servers").await;
+    world.settled(SOON).await;
+    assert!(!world.sim.calls().iter().any(|call| call.method == "answerCallbackQuery"));
+});
+
+story!(a_call_that_hangs_holds_no_other_chat_back, |engine| {
+    let world = World::with(engine, Options::default(), &SETTINGS).await;
+    world.sim.fail(Failure::new(FailureKind::TimeoutBefore).on("sendMessage").in_chat(ANNA));
+    world.sim.say(&world.anna, &world.anna, "/help");
+    world.sim.wait_call("sendMessage", SOON).await.unwrap();
+    world.sim.say(&world.boris, &world.boris, "/help");
+    // The backend gives a call up after 17 s.
+    let is_help = |message: &BotMessage| message.plain.contains("/servers");
+    world.sim.wait(BORIS, Duration::from_secs(10), is_help).await.unwrap();
+    assert!(world.sim.messages(ANNA).is_empty());
+    world.sim.wait(ANNA, Duration::from_mins(1), is_help).await.unwrap();
+});
+
+/// Three messages at once, which is all that Telegram takes of a chat in that moment.
+async fn three_answers(world: &World) {
+    for _ in 0..3 {
+        world.sim.say(&world.anna, &world.anna, "/help");
+    }
+    world.sim.wait_delivered(SOON).await.unwrap();
+    world.settled(SOON).await;
+}
+
+story!(a_backend_that_starts_does_not_spend_again_what_was_spent_before, |engine| {
+    let mut world = strict(engine).await;
+    three_answers(&world).await;
+    world.stop().await.unwrap();
+    world.start().await.unwrap();
+    three_answers(&world).await;
+    assert_eq!(world.sim.messages(ANNA).len(), 6);
+    assert!(refused(&world).is_empty(), "{:?}", refused(&world));
+});
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backend_that_takes_over_does_not_spend_again_what_the_other_spent() {
+    let mut world = strict(Engine::Postgres).await;
+    let other = world.another().await.unwrap();
+    three_answers(&world).await;
+    let now = world.clock.now();
+    let waiting = (0..3).map(|n| {
+        format!(
+            "INSERT INTO messages (id, chat_id, created_at) VALUES ('m-{n}', {ANNA}, {now});
+             INSERT INTO outbox (id, chat_id, message_id, content, urgency, version, attempts, created_at)
+             VALUES ('o-{n}', {ANNA}, 'm-{n}', '{{\"notice\":{{\"type\":\"help\"}}}}', 2, 0, 0, {now});"
+        )
+    });
+    let waiting = waiting.collect::<String>();
+    world.stop().await.unwrap();
+    world.sql(&waiting).await;
+    world.settled(SOON).await;
+    assert_eq!(world.sim.messages(ANNA).len(), 6);
+    assert!(refused(&world).is_empty(), "{:?}", refused(&world));
+    other.stop().await.unwrap();
+}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use osm_api::domain::{MINUTE, SECOND};
+use osm_api::domain::{DAY, MINUTE, SECOND};
 use osm_protocol::messages::Report;
 use osm_telegram_sim::{BotMessage, Call, Failure, FailureKind, Options, Press};
 use osm_tests::{
@@ -129,3 +129,17 @@ async fn a_backend_that_takes_over_does_not_spend_again_what_the_other_spent() {
     assert!(refused(&world).is_empty(), "{:?}", refused(&world));
     other.stop().await.unwrap();
 }
+
+story!(the_message_of_an_open_alert_is_edited_however_old_it_is, |engine| {
+    let world = World::new(engine).await;
+    let agent = world.paired("web-1").await;
+    nginx_fails(&world, &agent).await;
+    let alert = world.see(&world.anna, "nginx.service failed").await;
+    world.settled(SOON).await;
+    world.clock.pass(31 * DAY).await;
+    agent.send_report(&agent.report()).await.unwrap();
+    world.see(&world.anna, "Over: web-1 · nginx.service failed").await;
+    world.settled(SOON).await;
+    let shown = world.sim.message(ANNA, alert.message_id).unwrap();
+    assert!(shown.plain.contains("Over after"), "{}", world.sim.transcript(ANNA));
+});

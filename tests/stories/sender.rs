@@ -20,6 +20,16 @@ async fn strict(engine: Engine) -> World {
     World::with(engine, Options { enforce_budgets: true, ..Options::default() }, &SETTINGS).await
 }
 
+/// Looks until it is so.
+async fn until(what: &str, mut so: impl AsyncFnMut() -> bool) {
+    let looking = async {
+        while !so().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(SOON, looking).await.unwrap_or_else(|_| panic!("never: {what}"));
+}
+
 fn refused(world: &World) -> Vec<Call> {
     world.sim.calls().into_iter().filter(|call| call.error.is_some()).collect()
 }
@@ -142,4 +152,27 @@ story!(the_message_of_an_open_alert_is_edited_however_old_it_is, |engine| {
     world.settled(SOON).await;
     let shown = world.sim.message(ANNA, alert.message_id).unwrap();
     assert!(shown.plain.contains("Over after"), "{}", world.sim.transcript(ANNA));
+});
+
+story!(news_that_waited_say_of_when_they_are, |engine| {
+    let world = World::new(engine).await;
+    let agent = world.paired("web-1").await;
+    let list = world.ask(&world.anna, "/alerts", "Nothing is open").await;
+    world.settled(SOON).await;
+    let hold_back = || world.sim.fail(Failure::new(FailureKind::TooManyRequests { retry_after: 2 }).on("sendMessage"));
+    let was_held_back = async |times: usize| until("a 429", async || refused(&world).len() == times).await;
+    hold_back();
+    world.tap(&world.anna, &list, "Test alert").await;
+    was_held_back(1).await;
+    world.clock.pass(2 * MINUTE).await;
+    let test = world.see(&world.anna, "This is a test").await;
+    assert!(test.plain.contains("Delayed: this is of 2027-01-15 08:00 UTC"), "{}", test.plain);
+    world.settled(SOON).await;
+
+    hold_back();
+    agent.request("POST", "/agent/v1/unpair", None, b"").await.unwrap();
+    was_held_back(2).await;
+    world.clock.pass(2 * MINUTE).await;
+    let unpaired = world.see(&world.anna, "was unpaired on its host").await;
+    assert!(unpaired.plain.contains("Delayed: this is of 2027-01-15 08:02 UTC"), "{}", unpaired.plain);
 });

@@ -1,6 +1,10 @@
-//! What goes out, in which order and how fast.
+//! What goes out, in which order and how fast; and how somebody learns that nothing does.
 
-use std::time::Duration;
+use std::{
+    io::Write,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use osm_api::domain::{DAY, MINUTE, SECOND};
 use osm_protocol::messages::Report;
@@ -11,7 +15,12 @@ use osm_tests::{
     story,
     world::{ANNA, BORIS, SOON, World},
 };
-use tokio::time::timeout;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+    time::timeout,
+};
+use tracing_subscriber::{fmt::MakeWriter, util::SubscriberInitExt as _};
 
 const SETTINGS: [(&str, &str); 2] = [("OSM_ALLOWED_USERS", "1001,1002"), ("OSM_TELEGRAM_MODE", "webhook")];
 
@@ -176,3 +185,144 @@ story!(news_that_waited_say_of_when_they_are, |engine| {
     let unpaired = world.see(&world.anna, "was unpaired on its host").await;
     assert!(unpaired.plain.contains("Delayed: this is of 2027-01-15 08:02 UTC"), "{}", unpaired.plain);
 });
+
+/// Who watches the watcher: counts the calls that reach it.
+struct Watcher {
+    url: String,
+    calls: Arc<Mutex<Vec<String>>>,
+}
+
+/// What nobody but the watcher and the backend may know.
+const SECRET: &str = "2f1c9d7e-secret";
+
+impl Watcher {
+    async fn answering(status: &'static str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://user:{SECRET}@{}/{SECRET}?key={SECRET}", listener.local_addr().unwrap());
+        let calls: Arc<Mutex<Vec<String>>> = Arc::default();
+        let heard = calls.clone();
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut request = Vec::new();
+                while !request.ends_with(b"\r\n\r\n") {
+                    request.push(stream.read_u8().await.unwrap());
+                }
+                heard.lock().unwrap().push(String::from_utf8(request).unwrap());
+                let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+        Self { url, calls }
+    }
+
+    fn calls(&self) -> usize {
+        self.calls.lock().unwrap().len()
+    }
+
+    async fn world(&self, engine: Engine) -> World {
+        let settings = [&SETTINGS[..], &[("OSM_HEARTBEAT_URL", self.url.as_str())]].concat();
+        let world = World::with(engine, Options::default(), &settings).await;
+        until("a first call", async || self.calls() == 1).await;
+        // And the job rests until its next.
+        world.clock.pass(0).await;
+        world
+    }
+
+    /// How many calls came while this passed.
+    async fn calls_in(&self, world: &World, span: i64) -> usize {
+        let before = self.calls();
+        world.clock.pass(span).await;
+        self.calls() - before
+    }
+}
+
+story!(the_heartbeat_stops_while_messages_wait_for_ten_minutes_or_the_database_is_broken, |engine| {
+    let watcher = Watcher::answering("200 OK").await;
+    let world = watcher.world(engine).await;
+    for _ in 0..3 {
+        assert_eq!(watcher.calls_in(&world, MINUTE).await, 1);
+    }
+    assert!(watcher.calls.lock().unwrap()[0].starts_with(&format!("GET /{SECRET}?key={SECRET} HTTP/1.1")));
+
+    // Another backend is the sender, and does not send.
+    world
+        .sql(&format!(
+            "INSERT INTO leases (role, holder, expires_at) VALUES ('sender', 'another', {})
+        ON CONFLICT (role) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at",
+            i64::MAX
+        ))
+        .await;
+    world.sim.say(&world.anna, &world.anna, "/help");
+    until("a message that waits", async || world.rows("SELECT COUNT(*) FROM outbox").await == [[1]]).await;
+    assert_eq!(watcher.calls_in(&world, 9 * MINUTE).await, 1, "nine minutes are not ten");
+    assert_eq!(watcher.calls_in(&world, MINUTE).await, 0);
+    assert_eq!(watcher.calls_in(&world, MINUTE).await, 0);
+    world.sql("DELETE FROM leases WHERE role = 'sender'").await;
+    world.see(ANNA, "/servers").await;
+    world.settled(SOON).await;
+    assert_eq!(watcher.calls_in(&world, MINUTE).await, 1);
+
+    world.sql("ALTER TABLE outbox RENAME TO elsewhere").await;
+    assert_eq!(watcher.calls_in(&world, MINUTE).await, 0);
+    world.sql("ALTER TABLE elsewhere RENAME TO outbox").await;
+    assert_eq!(watcher.calls_in(&world, MINUTE).await, 1);
+});
+
+story!(a_chat_that_cannot_be_reached_does_not_stop_the_heartbeat, |engine| {
+    let watcher = Watcher::answering("200 OK").await;
+    let world = watcher.world(engine).await;
+    let agent = world.paired("web-1").await;
+    world.settled(SOON).await;
+    world.sim.block(&world.anna);
+    agent.request("POST", "/agent/v1/unpair", None, b"").await.unwrap();
+    let waits = "SELECT (SELECT COUNT(*) FROM outbox), (SELECT COUNT(*) FROM chats WHERE NOT reachable)";
+    until("a message that nobody gets", async || world.rows(waits).await == [[1, 1]]).await;
+    assert_eq!(watcher.calls_in(&world, 11 * MINUTE).await, 1);
+    assert_eq!(watcher.calls_in(&world, MINUTE).await, 1);
+    assert_eq!(world.rows(waits).await, [[1, 1]], "it still waits");
+});
+
+/// Everything that is logged, on every level.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+/// On one thread, whose log it reads.
+#[tokio::test]
+async fn the_heartbeats_address_is_in_no_log() {
+    let log = Log::default();
+    let _logging = tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
+        .with_writer(log.clone())
+        .set_default();
+    let text = || String::from_utf8_lossy(&log.0.lock().unwrap()).into_owned();
+    let watcher = Watcher::answering("500 Internal Server Error").await;
+    let world = watcher.world(Engine::Sqlite).await;
+    assert!(text().contains("the heartbeat was not taken"), "{}", text());
+    let settings = [&SETTINGS[..], &[("OSM_HEARTBEAT_URL", "http://127.0.0.1:9/2f1c9d7e-secret")]].concat();
+    let deaf = World::with(Engine::Sqlite, Options::default(), &settings).await;
+    deaf.clock.pass(MINUTE).await;
+    assert_eq!(text().matches("the heartbeat was not taken").count(), 3, "{}", text());
+    world.clock.pass(MINUTE).await;
+    let told: Vec<String> = text().lines().filter(|line| line.contains(SECRET)).map(str::to_owned).collect();
+    assert!(told.is_empty(), "{told:#?}");
+}

@@ -161,9 +161,12 @@ pub async fn failed(tx: &mut Tx, entry: &Entry) -> Result<()> {
     Ok(())
 }
 
-/// How many wait, and since when the oldest does.
+/// How many wait that somebody can receive, and since when the oldest does.
 pub async fn backlog(tx: &mut Tx) -> Result<(i64, Option<i64>)> {
-    on!(tx, conn => sqlx::query_as("SELECT CAST(COUNT(*) AS BIGINT), MIN(created_at) FROM outbox").fetch_one(conn).await)
+    on!(tx, conn => sqlx::query_as(
+        "SELECT CAST(COUNT(*) AS BIGINT), MIN(o.created_at)
+         FROM outbox o LEFT JOIN chats c ON c.id = o.chat_id WHERE COALESCE(c.reachable, TRUE)")
+        .fetch_one(conn).await)
 }
 
 /// Drops what nobody can receive any more.

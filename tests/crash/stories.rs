@@ -183,7 +183,7 @@ async fn delivered(life: &Life, agent: &mut Agent) -> Result<Command> {
     // Its answer might have been lost: it is handed out again, the same.
     let again = persistently("the command again", async || Ok(Some(agent.envelopes(0).await?))).await?;
     ensure!(again == [envelope], "{again:?}");
-    let command = agent.command().await?;
+    let command = persistently("the command judged", async || agent.command().await.map(Some)).await?;
     let more = persistently("an empty poll", async || Ok(Some(agent.envelopes(0).await?))).await?;
     ensure!(more.is_empty(), "{more:?}");
     Ok(command)

@@ -9,4 +9,5 @@ mod first;
 mod instances;
 mod isolation;
 mod packages;
+mod sender;
 mod telegram_edge;

@@ -126,7 +126,15 @@ pub enum Notice {
 impl Notice {
     /// Its time matters: when it comes late, it says so.
     pub fn is_news(&self) -> bool {
-        matches!(self, Self::Alert { .. } | Self::Recovered { .. } | Self::Reminder)
+        matches!(
+            self,
+            Self::Alert { .. }
+                | Self::Recovered { .. }
+                | Self::Reminder
+                | Self::TestAlert
+                | Self::Cloned { .. }
+                | Self::Unpaired { .. }
+        )
     }
 }
 

@@ -20,13 +20,9 @@ pub async fn hold(tx: &mut Tx, role: &str, holder: &str, now: Millis, until: Mil
     Ok(done == 1)
 }
 
-/// Whether this instance still has a role: asked inside a transaction that acts on it. Its time may be over: while nobody took it, it
-/// is still ours.
-pub async fn is_held(tx: &mut Tx, role: &str, holder: &str) -> Result<bool> {
-    let found: Option<i64> = on!(tx, conn => sqlx::query_scalar(
-        "SELECT expires_at FROM leases WHERE role = $1 AND holder = $2")
-        .bind(role).bind(holder).fetch_optional(conn).await)?;
-    Ok(found.is_some())
+/// Who has a role: asked inside a transaction that acts on it. Its time may be over: while nobody took it, it is still his.
+pub async fn holder(tx: &mut Tx, role: &str) -> Result<Option<String>> {
+    on!(tx, conn => sqlx::query_scalar("SELECT holder FROM leases WHERE role = $1").bind(role).fetch_optional(conn).await)
 }
 
 /// Gives everything up, so that another instance need not wait.

@@ -31,10 +31,18 @@ pub async fn set_telegram_id(tx: &mut Tx, id: &str, telegram_id: Option<i32>) ->
     Ok(())
 }
 
-/// Telegram lets a bot edit its messages for 48 hours at least; what is older is forgotten, unless something still waits for it.
+/// Drops what is old, unless something waits for it, or it shows an alert that is open or was a while ago: without its row, every
+/// edit of it would be a new message.
 pub async fn prune(tx: &mut Tx, before: Millis) -> Result<()> {
-    execute!(tx, sqlx::query(
-        "DELETE FROM messages WHERE created_at < $1 AND id NOT IN (SELECT message_id FROM outbox WHERE message_id IS NOT NULL)")
-        .bind(before))?;
+    execute!(
+        tx,
+        sqlx::query(
+            "DELETE FROM messages WHERE created_at < $1
+             AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.message_id = messages.id)
+             AND NOT EXISTS (SELECT 1 FROM incidents i WHERE i.message_id = messages.id
+                 AND (i.resolved_at IS NULL OR i.resolved_at >= $1))"
+        )
+        .bind(before)
+    )?;
     Ok(())
 }

@@ -136,9 +136,9 @@ pub async fn push_toast(tx: &mut Tx, id: &str, chat_id: i64, callback_id: &str, 
     Ok(())
 }
 
-/// The first entry of each chat that can be reached, most urgent first. A chat without a row (a group that just moved) counts as
-/// reachable: Telegram will say where it went. What is held does not count; what is held for longer than anything is was written by a
-/// clock that was set back.
+/// The first message and the first toast of each chat that can be reached, most urgent first. A chat without a row (a group that
+/// just moved) counts as reachable: Telegram will say where it went. What is held does not count; what is held for longer than
+/// anything is was written by a clock that was set back.
 pub async fn due(tx: &mut Tx, now: Millis, limit: i64) -> Result<Vec<Entry>> {
     #[derive(sqlx::FromRow)]
     struct Row {
@@ -158,6 +158,7 @@ pub async fn due(tx: &mut Tx, now: Millis, limit: i64) -> Result<Vec<Entry>> {
          FROM outbox o LEFT JOIN chats c ON c.id = o.chat_id
          WHERE COALESCE(c.reachable, TRUE) AND COALESCE(o.hold_until, 0) NOT BETWEEN $1 AND $2 AND NOT EXISTS (
              SELECT 1 FROM outbox e WHERE e.chat_id = o.chat_id AND COALESCE(e.hold_until, 0) NOT BETWEEN $1 AND $2
+                 AND (e.message_id IS NULL) = (o.message_id IS NULL)
                  AND (e.urgency < o.urgency OR (e.urgency = o.urgency AND e.id < o.id)))
          ORDER BY o.urgency, o.id LIMIT $3")
         .bind(now + 1).bind(now + LONGEST_HOLD).bind(limit).fetch_all(conn).await)?;
@@ -187,9 +188,12 @@ pub async fn failed(tx: &mut Tx, entry: &Entry) -> Result<()> {
     Ok(())
 }
 
-/// How many wait, and since when the oldest does.
+/// How many wait that somebody can receive, and since when the oldest does.
 pub async fn backlog(tx: &mut Tx) -> Result<(i64, Option<i64>)> {
-    on!(tx, conn => sqlx::query_as("SELECT CAST(COUNT(*) AS BIGINT), MIN(created_at) FROM outbox").fetch_one(conn).await)
+    on!(tx, conn => sqlx::query_as(
+        "SELECT CAST(COUNT(*) AS BIGINT), MIN(o.created_at)
+         FROM outbox o LEFT JOIN chats c ON c.id = o.chat_id WHERE COALESCE(c.reachable, TRUE)")
+        .fetch_one(conn).await)
 }
 
 /// Drops what nobody can receive any more.

@@ -5,128 +5,168 @@ use std::{collections::HashMap, time::Duration};
 
 use tokio::time::Instant;
 
-/// A chat's bucket: this many at once, then one a second.
-const CHAT_BURST: f64 = 3.0;
-const CHAT_PER_SECOND: f64 = 1.0;
-/// A group's second one: 8 at once and 12 a minute never exceed 20 in a minute.
-const GROUP_BURST: f64 = 8.0;
-const GROUP_PER_SECOND: f64 = 12.0 / 60.0;
-const OVERALL_BURST: f64 = 25.0;
-const OVERALL_PER_SECOND: f64 = 25.0;
+/// 8 at once and 20 a second never exceed 28 in a second; the rest is for calls that arrive closer together than they left.
+const OVERALL: Rate = Rate { burst: 8.0, per_second: 20.0 };
+/// Of these: whoever taps all the time takes no more than half.
+const TAPS: Rate = Rate { burst: 4.0, per_second: 10.0 };
+const CHAT: Rate = Rate { burst: 3.0, per_second: 1.0 };
+/// 8 at once and 12 a minute never exceed 20 in a minute.
+const GROUP: Rate = Rate { burst: 8.0, per_second: 12.0 / 60.0 };
 
-pub struct Budget {
-    overall: Bucket,
-    overall_paused: Option<Instant>,
-    chats: HashMap<i64, Chat>,
+/// What goes out one call at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Lane {
+    /// A chat's messages and their edits, in order.
+    Messages(i64),
+    /// Answers to taps in a chat. They are no messages: Telegram's limits for chats are not about them.
+    Taps(i64),
 }
 
-struct Chat {
-    bucket: Bucket,
-    /// Only groups have it.
-    group: Option<Bucket>,
+impl Lane {
+    fn chat_id(self) -> i64 {
+        let (Self::Messages(chat_id) | Self::Taps(chat_id)) = self;
+        chat_id
+    }
+}
+
+pub struct Budget {
+    started: Instant,
+    overall: Bucket,
+    taps: Bucket,
+    overall_paused: Option<Instant>,
+    lanes: HashMap<Lane, State>,
+}
+
+#[derive(Default)]
+struct State {
+    buckets: Vec<Bucket>,
     paused: Option<Instant>,
     /// Paused by a 429, not by a failure of the network.
     throttled: bool,
 }
 
-struct Bucket {
-    tokens: f64,
+#[derive(Clone, Copy)]
+struct Rate {
     burst: f64,
     per_second: f64,
+}
+
+struct Bucket {
+    rate: Rate,
+    tokens: f64,
     at: Instant,
 }
 
 impl Bucket {
-    fn new(burst: f64, per_second: f64, now: Instant) -> Self {
-        Self { tokens: burst, burst, per_second, at: now }
+    /// Empty at first.
+    fn new(rate: Rate, at: Instant) -> Self {
+        Self { rate, tokens: 0.0, at }
     }
 
     fn fill(&mut self, now: Instant) {
-        self.tokens = (self.tokens + (now - self.at).as_secs_f64() * self.per_second).min(self.burst);
+        self.tokens = (self.tokens + (now - self.at).as_secs_f64() * self.rate.per_second).min(self.rate.burst);
         self.at = now;
     }
 
     fn wait(&self) -> Duration {
-        Duration::from_secs_f64(((1.0 - self.tokens) / self.per_second).max(0.0))
+        Duration::from_secs_f64(((1.0 - self.tokens) / self.rate.per_second).max(0.0))
     }
 }
 
-impl Chat {
-    fn buckets(&mut self) -> impl Iterator<Item = &mut Bucket> {
-        std::iter::once(&mut self.bucket).chain(self.group.as_mut())
+impl State {
+    fn new(lane: Lane, started: Instant) -> Self {
+        let rates: &[Rate] = match lane {
+            Lane::Taps(_) => &[],
+            // Groups have negative ids.
+            Lane::Messages(..0) => &[CHAT, GROUP],
+            Lane::Messages(_) => &[CHAT],
+        };
+        Self { buckets: rates.iter().map(|rate| Bucket::new(*rate, started)).collect(), ..Self::default() }
+    }
+
+    fn pause(&mut self, until: Instant) {
+        self.paused = self.paused.max(Some(until));
+    }
+
+    fn is_paused(&self, now: Instant) -> bool {
+        self.paused.is_some_and(|until| until > now)
     }
 }
 
 impl Budget {
+    /// For a sender that starts now. Another one may just have sent all that Telegram takes, so that nothing is there at first.
     pub fn new(now: Instant) -> Self {
-        Self { overall: Bucket::new(OVERALL_BURST, OVERALL_PER_SECOND, now), overall_paused: None, chats: HashMap::new() }
+        Self {
+            started: now,
+            overall: Bucket::new(OVERALL, now),
+            taps: Bucket::new(TAPS, now),
+            overall_paused: None,
+            lanes: HashMap::new(),
+        }
     }
 
-    /// Takes one call to this chat out of the budgets; otherwise says how long to wait.
-    pub fn take(&mut self, chat_id: i64, now: Instant) -> Result<(), Duration> {
-        if let Some(until) = self.overall_paused.filter(|until| *until > now) {
+    /// Takes one call in this lane out of the budgets; otherwise says how long to wait.
+    pub fn take(&mut self, lane: Lane, now: Instant) -> Result<(), Duration> {
+        let state = self.lanes.entry(lane).or_insert_with(|| State::new(lane, self.started));
+        if let Some(until) = self.overall_paused.max(state.paused).filter(|until| *until > now) {
             return Err(until - now);
         }
-        self.overall.fill(now);
-        if self.overall.tokens < 1.0 {
-            return Err(self.overall.wait());
+        state.throttled = false;
+        let taps = matches!(lane, Lane::Taps(_)).then_some(&mut self.taps);
+        let mut buckets: Vec<&mut Bucket> = state.buckets.iter_mut().chain(taps).chain([&mut self.overall]).collect();
+        let mut wait = Duration::ZERO;
+        for bucket in &mut buckets {
+            bucket.fill(now);
+            wait = wait.max(bucket.wait());
         }
-        let chat = self.chat(chat_id, now);
-        if let Some(until) = chat.paused.filter(|until| *until > now) {
-            return Err(until - now);
-        }
-        chat.throttled = false;
-        chat.buckets().for_each(|bucket| bucket.fill(now));
-        if let Some(wait) = chat.buckets().filter(|bucket| bucket.tokens < 1.0).map(|bucket| bucket.wait()).max() {
+        if !wait.is_zero() {
             return Err(wait);
         }
-        chat.buckets().for_each(|bucket| bucket.tokens -= 1.0);
-        self.overall.tokens -= 1.0;
+        for bucket in buckets {
+            bucket.tokens -= 1.0;
+        }
         Ok(())
     }
 
-    /// A call to this chat was answered. Telegram counts it from the moment it arrived there, which may be this one: nothing is
-    /// refilled for the time it took.
-    pub fn answered(&mut self, chat_id: i64, now: Instant) {
-        self.chat(chat_id, now).buckets().for_each(|bucket| bucket.at = now);
-    }
-
-    /// Telegram said 429: this chat waits; when a second chat is told so meanwhile, it is about the bot, and all wait.
-    pub fn throttle(&mut self, chat_id: i64, wait: Duration, now: Instant) {
-        let another =
-            self.chats.iter().any(|(id, chat)| *id != chat_id && chat.throttled && chat.paused.is_some_and(|until| until > now));
-        let chat = self.chat(chat_id, now);
-        chat.paused = Some(now + wait);
-        chat.throttled = true;
-        if another {
-            self.overall_paused = Some(now + wait);
+    /// A call was answered. Telegram counts it from the moment it arrived there, which may be this one: nothing is refilled for the
+    /// time it took.
+    pub fn answered(&mut self, lane: Lane, now: Instant) {
+        for bucket in &mut self.lane(lane).buckets {
+            bucket.at = now;
         }
     }
 
-    /// A call failed in passing: this chat waits, so that its messages keep their order.
-    pub fn pause(&mut self, chat_id: i64, wait: Duration, now: Instant) {
-        self.chat(chat_id, now).paused = Some(now + wait);
+    /// Telegram said 429: this chat waits; when a second chat is told so meanwhile, it is about the bot, and all wait.
+    pub fn throttle(&mut self, lane: Lane, wait: Duration, now: Instant) {
+        let (chat_id, until) = (lane.chat_id(), now + wait);
+        if self.lanes.iter().any(|(lane, state)| lane.chat_id() != chat_id && state.throttled && state.is_paused(now)) {
+            self.overall_paused = self.overall_paused.max(Some(until));
+        }
+        for lane in [Lane::Messages(chat_id), Lane::Taps(chat_id)] {
+            let state = self.lane(lane);
+            state.pause(until);
+            state.throttled = true;
+        }
     }
 
-    /// Forgets chats that are at rest.
+    /// A call failed in passing: its lane waits, so that messages keep their order.
+    pub fn pause(&mut self, lane: Lane, wait: Duration, now: Instant) {
+        self.lane(lane).pause(now + wait);
+    }
+
+    /// Forgets lanes that are at rest.
     pub fn tidy(&mut self, now: Instant) {
-        self.chats.retain(|_, chat| {
-            let is_full = chat.buckets().all(|bucket| {
+        self.lanes.retain(|_, state| {
+            let is_full = state.buckets.iter_mut().all(|bucket| {
                 bucket.fill(now);
-                bucket.tokens >= bucket.burst
+                bucket.tokens >= bucket.rate.burst
             });
-            !is_full || chat.paused.is_some_and(|until| until > now)
+            !is_full || state.is_paused(now)
         });
     }
 
-    fn chat(&mut self, chat_id: i64, now: Instant) -> &mut Chat {
-        self.chats.entry(chat_id).or_insert_with(|| Chat {
-            bucket: Bucket::new(CHAT_BURST, CHAT_PER_SECOND, now),
-            // Groups have negative ids.
-            group: (chat_id < 0).then(|| Bucket::new(GROUP_BURST, GROUP_PER_SECOND, now)),
-            paused: None,
-            throttled: false,
-        })
+    fn lane(&mut self, lane: Lane) -> &mut State {
+        self.lanes.entry(lane).or_insert_with(|| State::new(lane, self.started))
     }
 }
 
@@ -135,56 +175,128 @@ mod tests {
     use super::*;
 
     const S: Duration = Duration::from_secs(1);
+    const CHAT: Lane = Lane::Messages(7);
+    const GROUP: Lane = Lane::Messages(-7);
+
+    /// A budget whose buckets are full, and the moment of that.
+    fn full() -> (Budget, Instant) {
+        let started = Instant::now();
+        (Budget::new(started), started + 60 * S)
+    }
+
+    /// When whoever takes what he gets, of any of these lanes, gets something in `span`.
+    fn greedy(budget: &mut Budget, lanes: &[Lane], from: Instant, span: Duration) -> Vec<Instant> {
+        const STEP: Duration = Duration::from_millis(10);
+        let mut taken = Vec::new();
+        for step in 0..u32::try_from(span.as_millis() / STEP.as_millis()).unwrap() {
+            let now = from + step * STEP;
+            taken.extend(lanes.iter().filter(|lane| budget.take(**lane, now).is_ok()).map(|_| now));
+        }
+        taken
+    }
+
+    /// The most that fell into any `span`.
+    fn most_within(taken: &[Instant], span: Duration) -> usize {
+        taken.iter().map(|first| taken.iter().filter(|at| (*first..*first + span).contains(*at)).count()).max().unwrap_or(0)
+    }
 
     #[test]
-    fn a_chat_has_a_burst_then_one_a_second_and_a_group_twenty_a_minute() {
+    fn a_chat_has_a_burst_of_three_then_one_a_second() {
+        let (mut budget, now) = full();
+        for lane in [CHAT, GROUP] {
+            for _ in 0..3 {
+                assert_eq!(budget.take(lane, now), Ok(()));
+            }
+            assert_eq!(budget.take(lane, now), Err(S));
+            assert_eq!(budget.take(lane, now + S), Ok(()));
+        }
+        assert_eq!(greedy(&mut budget, &[CHAT], now + 2 * S, 60 * S).len(), 60);
+    }
+
+    #[test]
+    fn no_minute_of_a_group_has_more_than_twenty_and_most_have_twelve() {
+        let (mut budget, now) = full();
+        let taken = greedy(&mut budget, &[GROUP], now, 600 * S);
+        assert!((18..=20).contains(&most_within(&taken, 60 * S)), "{}", most_within(&taken, 60 * S));
+        assert!((126..=128).contains(&taken.len()), "{}", taken.len());
+    }
+
+    #[test]
+    fn no_second_has_more_than_thirty_and_those_of_a_rush_have_twenty() {
+        let (mut budget, now) = full();
+        let lanes: Vec<Lane> = (1..=500).map(Lane::Messages).chain((1..=100).map(Lane::Taps)).collect();
+        let taken = greedy(&mut budget, &lanes, now, 10 * S);
+        assert!((26..=28).contains(&most_within(&taken, S)), "{}", most_within(&taken, S));
+        assert!((200..=208).contains(&taken.len()), "{}", taken.len());
+    }
+
+    #[test]
+    fn answers_to_taps_take_nothing_from_their_chats_and_half_of_the_rest_at_most() {
+        let (mut budget, now) = full();
+        let mut clock = now;
+        for _ in 0..40 {
+            clock += S / 10;
+            assert_eq!(budget.take(Lane::Taps(-7), clock), Ok(()));
+        }
+        for _ in 0..3 {
+            assert_eq!(budget.take(GROUP, clock), Ok(()));
+        }
+        let taps: Vec<Lane> = (1..=50).map(Lane::Taps).collect();
+        let taken = greedy(&mut budget, &taps, clock, 10 * S).len();
+        assert!((98..=104).contains(&taken), "{taken}");
+        assert_eq!(budget.take(Lane::Messages(8), clock + 10 * S), Ok(()));
+    }
+
+    #[test]
+    fn who_starts_has_nothing_at_first_and_a_chat_waits_for_a_second() {
         let now = Instant::now();
         let mut budget = Budget::new(now);
-        for chat in [7, -7] {
-            for _ in 0..3 {
-                assert_eq!(budget.take(chat, now), Ok(()));
-            }
-            assert_eq!(budget.take(chat, now), Err(S));
-            assert_eq!(budget.take(chat, now + S), Ok(()));
+        assert_eq!(budget.take(CHAT, now), Err(S));
+        assert_eq!(budget.take(GROUP, now), Err(5 * S));
+        assert_eq!(budget.take(CHAT, now + S), Ok(()));
+        assert_eq!(budget.take(CHAT, now + S), Err(S));
+        assert_eq!(budget.take(GROUP, now + 5 * S), Ok(()));
+        // Another chat, later: the time before counts for it too.
+        for _ in 0..3 {
+            assert_eq!(budget.take(Lane::Messages(8), now + 10 * S), Ok(()));
         }
-        let in_a_minute =
-            |budget: &mut Budget, chat| (2..=60).filter(|second| budget.take(chat, now + *second * S).is_ok()).count();
-        assert_eq!(in_a_minute(&mut budget, 7), 59);
-        let in_group = 4 + in_a_minute(&mut budget, -7);
-        assert!((18..=20).contains(&in_group), "{in_group}");
     }
 
     #[test]
     fn the_time_that_a_call_takes_refills_nothing() {
-        let now = Instant::now();
-        let mut budget = Budget::new(now);
+        let (mut budget, now) = full();
         for _ in 0..3 {
-            assert_eq!(budget.take(7, now), Ok(()));
+            assert_eq!(budget.take(CHAT, now), Ok(()));
         }
-        budget.answered(7, now + S / 2);
-        assert_eq!(budget.take(7, now + S), Err(S / 2));
-        assert_eq!(budget.take(7, now + S * 3 / 2), Ok(()));
-    }
-
-    #[test]
-    fn all_chats_share_the_overall_budget() {
-        let now = Instant::now();
-        let mut budget = Budget::new(now);
-        let sent = (0..100).filter(|chat| budget.take(*chat, now).is_ok()).count();
-        assert_eq!(sent, 25);
-        let sent = (100..200).filter(|chat| budget.take(*chat, now + S).is_ok()).count();
-        assert_eq!(sent, 25);
+        budget.answered(CHAT, now + S / 2);
+        assert_eq!(budget.take(CHAT, now + S), Err(S / 2));
+        assert_eq!(budget.take(CHAT, now + S * 3 / 2), Ok(()));
     }
 
     #[test]
     fn one_throttled_chat_waits_alone_and_two_stop_all() {
-        let now = Instant::now();
-        let mut budget = Budget::new(now);
-        budget.throttle(1, 5 * S, now);
-        assert_eq!(budget.take(1, now), Err(5 * S));
-        assert_eq!(budget.take(2, now), Ok(()));
-        budget.throttle(2, 3 * S, now);
-        assert_eq!(budget.take(3, now), Err(3 * S));
-        assert_eq!(budget.take(3, now + 3 * S), Ok(()));
+        let (mut budget, now) = full();
+        budget.throttle(Lane::Taps(1), 5 * S, now);
+        assert_eq!(budget.take(Lane::Messages(1), now), Err(5 * S));
+        assert_eq!(budget.take(Lane::Taps(1), now), Err(5 * S));
+        budget.throttle(Lane::Messages(1), 4 * S, now);
+        assert_eq!(budget.take(Lane::Messages(2), now), Ok(()));
+        budget.throttle(Lane::Messages(2), 3 * S, now);
+        assert_eq!(budget.take(Lane::Messages(3), now), Err(3 * S));
+        assert_eq!(budget.take(Lane::Messages(3), now + 3 * S), Ok(()));
+    }
+
+    #[test]
+    fn a_longer_wait_is_not_cut_short_by_another() {
+        let (mut budget, now) = full();
+        for chat in [1, 2] {
+            budget.throttle(Lane::Messages(chat), 30 * S, now);
+        }
+        for chat in [1, 2] {
+            budget.throttle(Lane::Messages(chat), 3 * S, now);
+            budget.pause(Lane::Messages(chat), S, now);
+            assert_eq!(budget.take(Lane::Messages(chat), now), Err(30 * S));
+        }
+        assert_eq!(budget.take(Lane::Messages(3), now), Err(30 * S), "all wait");
     }
 }

@@ -1,9 +1,9 @@
 //! The one sender: takes notices out of the outbox, puts them in words, and sends them within Telegram's budgets, in order within a
 //! chat, most urgent first. Delivery is at least once.
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashSet, future::ready, time::Duration};
 
-use futures_util::future::join_all;
+use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use tokio::time::{Instant, timeout};
 
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     },
     telegram::{
         bot::{Bot, Fault},
-        budget::Budget,
+        budget::{Budget, Lane},
         cards::{self, Frame},
         text::Text,
         views,
@@ -24,8 +24,11 @@ use crate::{
 };
 
 const ROLE: &str = "sender";
-/// A sender that has not renewed its lease for this long is no longer the sender. Longer than a call may take (17 s).
+/// A sender that has not renewed its lease for this long is no longer the sender. Longer than a call may take: 17 s, and 10 that the
+/// library waits after a 5xx.
 const LEASE: i64 = 30 * SECOND;
+/// For so long at least nothing was sent when a lease has run out.
+const QUIET: Duration = Duration::from_secs(3);
 const SWEEP: Duration = Duration::from_secs(1);
 /// Entries looked at in a round, and calls under way at a time.
 const LOOK: i64 = 500;
@@ -37,67 +40,173 @@ const TOAST_STALE: i64 = 60 * SECOND;
 
 /// Ends when the backend stops, with what is under way settled.
 pub async fn run(core: &Core, bot: &Bot) {
-    let mut budget = Budget::new(Instant::now());
-    while !core.store.hub.is_stopping() {
-        let wait = match round(core, bot, &mut budget).await {
-            Ok(wait) => wait,
-            Err(error) => {
-                tracing::error!(%error, "outbox");
-                SWEEP
+    let mut sender =
+        Sender { core, bot, budget: Budget::new(Instant::now()), calls: FuturesUnordered::new(), lanes: HashSet::new() };
+    // Not with the first message: a new sender makes that wait.
+    if let Err(error) = sender.hold_lease().await {
+        tracing::error!(%error, "outbox");
+    }
+    loop {
+        let mut wait = SWEEP;
+        if core.store.hub.is_stopping() {
+            if sender.calls.is_empty() {
+                return;
             }
-        };
-        if !wait.is_zero() {
-            let _ = timeout(wait.min(SWEEP), core.store.hub.outbox.notified()).await;
+        } else {
+            match sender.begin_calls().await {
+                Ok(needed) => wait = needed,
+                Err(error) => tracing::error!(%error, "outbox"),
+            }
+        }
+        tokio::select! {
+            Some(call) = sender.calls.next() => sender.end_call(call).await,
+            _ = timeout(wait, core.store.hub.outbox.notified()) => {}
         }
     }
 }
 
-/// Sends what may be sent now; returns how long there is nothing to do.
-async fn round(core: &Core, bot: &Bot, budget: &mut Budget) -> store::Result<Duration> {
-    let mut tx = core.store.read().await?;
-    let entries = outbox::due(&mut tx, core.clock.now(), LOOK).await?;
-    drop(tx);
-    if entries.is_empty() {
-        budget.tidy(Instant::now());
-        return Ok(SWEEP);
+struct Sender<'a> {
+    core: &'a Core,
+    bot: &'a Bot,
+    budget: Budget,
+    /// Under way. They stand still while the sender is at the database, and so must not hold a connection to it.
+    calls: FuturesUnordered<BoxFuture<'a, Call>>,
+    /// Of these calls: one at a time in each, and the next one follows when it is settled.
+    lanes: HashSet<Lane>,
+}
+
+/// An entry, what became of its call, and when.
+type Call = (Entry, Sent, Instant);
+type Sent = Result<Option<i32>, Fault>;
+
+/// Toasts are no part of what a chat is told in order: whatever becomes of one, the chat's messages go on.
+fn lane(entry: &Entry) -> Lane {
+    match entry.message_id {
+        Some(_) => Lane::Messages(entry.chat_id),
+        None => Lane::Taps(entry.chat_id),
     }
-    if !hold_lease(core).await? {
-        return Ok(SWEEP);
+}
+
+/// A tap whose button has stopped spinning: there is nothing to send.
+fn is_stale(entry: &Entry, now: Millis) -> bool {
+    matches!(entry.content, Some(Content::Toast(_))) && now - entry.created_at > TOAST_STALE
+}
+
+impl Sender<'_> {
+    /// Begins what may be sent now; returns how long there is nothing more to begin.
+    async fn begin_calls(&mut self) -> store::Result<Duration> {
+        let mut tx = self.core.store.read().await?;
+        let mut entries = outbox::due(&mut tx, self.core.clock.now(), LOOK).await?;
+        drop(tx);
+        entries.retain(|entry| !self.lanes.contains(&lane(entry)));
+        if entries.is_empty() {
+            self.budget.tidy(Instant::now());
+            return Ok(SWEEP);
+        }
+        if !self.hold_lease().await? {
+            return Ok(SWEEP);
+        }
+        let mut wait = SWEEP;
+        let mut sendable = Vec::new();
+        for entry in entries {
+            if self.calls.len() + sendable.len() == AT_ONCE {
+                break;
+            }
+            let now = self.core.clock.now();
+            let taken = if is_stale(&entry, now) { Ok(()) } else { self.budget.take(lane(&entry), Instant::now()) };
+            match taken {
+                Ok(()) => sendable.push(entry),
+                Err(needed) => wait = wait.min(needed),
+            }
+        }
+        for entry in close_gathering(self.core, sendable).await? {
+            match prepare(self.core, self.bot, &entry).await {
+                Ok(call) => {
+                    self.lanes.insert(lane(&entry));
+                    self.calls.push(async move { (entry, call.await, Instant::now()) }.boxed());
+                }
+                Err(error) => self.try_again(&entry, &error),
+            }
+        }
+        Ok(wait)
     }
 
-    let now = Instant::now();
-    let mut wait = SWEEP;
-    let mut chats = HashSet::new();
-    let mut sendable = Vec::new();
-    for entry in entries {
-        // Only the first of each chat: the next one follows when it was accepted.
-        if sendable.len() == AT_ONCE || !chats.insert(entry.chat_id) {
-            continue;
+    /// Whether this is the sender. One that was not before knows nothing of what was just sent.
+    async fn hold_lease(&mut self) -> store::Result<bool> {
+        let now = self.core.clock.now();
+        let mut tx = self.core.store.begin().await?;
+        let before = leases::holder(&mut tx, ROLE).await?;
+        let held = leases::hold(&mut tx, ROLE, &self.core.instance, now, now + LEASE).await?;
+        tx.commit("sender-lease").await?;
+        if held && before.as_ref() != Some(&self.core.instance) {
+            // A lease that ran out says since when nothing was sent; one that was given up says nothing.
+            let quiet = if before.is_some() { QUIET } else { Duration::ZERO };
+            self.budget = Budget::new(Instant::now() - quiet);
         }
-        match budget.take(entry.chat_id, now) {
-            Ok(()) => sendable.push(entry),
-            Err(needed) => wait = wait.min(needed),
+        Ok(held)
+    }
+
+    async fn end_call(&mut self, (entry, sent, at): Call) {
+        self.lanes.remove(&lane(&entry));
+        self.budget.answered(lane(&entry), at);
+        if let Err(error) = self.settle(&entry, sent).await {
+            self.try_again(&entry, &error);
         }
     }
-    if sendable.is_empty() {
-        return Ok(wait.max(Duration::from_millis(10)));
+
+    /// The database did not take it: a moment later it may.
+    fn try_again(&mut self, entry: &Entry, error: &sqlx::Error) {
+        tracing::error!(chat = entry.chat_id, %error, "outbox");
+        self.budget.pause(lane(entry), SWEEP, Instant::now());
     }
-    let sendable = close_gathering(core, sendable).await?;
-    let mut failed = None;
-    let results = join_all(sendable.iter().map(async |entry| (send(core, bot, entry).await, Instant::now()))).await;
-    for (entry, (result, at)) in sendable.iter().zip(results) {
-        budget.answered(entry.chat_id, at);
-        // What Telegram has accepted is settled first of all; only then does somebody else's error count.
-        match result {
-            Ok(sent) => {
-                if let Err(error) = settle(core, budget, entry, sent).await {
-                    failed = Some(error);
+
+    async fn settle(&mut self, entry: &Entry, sent: Sent) -> store::Result<()> {
+        crate::crash::point("outbox.called");
+        let now = Instant::now();
+        let mut tx = self.core.store.begin().await?;
+        // Whoever took the lease over also sends this again: at least once, never lost.
+        if leases::holder(&mut tx, ROLE).await?.as_ref() != Some(&self.core.instance) {
+            return Ok(());
+        }
+        match sent {
+            Ok(telegram_id) => {
+                if let (Some(telegram_id), Some(message_id)) = (telegram_id, &entry.message_id) {
+                    messages::set_telegram_id(&mut tx, message_id, Some(telegram_id)).await?;
                 }
+                outbox::sent(&mut tx, entry).await?;
             }
-            Err(error) => failed = Some(error),
+            Err(Fault::NotModified | Fault::QueryTooOld) => outbox::sent(&mut tx, entry).await?,
+            Err(Fault::MessageGone) => match &entry.message_id {
+                // What it would have shown still counts: it goes out as a new message.
+                Some(message_id) => messages::set_telegram_id(&mut tx, message_id, None).await?,
+                None => outbox::sent(&mut tx, entry).await?,
+            },
+            Err(Fault::TooMany(seconds)) => {
+                tracing::info!(chat = entry.chat_id, seconds, "Telegram asks to wait");
+                self.budget.throttle(lane(entry), Duration::from_secs(u64::from(seconds)), now);
+            }
+            Err(Fault::Migrated(to)) => {
+                tracing::info!(from = entry.chat_id, to, "a group became a supergroup");
+                chats::migrate(&mut tx, entry.chat_id, to).await?;
+            }
+            Err(Fault::Unreachable(said)) => {
+                tracing::info!(chat = entry.chat_id, said, "a chat cannot be reached until somebody writes there");
+                chats::set_reachable(&mut tx, entry.chat_id, false).await?;
+            }
+            Err(Fault::Permanent(said)) => {
+                tracing::error!(chat = entry.chat_id, said, "Telegram refused a message, which is dropped");
+                outbox::sent(&mut tx, entry).await?;
+            }
+            Err(fault @ (Fault::Transient(_) | Fault::BadToken | Fault::Conflict)) => {
+                let wait = Duration::from_secs(1 << entry.attempts.clamp(0, 6));
+                tracing::warn!(chat = entry.chat_id, "a message did not go out: {fault}; next try in {} s", wait.as_secs());
+                outbox::failed(&mut tx, entry).await?;
+                self.budget.pause(lane(entry), wait, now);
+            }
         }
+        tx.commit("outbox-settle").await?;
+        Ok(())
     }
-    failed.map_or(Ok(Duration::ZERO), Err)
 }
 
 /// What comes from now on is for another message than those that are about to go out.
@@ -118,44 +227,31 @@ async fn close_gathering(core: &Core, entries: Vec<Entry>) -> store::Result<Vec<
     Ok(closed)
 }
 
-async fn hold_lease(core: &Core) -> store::Result<bool> {
-    let now = core.clock.now();
-    let mut tx = core.store.begin().await?;
-    let held = leases::hold(&mut tx, ROLE, &core.instance, now, now + LEASE).await?;
-    tx.commit("sender-lease").await?;
-    Ok(held)
-}
-
-/// What became of a call.
-type Sent = Result<Option<i32>, Fault>;
-
-async fn send(core: &Core, bot: &Bot, entry: &Entry) -> store::Result<Sent> {
+/// Loads what an entry tells of and puts it in words: gives the call, which is yet to be made.
+async fn prepare<'a>(core: &Core, bot: &'a Bot, entry: &Entry) -> store::Result<BoxFuture<'a, Sent>> {
     let mut tx = core.store.read().await?;
     let now = core.clock.now();
-    let chat = chats::get(&mut tx, entry.chat_id).await?;
+    let (chat_id, chat) = (entry.chat_id, chats::get(&mut tx, entry.chat_id).await?);
     let text = Text::new(chat.as_ref().and_then(|chat| chat.language.as_deref()));
     match (&entry.content, &entry.callback_id, &entry.message_id) {
+        (Some(Content::Toast(_)), ..) if is_stale(entry, now) => Ok(ready(Ok(None)).boxed()),
         (Some(Content::Toast(toast)), Some(callback_id), _) => {
-            drop(tx);
-            if now - entry.created_at > TOAST_STALE {
-                return Ok(Ok(None));
-            }
-            Ok(bot.answer(callback_id, cards::toast(*toast, &text)).await.map(|()| None))
+            let (callback_id, said) = (callback_id.clone(), cards::toast(*toast, &text));
+            Ok(async move { bot.answer(&callback_id, said).await.map(|()| None) }.boxed())
         }
         (Some(Content::Notice(notice)), _, Some(message_id)) => {
-            let view = match views::load(&mut tx, core, bot.username(), entry.chat_id, notice).await {
+            let view = match views::load(&mut tx, core, bot.username(), chat_id, notice).await {
                 Ok(view) => view,
                 // A row that cannot be read will not be readable later.
                 Err(error @ (sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_))) => {
-                    return Ok(Err(Fault::Permanent(error.to_string())));
+                    return Ok(ready(Err(Fault::Permanent(error.to_string()))).boxed());
                 }
                 Err(error) => return Err(error),
             };
             if view == View::Nothing {
-                return Ok(Ok(None));
+                return Ok(ready(Ok(None)).boxed());
             }
             let telegram_id = messages::telegram_id(&mut tx, message_id).await?;
-            drop(tx);
             // An edit makes no sound, and what it shows is of now.
             let is_late = telegram_id.is_none() && notice.is_news() && now - entry.created_at > LATE;
             let frame = Frame {
@@ -166,58 +262,10 @@ async fn send(core: &Core, bot: &Bot, entry: &Entry) -> store::Result<Sent> {
             };
             let rendered = cards::render(&view, &frame);
             Ok(match telegram_id {
-                Some(telegram_id) => bot.edit(entry.chat_id, telegram_id, rendered).await.map(|()| None),
-                None => bot.send(entry.chat_id, rendered).await.map(Some),
+                Some(telegram_id) => async move { bot.edit(chat_id, telegram_id, rendered).await.map(|()| None) }.boxed(),
+                None => async move { bot.send(chat_id, rendered).await.map(Some) }.boxed(),
             })
         }
-        _ => Ok(Err(Fault::Permanent("an entry that this version cannot read".to_owned()))),
+        _ => Ok(ready(Err(Fault::Permanent("an entry that this version cannot read".to_owned()))).boxed()),
     }
-}
-
-async fn settle(core: &Core, budget: &mut Budget, entry: &Entry, sent: Sent) -> store::Result<()> {
-    crate::crash::point("outbox.called");
-    let now = Instant::now();
-    let mut tx = core.store.begin().await?;
-    // Whoever took the lease over also sends this again: at least once, never lost.
-    if !leases::is_held(&mut tx, ROLE, &core.instance).await? {
-        return Ok(());
-    }
-    match sent {
-        Ok(telegram_id) => {
-            if let (Some(telegram_id), Some(message_id)) = (telegram_id, &entry.message_id) {
-                messages::set_telegram_id(&mut tx, message_id, Some(telegram_id)).await?;
-            }
-            outbox::sent(&mut tx, entry).await?;
-        }
-        Err(Fault::NotModified | Fault::QueryTooOld) => outbox::sent(&mut tx, entry).await?,
-        Err(Fault::MessageGone) => match &entry.message_id {
-            // What it would have shown still counts: it goes out as a new message.
-            Some(message_id) => messages::set_telegram_id(&mut tx, message_id, None).await?,
-            None => outbox::sent(&mut tx, entry).await?,
-        },
-        Err(Fault::TooMany(seconds)) => {
-            tracing::info!(chat = entry.chat_id, seconds, "Telegram asks to wait");
-            budget.throttle(entry.chat_id, Duration::from_secs(u64::from(seconds)), now);
-        }
-        Err(Fault::Migrated(to)) => {
-            tracing::info!(from = entry.chat_id, to, "a group became a supergroup");
-            chats::migrate(&mut tx, entry.chat_id, to).await?;
-        }
-        Err(Fault::Unreachable(said)) => {
-            tracing::info!(chat = entry.chat_id, said, "a chat cannot be reached until somebody writes there");
-            chats::set_reachable(&mut tx, entry.chat_id, false).await?;
-        }
-        Err(Fault::Permanent(said)) => {
-            tracing::error!(chat = entry.chat_id, said, "Telegram refused a message, which is dropped");
-            outbox::sent(&mut tx, entry).await?;
-        }
-        Err(fault @ (Fault::Transient(_) | Fault::BadToken | Fault::Conflict)) => {
-            let wait = Duration::from_secs(1 << entry.attempts.clamp(0, 6));
-            tracing::warn!(chat = entry.chat_id, "a message did not go out: {fault}; next try in {} s", wait.as_secs());
-            outbox::failed(&mut tx, entry).await?;
-            budget.pause(entry.chat_id, wait, now);
-        }
-    }
-    tx.commit("outbox-settle").await?;
-    Ok(())
 }

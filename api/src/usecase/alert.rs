@@ -211,7 +211,7 @@ pub async fn listen(core: &Core, listener: &mut Listener, role: &str) -> store::
         return Ok(());
     }
     let mut tx = core.store.begin().await?;
-    if !leases::is_held(&mut tx, role, &core.instance).await? {
+    if leases::holder(&mut tx, role).await?.as_ref() != Some(&core.instance) {
         return Ok(());
     }
     let now = core.clock.now();

@@ -1,7 +1,9 @@
 # Online Server Monitor. `make` lists the targets; each installs what it needs first.
-# CARGO_TARGET_DIR is honoured: nothing here knows where programs are built but through $(built).
+# CARGO_TARGET_DIR is honoured: nothing here knows where programs are built but through $(built). Absolute, since some of the
+# scripts change folders.
 
-built = $${CARGO_TARGET_DIR:-target}
+export CARGO_TARGET_DIR := $(shell realpath -m -- "$${CARGO_TARGET_DIR:-target}")
+built = $(CARGO_TARGET_DIR)
 
 # One set of packages and features for all test builds, or cargo builds the shared libraries once for each. The crash points
 # do nothing unless OSM_CRASH_AT asks for one; release builds do not have them.

@@ -40,7 +40,11 @@ mod systemd;
 mod text;
 mod token;
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result};
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -159,7 +163,7 @@ impl Cli {
             .thread_stack_size(512 * 1024)
             .build()
             .context("the runtime cannot be set up")?;
-        let result = runtime.block_on(self.command.run(&settings, self.state_dir));
+        let result = runtime.block_on(self.command.run(&settings, self.config.as_deref(), self.state_dir));
         // A thread that hangs on a dead disk must not keep the process.
         runtime.shutdown_background();
         result
@@ -167,7 +171,7 @@ impl Cli {
 }
 
 impl Command {
-    async fn run(self, settings: &Settings, state_dir: Option<PathBuf>) -> Result<ExitCode> {
+    async fn run(self, settings: &Settings, config: Option<&Path>, state_dir: Option<PathBuf>) -> Result<ExitCode> {
         let path = state_dir.unwrap_or_else(|| state::DEFAULT_DIR.into());
         let systemd = Bus::default();
         match self {
@@ -186,7 +190,7 @@ impl Command {
                 clap_complete::generate(shell, &mut Cli::command(), env!("CARGO_BIN_NAME"), &mut std::io::stdout());
             }
             Self::Policy { command, rules_dir } => match command {
-                PolicyCommand::Apply => policy::apply::apply(settings, &rules_dir, &systemd).await?,
+                PolicyCommand::Apply => policy::apply::apply(config, &rules_dir, &systemd).await?,
                 PolicyCommand::Allow { unit } => policy::apply::decide(settings, &rules_dir, &systemd, &unit, true).await?,
                 PolicyCommand::Deny { unit } => policy::apply::decide(settings, &rules_dir, &systemd, &unit, false).await?,
             },

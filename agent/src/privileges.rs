@@ -13,12 +13,15 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow, bail};
+use rustix::process::DumpableBehavior;
 
 use crate::policy::USER;
 
 /// Does nothing unless this is root. `token_file` is opened while root still can, and becomes standard input.
 pub fn become_agent(token_file: Option<&Path>) -> Result<()> {
     if !rustix::process::geteuid().is_root() {
+        // Perhaps what root's command has become, on root's terminal: other processes of the agent's user may not trace it.
+        rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
         return Ok(());
     }
     let passwd = fs::read_to_string("/etc/passwd").context("/etc/passwd cannot be read")?;

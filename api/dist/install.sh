@@ -35,10 +35,10 @@ main() {
 	if [ -z "$fingerprint" ] || [ -z "$token_file" ]; then usage >&2 && exit 2; fi
 
 	work=$(mktemp -d)
-	added='' package_added=''
+	said='' added='' kept=''
 	trap 'finish $?' EXIT
-	trap 'exit 130' INT
-	trap 'exit 143' TERM HUP
+	trap 'said=interrupted; exit 130' INT
+	trap 'said=ended; exit 143' TERM HUP
 
 	check_system
 	check_backend
@@ -46,10 +46,15 @@ main() {
 	say "Adding the signed repository $api/packages"
 	"add_$family"
 	say 'Installing osm-agent'
+	# What an earlier installation has left is not this run's to take away.
+	[ ! -e /var/lib/osm-agent ] && [ ! -e /etc/osm-agent ] || kept=yes
+	"packages_$family" >"$work/before"
 	"install_$family" >"$work/log" 2>&1 </dev/null || fail "$(last_words): osm-agent could not be installed"
+	"packages_$family" >"$work/after"
 	say 'Pairing'
-	osm-agent pair --api "$api" --token-file "$token_file" || fail 'this machine is not paired'
-	added='' package_added=''
+	osm-agent pair --api "$api" --token-file "$token_file" 2>"$work/pair" ||
+		fail "pairing failed: $(tail -n 1 "$work/pair" | sed 's/^osm-agent: //')"
+	cat "$work/pair" >&2
 	say 'Done. How it goes: osm-agent status'
 }
 
@@ -62,7 +67,7 @@ say() {
 }
 
 fail() {
-	echo "osm-install: $*" >&2
+	said=$*
 	exit 1
 }
 
@@ -89,6 +94,7 @@ check_backend() {
 	fetch "$api/healthz" "$work/health" "$work/headers" ||
 		fail "$api does not answer: $(tail -n 1 "$work/fetch"). Check network, DNS and proxy (HTTPS_PROXY)"
 	there=$(sed -n 's/^ *[Dd]ate: *//p' "$work/headers" | tr -d '\r' | tail -n 1)
+	[ -n "$there" ] || return 0
 	there=$(date -d "$there" +%s 2>/dev/null) || return 0
 	off=$(($(date +%s) - there))
 	[ "${off#-}" -le 300 ] ||
@@ -106,24 +112,47 @@ fetch() {
 	fi
 }
 
-# The very key that the backend has, and the fingerprint that the message has. A version 4 fingerprint (RFC 9580, section
-# 5.5.4.2) is the SHA-1 of the key's packet with a header of three bytes, which is how GnuPG writes it: no gpg is needed.
+# The very key that the backend has, and the fingerprint that the message has; no gpg is needed.
 fetch_key() {
 	fetch "$api/packages/key.asc" "$work/key.asc" || fail "the key of the packages cannot be had: $(tail -n 1 "$work/fetch")"
 	echo "$key_sha256  $work/key.asc" | sha256sum -c - >/dev/null 2>&1 ||
 		fail 'the key of the packages is not the one that this script was made for: download the script again'
 	sed '1,/^$/d; /^=/,$d; /^-/,$d' "$work/key.asc" | base64 -d >"$work/key" 2>/dev/null || fail 'the key of the packages is damaged'
-	# shellcheck disable=SC2046 # three numbers
-	set -- $(od -A n -t u1 -N 3 "$work/key")
-	[ "$1" = 153 ] || fail 'the key of the packages is damaged'
-	found=$(head -c $((3 + $2 * 256 + $3)) "$work/key" | sha1sum | cut -d ' ' -f 1 | tr a-f A-F)
+	fingerprints
 	[ "$found" = "$fingerprint" ] || fail "the key of the packages has the fingerprint $found, not $fingerprint: do not go on, and tell your administrator"
 }
 
-# add FILE < CONTENT: notes a file that was not there before.
+# found: the fingerprints of all keys in the file, since all would be trusted. Its packets have the headers that GnuPG writes
+# (RFC 9580, section 4.2.2). A version 4 fingerprint (section 5.5.4.2) is the SHA-1 of the key's packet behind 0x99 and two bytes of length.
+fingerprints() {
+	found='' at=0 size=$(wc -c <"$work/key")
+	[ "$(grep -c '^-----BEGIN' "$work/key.asc")" = 1 ] || fail 'the file with the key of the packages has more than one key'
+	while [ "$at" -lt "$size" ]; do
+		# shellcheck disable=SC2046 # three numbers
+		set -- $(od -A n -t u1 -j "$at" -N 3 "$work/key") 0 0
+		case $(($1 & 195)) in
+		128) at=$((at + 2)) length=$2 ;;
+		129) at=$((at + 3)) length=$(($2 * 256 + $3)) ;;
+		*) fail 'the key of the packages has a form that this script does not know' ;;
+		esac
+		[ $(($1 & 60)) != 24 ] || found="$found${found:+ and }$(fingerprint_of "$at" "$length")"
+		at=$((at + length))
+	done
+}
+
+fingerprint_of() {
+	{
+		# shellcheck disable=SC2059 # the format is the bytes
+		printf "\\231\\$(printf %o $(($2 / 256)))\\$(printf %o $(($2 % 256)))"
+		tail -c +$(($1 + 1)) "$work/key" | head -c "$2"
+	} | sha1sum | cut -d ' ' -f 1 | tr a-f A-F
+}
+
+# add FILE < CONTENT: what was there before is kept for `undo`.
 add() {
-	[ -e "$1" ] || added="$added $1"
-	mkdir -p "$(dirname "$1")"
+	mkdir -p "$work/old" "$(dirname "$1")"
+	[ ! -e "$1" ] || cp -p "$1" "$work/old/"
+	added="$added $1"
 	cat >"$1"
 }
 
@@ -151,17 +180,23 @@ add_dnf() {
 	END
 }
 
+packages_apt() {
+	dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' | sed -n 's/^i.[^ ]* *//p' | sort
+}
+
+# By name, so that one that is only upgraded is none that came; and the keys that rpm trusts.
+packages_dnf() {
+	{ rpm -qa --qf '%{NAME}\n' && rpm -qa 'gpg-pubkey*'; } | sort -u
+}
+
 install_apt() {
 	export DEBIAN_FRONTEND=noninteractive
-	dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' | sort >"$work/before"
 	# A source of packages that is none of ours may be broken; whether ours can be had, the installation shows.
 	apt-get update || true
-	grep -q '^ii  osm-agent$' "$work/before" || package_added=apt
 	apt-get install -y -o Dpkg::Options::=--force-confold osm-agent
 }
 
 install_dnf() {
-	rpm --quiet -q osm-agent || package_added=dnf
 	dnf install -y osm-agent
 }
 
@@ -173,24 +208,51 @@ last_words() {
 finish() {
 	trap - EXIT
 	if [ "$1" != 0 ]; then
-		remove_package >/dev/null 2>&1 </dev/null || true
-		# shellcheck disable=SC2086 # a list of paths without blanks
-		[ -z "$added" ] || rm -f $added
-		[ -z "$added" ] || echo 'osm-install: what this run had added was taken away again' >&2
+		[ -z "$added" ] || { undo >/dev/null 2>&1 </dev/null && said="$said; what this run had added was taken away again"; } ||
+			said="$said; what this run had added could not all be taken away again"
+		[ -z "$said" ] || echo "osm-install: $said" >&2
 	fi
 	rm -rf "$work"
 	exit "$1"
 }
 
-# With what came along with it, and nothing else.
-remove_package() {
-	case $package_added in
-	apt)
-		dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' | sort >"$work/after"
-		comm -13 "$work/before" "$work/after" | sed -n 's/^i. *//p' | xargs -r apt-get purge -y
-		;;
-	dnf) dnf history undo -y last || dnf remove -y osm-agent ;;
-	esac
+undo() {
+	left=0
+	if [ -e "$work/before" ]; then
+		[ -e "$work/after" ] || "packages_$family" >"$work/after"
+		comm -13 "$work/before" "$work/after" >"$work/new"
+		# With what came along with it. If osm-agent itself was here before, what came belongs to it.
+		! grep -qx osm-agent "$work/new" || "remove_$family" || left=1
+	fi
+	"forget_$family" || left=1
+	for file in $added; do
+		old=$work/old/${file##*/}
+		if [ -e "$old" ]; then cp -p "$old" "$file"; else rm -f "$file"; fi || left=1
+	done
+	return "$left"
+}
+
+remove_apt() {
+	if [ -n "$kept" ]; then verb=remove; else verb=purge; fi
+	xargs -r apt-get "$verb" -y <"$work/new"
+}
+
+# Not by dnf, which would also remove what somebody else has installed on top meanwhile; nor by its history, in which the last
+# transaction may be another's.
+remove_dnf() {
+	grep -v '^gpg-pubkey' "$work/new" | xargs -r rpm -e || return
+	[ -n "$kept" ] || { rm -rf /var/lib/osm-agent /etc/osm-agent && userdel osm-agent; }
+}
+
+# What the tools keep of a repository, unless it was theirs before.
+forget_apt() {
+	lists=/var/lib/apt/lists ours=${api#*://}_packages_apt_
+	cmp -s "$work/old/${apt_source##*/}" "$apt_source" || rm -f "$lists/$ours"* "$lists/partial/$ours"*
+}
+
+forget_dnf() {
+	cmp -s "$work/old/${dnf_source##*/}" "$dnf_source" || rm -rf /var/cache/dnf/osm-agent-* /var/cache/libdnf5/osm-agent-*
+	[ ! -e "$work/new" ] || grep '^gpg-pubkey-' "$work/new" | xargs -r rpm -e
 }
 
 main "$@"

@@ -9,6 +9,8 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::view::Offer;
 
+/// In the first line of an armored one (RFC 9580, section 6.2).
+const SECRET: &[u8] = b"PRIVATE KEY BLOCK";
 const SCRIPT: &str = include_str!("../dist/install.sh");
 
 pub struct Packages {
@@ -23,6 +25,8 @@ impl Packages {
         let wrong = |name: &str| format!("OSM_PACKAGES_DIR: {}: is it what `make packages` has made?", dir.join(name).display());
         let root = dir.canonicalize().with_context(|| wrong(""))?;
         let key = std::fs::read(root.join("key.asc")).with_context(|| wrong("key.asc"))?;
+        let is_secret = key.windows(SECRET.len()).any(|window| window == SECRET);
+        ensure!(!is_secret, "{} It holds the secret key: whoever has this backend could sign packages", wrong("key.asc"));
         let fingerprint = std::fs::read_to_string(root.join("fingerprint")).with_context(|| wrong("fingerprint"))?;
         let fingerprint = fingerprint.trim().to_owned();
         let hexadecimal = fingerprint.bytes().all(|byte| byte.is_ascii_digit() || (b'A'..=b'F').contains(&byte));
@@ -96,6 +100,14 @@ mod tests {
         assert!(packages.script.contains("2c70e12b7a0646f92279f427c7b38e7334d8e5389cff167a1dc30e73f826b683"));
         assert!(!packages.script.contains('@') || !packages.script.contains("@API@"));
         assert_eq!(packages.offer.script_sha256, sha256(packages.script.as_bytes()));
+    }
+
+    #[test]
+    fn the_key_that_signs_packages_is_refused() {
+        let dir = folder();
+        fs::write(dir.path().join("key.asc"), "-----BEGIN PGP PRIVATE KEY BLOCK-----\n").unwrap();
+        let error = format!("{:#}", Packages::open(dir.path(), "https://osm.example.com").err().unwrap());
+        assert!(error.contains("key.asc") && error.contains("secret key"), "{error}");
     }
 
     #[test]

@@ -12,6 +12,8 @@ use osm_tests::{
 const BUSCTL: [&str; 5] =
     ["busctl", "call", "org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager"];
 const UNIT: &str = "/usr/lib/systemd/system/osm-agent.service";
+/// Granted too, and not in the list.
+const ONESHOTS: [&str; 2] = ["osm-agent-journal.service", "osm-agent-logrotate.service"];
 const SLEEPER: &str = "[Service]\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\nAlias=another.service\n";
 
 /// On a server with the agent at work, nginx listed, and ssh there. The server is as before afterwards.
@@ -24,6 +26,7 @@ pub fn all(machine: &Machine) -> Result<()> {
     machine.ok(&["systemctl", "daemon-reload"])?;
     a_listed_unit_is_restarted(machine)?;
     everything_else_is_refused(machine)?;
+    outside_of_its_unit_and_sandbox_nothing_is_restarted(machine)?;
     other_users_are_refused(machine)?;
     files_are_out_of_reach(machine)?;
     planted_links_lead_root_nowhere(machine)?;
@@ -88,7 +91,7 @@ fn everything_else_is_refused(machine: &Machine) -> Result<()> {
     let listed = listed(machine)?;
     let mut attempts = attempts();
     // The way to root where "start" is granted: a new name, and each name that is granted.
-    let names = ["newname.service"].into_iter().chain(listed.iter().map(String::as_str));
+    let names = ["newname.service"].into_iter().chain(ONESHOTS).chain(listed.iter().map(String::as_str));
     attempts.extend(names.map(|name| vec!["systemd-run", "--no-ask-password", "--unit", name, "touch", "/run/owned"]));
     for attempt in attempts {
         for who in [from_a_shell, from_the_agents_unit] {
@@ -99,6 +102,20 @@ fn everything_else_is_refused(machine: &Machine) -> Result<()> {
     assert_eq!(pids()?, before);
     assert_ne!(machine.run(&["test", "-e", "/run/owned"])?.status, 0, "a command ran as root");
     assert_eq!(machine.run(&["systemctl", "is-enabled", "other.service"])?.stdout, "disabled\n");
+    Ok(())
+}
+
+/// Where polkit can see that: from 124 on.
+fn outside_of_its_unit_and_sandbox_nothing_is_restarted(machine: &Machine) -> Result<()> {
+    let version = machine.ok(&["pkaction", "--version"])?;
+    let version: f64 = version.trim().rsplit(' ').next().unwrap_or_default().parse()?;
+    if version < 124.0 {
+        return Ok(());
+    }
+    for (unit, sandbox) in [("osm-agent.service", "no"), ("mine.service", "yes")] {
+        let output = in_a_unit(machine, unit, sandbox, "osm-agent", &restart(NGINX))?;
+        assert!(refused(&output), "in {unit}, NoNewPrivileges={sandbox}: {output:?}");
+    }
     Ok(())
 }
 
@@ -162,6 +179,7 @@ fn files_are_out_of_reach(machine: &Machine) -> Result<()> {
         "/etc/osm-agent/agent.toml",
         "/etc/osm-agent/allow.d/other.service",
         "/root/osm-agent.service",
+        UNIT,
         "/usr/lib/systemd/system/other.service",
         "/etc/systemd/system/mine.service",
         "/usr/bin/osm-agent",
@@ -205,9 +223,12 @@ fn planted_links_lead_root_nowhere(machine: &Machine) -> Result<()> {
         &["policy", "allow", "other"],
         &["policy", "deny", "other"],
         &["clean-journal"],
+        // Root stays root here, and that folder is not root's: it ends at once.
+        &["run"],
     ] {
         // Whether it works is another matter.
-        machine.run(&[&["osm-agent"], command].concat())?;
+        let output = machine.run(&[&["osm-agent"], command].concat())?;
+        ensure!(command != ["run"] || output.status == 1 && output.stderr.contains("belongs to"), "{output:?}");
         let victim = machine.ok(&["stat", "-c", "%U:%G %a %F", "/root/victim"])? + &machine.ok(&["cat", "/root/victim"])?;
         assert_eq!(victim, "root:root 600 regular file\nprecious\n", "osm-agent {command:?}");
     }
@@ -228,9 +249,14 @@ fn from_a_shell(machine: &Machine, user: &str, argv: &[&str]) -> Result<Output> 
 
 /// In a unit of the agent's name and without new privileges, which polkit >= 124 can see.
 fn from_the_agents_unit(machine: &Machine, user: &str, argv: &[&str]) -> Result<Output> {
-    let user = format!("--property=User={user}");
-    let unit = ["systemd-run", "--quiet", "--pipe", "--wait", "--collect", "--unit=osm-agent.service", &user];
-    machine.run(&[&unit[..], &["--property=NoNewPrivileges=yes", "--"], argv].concat())
+    in_a_unit(machine, "osm-agent.service", "yes", user, argv)
+}
+
+fn in_a_unit(machine: &Machine, unit: &str, no_new_privileges: &str, user: &str, argv: &[&str]) -> Result<Output> {
+    let properties =
+        [format!("--unit={unit}"), format!("--property=User={user}"), format!("--property=NoNewPrivileges={no_new_privileges}")];
+    let run = ["systemd-run", "--quiet", "--pipe", "--wait", "--collect"];
+    machine.run(&[&run[..], &properties.each_ref().map(String::as_str), &["--"], argv].concat())
 }
 
 fn restart(unit: &str) -> Vec<&str> {

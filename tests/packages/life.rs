@@ -9,6 +9,7 @@ use osm_tests::{
 use crate::{
     attacks, chores,
     site::{self, apt, free_port, lines, run_ok},
+    upgrade::{self, Versions},
 };
 
 const RULE: &str = "/etc/polkit-1/rules.d/50-osm-agent.rules";
@@ -39,11 +40,12 @@ async fn a_server_lives(suite: &str, name: &str) -> Result<()> {
     }
     what_is_installed_is_as_it_was_packed(&server.machine)?;
     a_web_server_installed_later_can_be_restarted(&server).await?;
+    a_service_of_the_administrators_own_is_listed(&server)?;
     twenty_restarts_leave_it_alive(&server).await?;
     chores::all(&server).await?;
     attacks::all(&server.machine)?;
-    an_upgrade_keeps_everything(&server).await?;
-    an_upgrade_keeps_what_waits(&mut server).await?;
+    upgrade::keeps_everything(&mut server, &Debs).await?;
+    a_web_server_that_goes_loses_its_grant(&server.machine)?;
     removed_it_stops_and_grants_nothing(&server.machine)?;
     purged_nothing_is_left(&server.machine)
 }
@@ -110,6 +112,35 @@ async fn a_web_server_installed_later_can_be_restarted(server: &Server) -> Resul
     Ok(())
 }
 
+/// By the path unit alone: no package brings it. And whatever no trigger has seen, the timer has within the hour.
+fn a_service_of_the_administrators_own_is_listed(server: &Server) -> Result<()> {
+    const OWN: &str = "own-app.service";
+    let machine = &server.machine;
+    let unit = "[Service]\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n";
+    machine.write(&format!("/etc/systemd/system/{OWN}"), unit, 0o644, "root")?;
+    let path = |verb: &str| machine.ok(&["systemctl", verb, "osm-agent-policy.path"]);
+    // systemd may forget a change that a daemon-reload follows, as `enable` does: what is tried comes after.
+    path("stop")?;
+    machine.ok(&["systemctl", "--quiet", "enable", "--now", OWN])?;
+    path("start")?;
+    machine.ok(&["touch", &format!("/etc/systemd/system/{OWN}")])?;
+    let list_and_rule_have_it =
+        || anyhow::Ok([listed(machine)?.contains(&OWN.to_owned()), machine.ok(&["cat", RULE])?.contains(OWN)]);
+    server.wait_for("grant", || Ok((list_and_rule_have_it()? == [true; 2]).then_some(())))?;
+    path("stop")?;
+    machine.ok(&["systemctl", "--quiet", "disable", "--now", OWN])?;
+    assert_eq!(list_and_rule_have_it()?, [true; 2], "nobody has told");
+    path("start")?;
+    machine.ok(&["rm", &format!("/etc/systemd/system/{OWN}")])?;
+    server.wait_for("end of the grant", || Ok((list_and_rule_have_it()? == [false; 2]).then_some(())))?;
+
+    let timer = "osm-agent-policy.timer";
+    assert_eq!(machine.unit_property(timer, "Triggers")?, "osm-agent-policy.service");
+    let next = machine.unit_property(timer, "NextElapseUSecRealtime")?;
+    ensure!(next.contains("20"), "{timer} does not elapse: {next:?}");
+    Ok(())
+}
+
 /// By the host's own rates: a stolen backend could send that many.
 async fn twenty_restarts_leave_it_alive(server: &Server) -> Result<()> {
     let before = server.starts(NGINX)?;
@@ -132,54 +163,42 @@ async fn twenty_restarts_leave_it_alive(server: &Server) -> Result<()> {
     Ok(())
 }
 
-async fn an_upgrade_keeps_everything(server: &Server) -> Result<()> {
-    let machine = &server.machine;
-    the_previous_one_is_installed(machine)?;
-    machine.ok(&["osm-agent", "policy", "allow", "ssh"])?;
-    server.configure("interval = 5\n# kept")?;
-    let kept = || -> Result<String> {
-        machine.ok(&["test", "-s", "/var/lib/osm-agent/ledger.jsonl"])?;
-        let sums = machine.ok(&["sha256sum", "/var/lib/osm-agent/state.json", "/etc/osm-agent/agent.toml"])?;
-        Ok(sums + &machine.ok(&["ls", "/etc/osm-agent/allow.d"])?)
-    };
-    let (before, pid) = (kept()?, server.main_pid(AGENT)?);
-    apt(machine, &["install", "osm-agent"])?;
-    assert!(machine.ok(&["dpkg-query", "-W", "osm-agent"])?.ends_with(concat!(env!("CARGO_PKG_VERSION"), "-1\n")));
-    assert_eq!(kept()?, before);
-    assert_ne!(server.main_pid(AGENT)?, pid, "the new program runs");
-    assert!(listed(machine)?.contains(&"ssh.service".to_owned()));
-    server.card_with("online").await?;
+struct Debs;
+
+impl Versions for Debs {
+    fn previous(&self, machine: &Machine) -> Result<()> {
+        let previous = site::package(&site::packages()?.join("previous"), "osm-agent_", ".deb")?;
+        machine.copy_in(&previous, "/root/previous.deb", 0o644)?;
+        apt(machine, &["install", "--allow-downgrades", "/root/previous.deb"])?;
+        is_installed(machine, "0.0.9")
+    }
+
+    fn next(&self, machine: &Machine) -> Result<()> {
+        apt(machine, &["install", "osm-agent"])?;
+        is_installed(machine, env!("CARGO_PKG_VERSION"))
+    }
+
+    fn next_from_a_file(&self, machine: &Machine) -> Result<()> {
+        let next = site::package(&site::packages()?, "osm-agent_", ".deb")?;
+        machine.copy_in(&next, "/root/next.deb", 0o644)?;
+        apt(machine, &["install", "/root/next.deb"])?;
+        is_installed(machine, env!("CARGO_PKG_VERSION"))
+    }
+}
+
+fn is_installed(machine: &Machine, version: &str) -> Result<()> {
+    let found = machine.ok(&["dpkg-query", "-W", "osm-agent"])?;
+    ensure!(found == format!("osm-agent\t{version}-1\n"), "{found}");
     Ok(())
 }
 
-/// The backend is away meanwhile.
-async fn an_upgrade_keeps_what_waits(server: &mut Server) -> Result<()> {
-    the_previous_one_is_installed(&server.machine)?;
-    let next = site::package(&site::packages()?, "osm-agent_", ".deb")?;
-    server.machine.copy_in(&next, "/root/next.deb", 0o644)?;
-    server.world.stop().await?;
-    let waiting = || -> Result<Vec<String>> {
-        let found =
-            server.machine.ok(&["find", "/var/lib/osm-agent", "-path", "*/spool-*", "-type", "f", "-printf", "%P %T@\\n"])?;
-        let mut found: Vec<_> = found.lines().map(str::to_owned).collect();
-        found.sort();
-        Ok(found)
-    };
-    let before = server.wait_for("reports that wait", || Ok(Some(waiting()?).filter(|files| files.len() >= 2)))?;
-    apt(&server.machine, &["install", "/root/next.deb"])?;
-    let after = waiting()?;
-    ensure!(before.iter().all(|file| after.contains(file)), "{before:?} and after it {after:?}");
-    server.world.start().await?;
-    server.wait_for("an end of what waited", || Ok(waiting()?.is_empty().then_some(())))?;
-    Ok(())
-}
-
-fn the_previous_one_is_installed(machine: &Machine) -> Result<()> {
-    let previous = site::package(&site::packages()?.join("previous"), "osm-agent_", ".deb")?;
-    machine.copy_in(&previous, "/root/previous.deb", 0o644)?;
-    apt(machine, &["install", "--allow-downgrades", "/root/previous.deb"])?;
-    let version = machine.ok(&["dpkg-query", "-W", "osm-agent"])?;
-    ensure!(version.contains("\t0.0.9-1"), "{version}");
+/// With the service goes its grant. By dpkg's trigger alone, again.
+fn a_web_server_that_goes_loses_its_grant(machine: &Machine) -> Result<()> {
+    machine.ok(&["systemctl", "stop", "osm-agent-policy.path"])?;
+    apt(machine, &["purge", "nginx", "nginx-common"])?;
+    assert!(!listed(machine)?.contains(&NGINX.to_owned()));
+    assert!(!machine.ok(&["cat", RULE])?.contains(NGINX));
+    machine.ok(&["systemctl", "start", "osm-agent-policy.path"])?;
     Ok(())
 }
 
@@ -200,7 +219,6 @@ fn purged_nothing_is_left(machine: &Machine) -> Result<()> {
     let found = machine.ok(&[
         "find",
         "/",
-        "-xdev",
         "-path",
         "/proc",
         "-prune",

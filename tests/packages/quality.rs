@@ -1,10 +1,13 @@
 //! What can be said of the packages without installing them.
 
-use std::{path::Path, process::Command};
+use std::{collections::BTreeSet, path::Path, process::Command};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::site::{package, packages};
+use crate::{
+    repository::scripts,
+    site::{package, packages},
+};
 
 #[test]
 fn lintian_has_nothing_to_say() -> Result<()> {
@@ -31,6 +34,7 @@ fn the_scripts_are_fine_by_shellcheck() -> Result<()> {
         "debian/with-key",
         "rpm/build",
         "rpm/repository",
+        ".ci/run",
     ];
     let said = output(
         Command::new("shellcheck")
@@ -44,35 +48,66 @@ fn the_scripts_are_fine_by_shellcheck() -> Result<()> {
 }
 
 #[test]
-fn both_families_carry_the_same_files() -> Result<()> {
+fn both_families_carry_the_same_files_with_the_same_modes() -> Result<()> {
     for name in ["osm-agent", "osm-api"] {
         let deb = output(Command::new("dpkg-deb").arg("--contents").arg(package(&packages()?, &format!("{name}_"), ".deb")?))?;
-        let rpm = output(Command::new("rpm").args(["--query", "--list", "--package"]).arg(package(
-            &packages()?,
-            &format!("{name}-"),
-            ".rpm",
-        )?))?;
-        let mut of_deb: Vec<_> =
-            deb.lines().filter(|line| !line.starts_with('d')).filter_map(|line| line.split(" ./").nth(1)).collect();
-        let mut of_rpm: Vec<_> = rpm
-            .lines()
-            .filter_map(|line| line.strip_prefix('/'))
-            .filter(|path| !path.starts_with("etc/osm-") || path.contains('.'))
-            .collect();
+        let query = ["--query", "--queryformat", "[%{FILEMODES:perms} %{FILENAMES}\\n]", "--package"];
+        let rpm = output(Command::new("rpm").args(query).arg(package(&packages()?, &format!("{name}-"), ".rpm")?))?;
+        let of_deb = deb.lines().filter_map(|line| Some((line.split(' ').next()?, line.split(" ./").nth(1)?)));
+        let of_rpm = rpm.lines().filter_map(|line| line.split_once(" /"));
         // Each family has its own place for papers and for zsh's completions.
-        for paths in [&mut of_deb, &mut of_rpm] {
-            paths.retain(|path| {
-                !path.contains("/doc/")
-                    && !path.contains("/licenses/")
-                    && !path.contains("/zsh/")
-                    && !path.contains("system-preset")
-                    && !path.contains("/lintian/")
-            });
-            paths.sort_unstable();
-        }
+        let own = ["/doc/", "/licenses/", "/zsh/", "system-preset", "/lintian/"];
+        let compared = |files: &mut dyn Iterator<Item = (&str, &str)>| -> BTreeSet<String> {
+            files
+                .filter(|(mode, path)| !mode.starts_with('d') && !own.iter().any(|part| path.contains(part)))
+                .map(|(mode, path)| format!("{mode} {path}"))
+                .collect()
+        };
+        let (of_deb, of_rpm) = (compared(&mut of_deb.into_iter()), compared(&mut of_rpm.into_iter()));
         assert_eq!(of_deb, of_rpm);
-        assert!(of_deb.contains(&format!("usr/bin/{name}").as_str()), "{of_deb:?}");
+        assert!(of_deb.contains(&format!("-rwxr-xr-x usr/bin/{name}")), "{of_deb:?}");
     }
+    Ok(())
+}
+
+/// One folder serves several: a build replaces only what it has built.
+#[test]
+fn packages_for_another_architecture_stay() -> Result<()> {
+    let out = tempfile::tempdir()?;
+    let foreign = ["osm-agent_0.0.1-1_arm64.deb", "osm-api_0.0.1-1_arm64.deb", "osm-agent-0.0.1-1.aarch64.rpm"];
+    for file in foreign.iter().chain(&["osm-agent_0.0.1-1_amd64.deb", "osm-api-0.0.1-1.x86_64.rpm"]) {
+        std::fs::write(out.path().join(file), "an older one")?;
+    }
+    let (built, version) = (packages()?, env!("CARGO_PKG_VERSION"));
+    let target = built.parent().context("the target folder")?;
+    let path = format!("{}:{}", target.join("tools/bin").display(), std::env::var("PATH")?);
+    for script in ["debian/build", "rpm/build"] {
+        let mut build = Command::new(scripts().join(script));
+        build.current_dir(scripts()).arg(out.path()).arg("x86_64-unknown-linux-gnu");
+        output(build.env("PATH", &path).env("CARGO_TARGET_DIR", target))?;
+    }
+    let mut files: Vec<_> = std::fs::read_dir(out.path())?
+        .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+        .collect::<Result<_>>()?;
+    let mut expected = foreign.map(str::to_owned).to_vec();
+    for name in ["osm-agent", "osm-api"] {
+        expected.extend([format!("{name}_{version}-1_amd64.deb"), format!("{name}-{version}-1.x86_64.rpm")]);
+    }
+    files.sort();
+    expected.sort();
+    assert_eq!(files, expected);
+    Ok(())
+}
+
+/// The scripts change folders on their way.
+#[test]
+fn a_key_made_in_a_folder_by_its_relative_name_is_found_from_anywhere() -> Result<()> {
+    let work = tempfile::tempdir()?;
+    let list = ["key", "sh", "-c", "cd / && gpg --batch --with-colons --list-secret-keys \"$OSM_SIGNING_KEY\""];
+    let mut with_key = Command::new(scripts().join("debian/with-key"));
+    with_key.args(list).current_dir(work.path()).env_remove("OSM_SIGNING_KEY").env_remove("GNUPGHOME");
+    let said = output(&mut with_key)?;
+    ensure!(said.contains("packages@osm.example.com"), "{said}");
     Ok(())
 }
 

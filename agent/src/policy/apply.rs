@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     fs, io,
-    os::unix::fs::DirBuilderExt as _,
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
     path::{Path, PathBuf},
 };
 
@@ -19,19 +19,54 @@ use super::{
 };
 use crate::{
     act::{JOURNAL_UNIT, LOGROTATE_UNIT},
-    config::Settings,
+    config::{DEFAULT_PATH, Settings},
     durable,
     systemd::{Systemd, Unavailable, Unit, UnitFacts},
 };
 
 const ADMINISTRATORS_UNITS: &str = "/etc/systemd/system";
+/// As osm-agent-policy.path watches them.
+const UNIT_FOLDERS: [&str; 3] = [ADMINISTRATORS_UNITS, "/etc/systemd/system/multi-user.target.wants", "/usr/lib/systemd/system"];
 /// What the oneshot runs.
 const LOGROTATE: &str = "/usr/sbin/logrotate";
 /// More than this is no list of services any more, and would not fit into a report.
 const UNITS_MAX: usize = 512;
 
-/// Detects, then writes the rule and the list, each as a whole. Says what it did.
-pub async fn apply(settings: &Settings, rules_dir: &Path, systemd: &impl Systemd) -> Result<()> {
+/// With something that never rests the path unit's next event goes on from here.
+const ROUNDS_MAX: usize = 10;
+
+/// Detects by the configuration file as it is now, then writes; again, as long as something changes meanwhile. systemd's
+/// path unit forgets what happens while the oneshot that it has started runs (systemd issue 5770).
+pub async fn apply(config: Option<&Path>, rules_dir: &Path, systemd: &impl Systemd) -> Result<()> {
+    let config_path = config.unwrap_or(Path::new(DEFAULT_PATH));
+    let mut rounds = 0;
+    loop {
+        let before = inputs(config_path);
+        let applied = match Settings::load(config) {
+            Ok(settings) => once(&settings, rules_dir, systemd).await,
+            Err(error) => Err(error.into()),
+        };
+        rounds += 1;
+        if rounds == ROUNDS_MAX || inputs(config_path) == before {
+            return applied;
+        }
+    }
+}
+
+/// What tells that an input has changed: the configuration itself, and of folders the inode and its times.
+fn inputs(config: &Path) -> impl PartialEq {
+    let folder = config.parent().unwrap_or(Path::new("/"));
+    let mut folders = vec![folder.join("allow.d"), folder.join("deny.d")];
+    folders.extend(UNIT_FOLDERS.map(PathBuf::from));
+    let stamp = |folder: &PathBuf| {
+        let metadata = fs::metadata(folder).ok()?;
+        Some((metadata.ino(), metadata.ctime(), metadata.ctime_nsec()))
+    };
+    (fs::read(config).ok(), folders.iter().map(stamp).collect::<Vec<_>>())
+}
+
+/// Detects, then writes the list and the rule, each as a whole. Says what it did.
+async fn once(settings: &Settings, rules_dir: &Path, systemd: &impl Systemd) -> Result<()> {
     need_root()?;
     let list = detect(settings, systemd).await?;
     let folder = settings.policy_file.parent().context("policy_file has no folder")?;
@@ -40,8 +75,9 @@ pub async fn apply(settings: &Settings, rules_dir: &Path, systemd: &impl Systemd
         .mode(0o755)
         .create(folder)
         .with_context(|| format!("{} cannot be made", folder.display()))?;
+    // The list first: where it cannot be written, polkit grants nothing that the list does not say.
+    write(&settings.policy_file, &serde_json::to_vec_pretty(&list)?)?;
     let rule = rules_dir.join(RULES_FILE);
-    // The rule first: a list that promises more than polkit grants would only disappoint.
     if list.units.is_empty() && list.chores.is_empty() {
         durable::remove(&rule).with_context(|| format!("{} cannot be removed", rule.display()))?;
     } else {
@@ -52,7 +88,6 @@ pub async fn apply(settings: &Settings, rules_dir: &Path, systemd: &impl Systemd
             .with_context(|| format!("{} cannot be made", rules_dir.display()))?;
         write(&rule, polkit::rule(&list.units, &list.chores).as_bytes())?;
     }
-    write(&settings.policy_file, &serde_json::to_vec_pretty(&list)?)?;
     say(&list);
     Ok(())
 }
@@ -103,7 +138,7 @@ pub async fn decide(settings: &Settings, rules_dir: &Path, systemd: &impl System
     write(&folder.join(&unit), b"")?;
     let other = settings.folder.join(from).join(&unit);
     durable::remove(&other).with_context(|| format!("{} cannot be removed", other.display()))?;
-    apply(settings, rules_dir, systemd).await
+    once(settings, rules_dir, systemd).await
 }
 
 fn need_root() -> Result<()> {
@@ -359,7 +394,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let rules_dir = folder.path().join("rules.d");
         let mut settings = settings(folder.path());
-        apply(&settings, &rules_dir, &machine()).await.unwrap();
+        once(&settings, &rules_dir, &machine()).await.unwrap();
         assert!(fs::read_to_string(rules_dir.join(RULES_FILE)).unwrap().contains("nginx.service"));
         assert!(UnitList::read(&settings.policy_file).unwrap().contains("nginx.service"));
         decide(&settings, &rules_dir, &machine(), "nginx", false).await.unwrap();
@@ -368,15 +403,38 @@ mod tests {
         assert!(UnitList::read(&settings.policy_file).unwrap().contains("nginx.service"));
         assert!(decide(&settings, &rules_dir, &machine(), "dbus.service", true).await.is_err());
         settings.actions.restart_service = false;
-        apply(&settings, &rules_dir, &machine()).await.unwrap();
+        once(&settings, &rules_dir, &machine()).await.unwrap();
         let rule = fs::read_to_string(rules_dir.join(RULES_FILE)).unwrap();
         assert!(!rule.contains("nginx.service") && rule.contains("osmAgentReboots = true"));
         let list = UnitList::read(&settings.policy_file).unwrap();
         assert_eq!((list.units.len(), list.chores), (0, vec![Chore::Reboot]));
         settings.actions = Actions { restart_service: false, clean_journal: false, run_logrotate: false, reboot: false };
-        apply(&settings, &rules_dir, &machine()).await.unwrap();
+        once(&settings, &rules_dir, &machine()).await.unwrap();
         assert!(!rules_dir.join(RULES_FILE).exists());
         assert!(UnitList::read(&settings.policy_file).unwrap().chores.is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_root_forbids_while_the_list_is_made_is_not_granted() {
+        let folder = tempfile::tempdir().unwrap();
+        let (config, rules_dir) = (folder.path().join("agent.toml"), folder.path().join("rules.d"));
+        let keys = format!("policy_file = {:?}\ndetect_local_units = false\n", folder.path().join("units.json"));
+        fs::write(&config, &keys).unwrap();
+        let forbidden = (config.clone(), format!("{keys}actions.reboot = false\n"));
+        let forbid = Box::new(move || fs::write(forbidden.0, forbidden.1).unwrap());
+        let machine = Fake { meanwhile: std::cell::RefCell::new(Some(forbid)), ..machine() };
+        apply(Some(&config), &rules_dir, &machine).await.unwrap();
+        let rule = fs::read_to_string(rules_dir.join(RULES_FILE)).unwrap();
+        assert!(rule.contains("osmAgentReboots = false") && rule.contains("nginx.service"), "{rule}");
+    }
+
+    #[tokio::test]
+    async fn a_list_that_cannot_be_written_grants_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = settings(folder.path());
+        fs::create_dir(&settings.policy_file).unwrap();
+        assert!(once(&settings, &folder.path().join("rules.d"), &machine()).await.is_err());
+        assert!(!folder.path().join("rules.d").join(RULES_FILE).exists());
     }
 
     #[test]

@@ -38,8 +38,8 @@ polkit.addRule(function (action, subject) {{
     if (subject.user !== {user}) {{
         return;
     }}
-    // Filled by newer polkit only: where it is, the request must come from the service itself.
-    if (subject.system_unit && subject.system_unit !== "osm-agent.service") {{
+    // Filled by newer polkit only: where it is, the request must come from the service itself, in its sandbox.
+    if (subject.system_unit && (subject.system_unit !== "osm-agent.service" || subject.no_new_privileges === false)) {{
         return;
     }}
     if (osmAgentReboots && (action.id === "org.freedesktop.login1.reboot" ||

@@ -13,6 +13,8 @@ pub struct Fake {
     pub init: std::cell::Cell<u64>,
     pub shutdown: RefCell<Option<Shutdown>>,
     pub polkit: Option<String>,
+    /// What somebody does once, while the units are being listed.
+    pub meanwhile: RefCell<Option<Box<dyn FnOnce()>>>,
 }
 
 impl Default for Fake {
@@ -26,6 +28,7 @@ impl Default for Fake {
             init: std::cell::Cell::default(),
             shutdown: RefCell::default(),
             polkit: Some("126".to_owned()),
+            meanwhile: RefCell::default(),
         }
     }
 }
@@ -41,6 +44,9 @@ pub fn unit(name: &str, active_state: &str) -> Unit {
 
 impl Systemd for Fake {
     async fn services(&self) -> Result<Vec<Unit>, Unavailable> {
+        if let Some(act) = self.meanwhile.take() {
+            act();
+        }
         self.units.clone()
     }
 

@@ -185,11 +185,6 @@ fn only_for_us(file: &Path) -> std::io::Result<()> {
 }
 
 impl Tx {
-    /// For the few statements that one engine needs and the other does not know.
-    pub(crate) fn is_postgres(&self) -> bool {
-        matches!(self.conn, Conn::Postgres(_))
-    }
-
     /// Wakes `whom` once this transaction is durable.
     pub fn wake(&mut self, whom: Wake) {
         if !self.wakes.contains(&whom) {

@@ -45,11 +45,9 @@ pub struct Figures {
 /// SQLite binds at most 32,766 values in a statement, PostgreSQL 65,535.
 const ROWS: usize = 1000;
 
-/// The servers among `ids` that are still paired, each held until the transaction ends: two instances judge reports of one server one
-/// after the other. They are held in one order, so that two groups do not wait for each other in a circle. (SQLite has one writer.)
+/// The servers among `ids` that are still paired.
 pub async fn known(tx: &mut Tx, ids: &[String]) -> Result<Vec<Known>> {
     let mut found = Vec::with_capacity(ids.len());
-    let is_postgres = tx.is_postgres();
     for ids in ids.chunks(ROWS) {
         let rows: Vec<Known> = on!(tx, conn => {
             let mut query = QueryBuilder::new(
@@ -59,7 +57,7 @@ pub async fn known(tx: &mut Tx, ids: &[String]) -> Result<Vec<Known>> {
             for id in ids {
                 list.push_bind(id);
             }
-            query.push(if is_postgres { ") ORDER BY s.id FOR NO KEY UPDATE OF s" } else { ")" });
+            query.push(")");
             query.build_query_as().fetch_all(conn).await
         })?;
         found.extend(rows);

@@ -1,8 +1,9 @@
 //! Paired servers, each with its newest report.
 
 use osm_protocol::key::PublicKey;
+use sqlx::QueryBuilder;
 
-use super::{Result, Tx, execute, from_json, on};
+use super::{Conn, Result, Tx, execute, from_json, on};
 use crate::domain::{
     Millis,
     server::{Latest, Server},
@@ -170,6 +171,23 @@ impl Row {
             latest,
         }
     }
+}
+
+/// Holds these servers until the transaction ends: instances judge one server one after the other, and a statement that follows sees
+/// what the one before left. In one order, so that two groups do not wait for each other in a circle. SQLite has one writer, and
+/// needs none of it.
+pub async fn hold(tx: &mut Tx, ids: &[String]) -> Result<()> {
+    let Conn::Postgres(conn) = &mut tx.conn else { return Ok(()) };
+    for ids in ids.chunks(1000) {
+        let mut query = QueryBuilder::new("SELECT id FROM servers WHERE id IN (");
+        let mut list = query.separated(", ");
+        for id in ids {
+            list.push_bind(id);
+        }
+        query.push(") ORDER BY id FOR NO KEY UPDATE");
+        query.build().fetch_all(&mut **conn).await?;
+    }
+    Ok(())
 }
 
 /// One server of a chat with its newest report.

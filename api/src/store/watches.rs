@@ -117,16 +117,12 @@ pub async fn heard(tx: &mut Tx, rebooting_since: Millis) -> Result<Vec<Heard>> {
         .bind(rebooting_since).bind(to_json(&Action::Reboot {})).fetch_all(conn).await)
 }
 
-/// Whether a server is as silent as it was at the look, and nobody has told so. Holds its row, so that a report that comes now waits.
+/// Whether a server is as silent as it was at the look, and nobody has told so. The caller holds it, so that a report that comes now
+/// waits.
 pub async fn is_still(tx: &mut Tx, heard: &Heard) -> Result<bool> {
-    let same = execute!(
-        tx,
-        sqlx::query(
-            "UPDATE server_states SET received_at = received_at WHERE server_id = $1 AND received_at = $2 AND NOT EXISTS (
-                 SELECT 1 FROM watches w WHERE w.server_id = $1 AND w.rule = 'offline' AND w.firing)"
-        )
-        .bind(&heard.server_id)
-        .bind(heard.received_at)
-    )?;
-    Ok(same == 1)
+    let same: Option<String> = on!(tx, conn => sqlx::query_scalar(
+        "SELECT server_id FROM server_states WHERE server_id = $1 AND received_at = $2 AND NOT EXISTS (
+             SELECT 1 FROM watches w WHERE w.server_id = $1 AND w.rule = 'offline' AND w.firing)")
+        .bind(&heard.server_id).bind(heard.received_at).fetch_optional(conn).await)?;
+    Ok(same.is_some())
 }

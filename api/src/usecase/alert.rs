@@ -18,6 +18,7 @@ use crate::{
     store::{
         self, Tx, commands, leases,
         reports::Known,
+        servers,
         thresholds::{self, Thresholds},
         watches::{self, Heard, Row},
     },
@@ -214,6 +215,8 @@ pub async fn listen(core: &Core, listener: &mut Listener, role: &str) -> store::
     if leases::holder(&mut tx, role).await?.as_ref() != Some(&core.instance) {
         return Ok(());
     }
+    let ids: Vec<String> = silent.iter().chain(&excused).map(|heard| heard.server_id.clone()).collect();
+    servers::hold(&mut tx, &ids).await?;
     let now = core.clock.now();
     let mut told = Announcer::new(core, now);
     let mut rows = Vec::new();

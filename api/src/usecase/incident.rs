@@ -103,7 +103,7 @@ fn due(incident: &Incident, mutes: &Mutes, now: Millis) -> Option<Due> {
     match incident.remind_at {
         _ if incident.message_id.is_none() => Some(Due::Telling),
         Some(at) if at <= now => Some(Due::Reminding),
-        Some(at) if at <= now + REMIND_TOGETHER => Some(Due::RemindingSoon),
+        Some(at) if at <= now + REMIND_TOGETHER && !incident.is_snoozed(now) => Some(Due::RemindingSoon),
         _ => None,
     }
 }

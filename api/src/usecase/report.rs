@@ -124,6 +124,7 @@ async fn write(core: &Core, group: Vec<Waiting>) {
 async fn commit(core: &Core, submissions: &[&Submission]) -> store::Result<Vec<Result<()>>> {
     let mut tx = core.store.begin().await?;
     let ids: Vec<String> = submissions.iter().map(|submission| submission.server_id.clone()).collect();
+    servers::hold(&mut tx, &ids).await?;
     let known: HashMap<String, Known> =
         reports::known(&mut tx, &ids).await?.into_iter().map(|known| (known.id.clone(), known)).collect();
 

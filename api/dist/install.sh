@@ -251,7 +251,7 @@ forget_apt() {
 }
 
 forget_dnf() {
-	cmp -s "$work/old/${dnf_source##*/}" "$dnf_source" || rm -rf /var/cache/dnf/osm-agent-* /var/cache/libdnf5/osm-agent-*
+	cmp -s "$work/old/${dnf_source##*/}" "$dnf_source" || rm -rf /var/cache/dnf/osm-agent[-.]* /var/cache/libdnf5/osm-agent[-.]*
 	[ ! -e "$work/new" ] || grep '^gpg-pubkey-' "$work/new" | xargs -r rpm -e
 }
 

@@ -11,6 +11,7 @@ use osm_tests::{
 
 const BUSCTL: [&str; 5] =
     ["busctl", "call", "org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager"];
+const DROP_IN: &str = "/run/systemd/system/nginx.service.d/attacks.conf";
 const UNIT: &str = "/usr/lib/systemd/system/osm-agent.service";
 /// Granted too, and not in the list.
 const ONESHOTS: [&str; 2] = ["osm-agent-journal.service", "osm-agent-logrotate.service"];
@@ -31,6 +32,7 @@ pub fn all(machine: &Machine) -> Result<()> {
     files_are_out_of_reach(machine)?;
     planted_links_lead_root_nowhere(machine)?;
     machine.ok(&["mv", "/root/osm-agent.service", UNIT])?;
+    machine.ok(&["rm", DROP_IN])?;
     machine.ok(&["systemctl", "daemon-reload"])?;
     machine.ok(&["systemctl", "--quiet", "enable", "--now", AGENT])?;
     Ok(())
@@ -54,7 +56,10 @@ fn other_units_are_there(machine: &Machine) -> Result<()> {
         machine.write(&format!("/usr/lib/systemd/system/{unit}"), SLEEPER, 0o644, "root")?;
     }
     machine.ok(&["ln", "-sf", "other.service", "/usr/lib/systemd/system/another.service"])?;
+    // Without a mount namespace of its own systemd 257 refuses a bind mount before it asks polkit.
+    machine.write(DROP_IN, "[Service]\nPrivateTmp=yes\n", 0o644, "root")?;
     machine.ok(&["systemctl", "daemon-reload"])?;
+    machine.ok(&["systemctl", "restart", NGINX])?;
     machine.ok(&["systemctl", "start", "other.service", "worker@1.service", "ssh.service"])?;
     machine.ok(&["osm-agent", "policy", "apply"])?;
     let listed = listed(machine)?;

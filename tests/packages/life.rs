@@ -128,6 +128,8 @@ fn a_service_of_the_administrators_own_is_listed(server: &Server) -> Result<()> 
         || anyhow::Ok([listed(machine)?.contains(&OWN.to_owned()), machine.ok(&["cat", RULE])?.contains(OWN)]);
     server.wait_for("grant", || Ok((list_and_rule_have_it()? == [true; 2]).then_some(())))?;
     path("stop")?;
+    let policy = "osm-agent-policy.service";
+    server.wait_for("rest", || Ok((machine.unit_property(policy, "ActiveState")? == "inactive").then_some(())))?;
     machine.ok(&["systemctl", "--quiet", "disable", "--now", OWN])?;
     assert_eq!(list_and_rule_have_it()?, [true; 2], "nobody has told");
     path("start")?;
@@ -135,7 +137,7 @@ fn a_service_of_the_administrators_own_is_listed(server: &Server) -> Result<()> 
     server.wait_for("end of the grant", || Ok((list_and_rule_have_it()? == [false; 2]).then_some(())))?;
 
     let timer = "osm-agent-policy.timer";
-    assert_eq!(machine.unit_property(timer, "Triggers")?, "osm-agent-policy.service");
+    assert_eq!(machine.unit_property(timer, "Triggers")?, policy);
     let next = machine.unit_property(timer, "NextElapseUSecRealtime")?;
     ensure!(next.contains("20"), "{timer} does not elapse: {next:?}");
     Ok(())

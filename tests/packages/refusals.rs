@@ -176,7 +176,11 @@ async fn a_file_with_two_keys_is_refused(machine: Machine) -> Result<()> {
 pub async fn used(server: &Server) -> Result<String> {
     let lines = site::lines(&server.world, "used", None).await?;
     let token = lines[1].split_whitespace().find(|word| word.starts_with("OSM1-")).context("no token")?.to_owned();
-    Agent::new(&server.world).pair(&token).await?;
+    let mut other = Agent::new(&server.world);
+    other.pair(&token).await?;
+    // The chat is to know one server.
+    let unpaired = other.request("POST", "/agent/v1/unpair", None, b"").await?;
+    ensure!(unpaired.status < 300, "{}", unpaired.status);
     Ok(format!("cd /root && {}", lines[1]))
 }
 

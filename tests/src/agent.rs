@@ -6,9 +6,9 @@ use osm_api::clock::Clock;
 use osm_protocol::{
     action::{Chore, Outcome, OutcomeKind},
     command::{Command, Judge},
-    envelope::Envelope,
+    envelope::{self, Envelope},
     key::PublicKey,
-    keyset::{KeySet, TrustedKeys},
+    keyset::{KeySet, Replace, TrustedKeys},
     messages::{
         Commands, Disk, Host, Load, Memory, PairRequest, PairResponse, Problem, Receipt, Report, ReportBatch, Service, Systemd,
     },
@@ -108,6 +108,19 @@ impl Agent {
         self.keys = Some(KeySet::open(&response.key_set, &root, 0)?);
         self.server_id.clone_from(&response.server_id);
         Ok(response)
+    }
+
+    /// Comes with a token, and with a replacement of `server_id` signed by `old`, from the machine of this letter.
+    pub async fn pair_replacing(&self, token: &str, server_id: &str, old: &Self, machine: &str) -> Reply {
+        let mut request = self.pair_request(token);
+        request.machine = machine.repeat(64);
+        let replace = Replace {
+            server_id: server_id.to_owned(),
+            new_key: request.agent_key.clone(),
+            token_hash: PairingToken::parse(token).expect("a token").hash(),
+        };
+        request.replaces = Some(Envelope::sign_json(envelope::REPLACE, &replace, &old.key));
+        self.post("/agent/v1/pair", &request).await.expect("an answer")
     }
 
     /// An honest report of now.

@@ -12,37 +12,7 @@ use osm_tests::{
     world::{SOON, World},
 };
 
-/// A report with the CPU at this.
-fn busy(agent: &Agent, cpu: f64) -> Report {
-    Report { cpu: Some(cpu), ..agent.report() }
-}
-
-/// A report with nginx failed.
-fn broken(agent: &Agent) -> Report {
-    Report { services: vec![service("nginx.service", "failed", "failed")], ..agent.report() }
-}
-
-/// Reports every half minute for `span`; what is to be told is told before the next one.
-async fn keep_reporting(world: &World, agent: &Agent, span: i64, report: impl Fn(&Agent) -> Report) {
-    for _ in 0..span / (30 * SECOND) {
-        world.clock.pass(30 * SECOND).await;
-        agent.send_report(&report(agent)).await.unwrap();
-        world.all_is_told().await;
-    }
-}
-
-/// Lets time pass without reports, as jobs see it.
-async fn pass(world: &World, span: i64) {
-    for _ in 0..span / (5 * SECOND) {
-        world.clock.pass(5 * SECOND).await;
-    }
-}
-
-/// New messages of the bot to Anna, once everything is told.
-async fn heard(world: &World) -> Vec<BotMessage> {
-    world.settled(SOON).await;
-    world.sim.messages(&world.anna)
-}
+use crate::reporting::{broken, busy, heard, keep_reporting, pass};
 
 story!(a_busy_cpu_is_told_once_and_once_more_when_it_is_over, |engine| {
     let world = World::new(engine).await;

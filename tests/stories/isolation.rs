@@ -9,7 +9,7 @@ use osm_protocol::{
 };
 use osm_telegram_sim::{BotMessage, ButtonKind, Failure, FailureKind, Group, Options, Role, User};
 use osm_tests::{
-    agent::{Agent, Reply},
+    agent::Agent,
     world::{ANNA, BORIS, SOON, World, token_in},
 };
 
@@ -137,19 +137,6 @@ story!(when_telegram_does_not_say_who_is_administrator_nobody_is, |engine| {
     assert_eq!(agent.envelopes(10).await.unwrap().len(), 1);
 });
 
-/// Comes with a token, and with a replacement of `server_id` signed by `old`.
-async fn pair_replacing(new: &Agent, token: &str, server_id: &str, old: &Agent, machine: &str) -> Reply {
-    let mut request = new.pair_request(token);
-    request.machine = machine.repeat(64);
-    let replace = Replace {
-        server_id: server_id.to_owned(),
-        new_key: request.agent_key.clone(),
-        token_hash: PairingToken::parse(token).unwrap().hash(),
-    };
-    request.replaces = Some(Envelope::sign_json(envelope::REPLACE, &replace, &old.key));
-    new.post("/agent/v1/pair", &request).await.unwrap()
-}
-
 async fn token_of(world: &World, user: &User) -> String {
     world.token(user, "mine").await.0
 }
@@ -162,7 +149,7 @@ story!(a_replacement_signed_by_another_servers_key_is_refused_and_takes_nothing,
 
     let token = token_of(&world, &world.boris).await;
     let mut new = Agent::new(&world);
-    let reply = pair_replacing(&new, &token, &victim.server_id, &of_boris, "c").await;
+    let reply = new.pair_replacing(&token, &victim.server_id, &of_boris, "c").await;
     assert_eq!((reply.status, reply.problem().detail.starts_with("replaces: ")), (422, true));
     // Also when the envelope says that the victim's key had signed it.
     let mut request = new.pair_request(&token);
@@ -199,7 +186,7 @@ story!(a_clone_that_pairs_with_its_originals_key_is_a_second_server, |engine| {
     let original = world.paired("web-1").await;
     let (token, _) = world.token(&world.anna, "copy").await;
     let mut clone = Agent::new(&world);
-    let reply = pair_replacing(&clone, &token, &original.server_id, &original, "d").await;
+    let reply = clone.pair_replacing(&token, &original.server_id, &original, "d").await;
     assert_eq!(reply.status, 200, "{}", String::from_utf8_lossy(&reply.body));
     let paired: PairResponse = reply.json().unwrap();
     assert_eq!(paired.name, "copy");
@@ -222,7 +209,7 @@ story!(a_replaced_key_that_never_stops_calling_is_refused_within_seconds, |engin
     let new = Agent::new(&world);
     // The backend knows the old key by heart at the moment it is replaced.
     assert_eq!(old.send_reports(vec![old.report()]).await.unwrap().status, 200);
-    let reply = pair_replacing(&new, &token, &old.server_id, &old, "c").await;
+    let reply = new.pair_replacing(&token, &old.server_id, &old, "c").await;
     assert_eq!(reply.json::<PairResponse>().unwrap().server_id, old.server_id);
     let replaced = Instant::now();
     loop {

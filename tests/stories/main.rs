@@ -1,6 +1,7 @@
 //! Stories through the outer edges, each told on both databases.
 
 mod agent_edge;
+mod alert_edge;
 mod alerts;
 mod chores;
 mod commands;
@@ -9,5 +10,6 @@ mod first;
 mod instances;
 mod isolation;
 mod packages;
+mod reporting;
 mod sender;
 mod telegram_edge;

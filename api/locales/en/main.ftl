@@ -273,8 +273,8 @@ recovered-servers = ✅ <b>All { $count } servers are back</b>, after { $duratio
 recovered-all-well = Nothing else is open.
 recovered-still-open = Still open: { $count }
 reminder-title = ⏰ <b>Nobody has seen to { $count ->
-    [one] a critical alert
-   *[other] { $count } critical alerts
+    [one] an alert
+   *[other] { $count } alerts
  } yet</b>
 alerts-title = <b>Open alerts: { $count }</b>
 alerts-none = ✅ Nothing is open.

@@ -206,7 +206,7 @@ async fn alert(life: &Life) -> Result<()> {
 
     let limits = life.ask("/thresholds web-1", "Limits of web-1").await?;
     life.settled().await?;
-    let save = format!("E:{}:c:950:5:c", agent.server_id);
+    let save = format!("E:{}:c:950:900:5:c", agent.server_id);
     let press = life.sim.press_data(&life.anna, &life.anna, limits.message_id, &save);
     life.sim.wait_toast(&press, SOON).await?;
     life.see(|message| message.plain.contains("Now: 95 % for 5 min")).await?;

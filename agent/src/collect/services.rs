@@ -33,7 +33,9 @@ pub struct Seen {
 
 pub async fn collect(settings: &Settings, systemd: &impl Systemd) -> Seen {
     let listed = UnitList::read(&settings.policy_file).unwrap_or_default();
-    let monitored_only = listed.unavailable.as_deref().map(|why| clean(why, limits::NAME));
+    // Restarts alone may be forbidden: the chores that are left can be asked for.
+    let why = listed.unavailable.as_deref().filter(|_| listed.chores.is_empty());
+    let monitored_only = why.map(|why| clean(why, limits::NAME));
     let none = |systemd| Seen { systemd, services: Vec::new(), chores: Vec::new(), monitored_only: None };
     match list(settings, systemd, &listed).await {
         Ok(services) => {

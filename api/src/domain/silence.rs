@@ -5,8 +5,9 @@ use std::collections::{HashMap, HashSet};
 
 use crate::domain::{MINUTE, Millis, SECOND};
 
-/// A pause between two looks that is longer than this was deafness: the process stood still. Shorter than the shortest grace, 15 s
-/// at the default of three intervals.
+/// However short its interval: nobody is called offline sooner.
+pub const SHORTEST_GRACE: Millis = 15 * SECOND;
+/// A pause between two looks that is longer than this was deafness: the process stood still. Shorter than any grace.
 const DEAF: Millis = 12 * SECOND;
 /// Servers of one chat that are late together are told together; nobody waits longer for the others.
 const TOGETHER: Millis = MINUTE;

@@ -63,9 +63,10 @@ async fn sweep(core: &Core) -> store::Result<()> {
     }
     let mut tx = core.store.begin().await?;
     if leases::hold(&mut tx, ROLE, &core.instance, now, now + LEASE).await? {
+        // First: it waits for servers that are being judged, and those who judge wait for messages.
+        incident::sweep(&mut tx, core, now).await?;
         command::sweep(&mut tx, core, now).await?;
         pair::close_messages(&mut tx, core, now).await?;
-        incident::sweep(&mut tx, core, now).await?;
     }
     tx.commit("sweep").await
 }

@@ -54,13 +54,15 @@ pub async fn may_refuse(tx: &mut Tx, id: i64, every: Millis, now: Millis) -> Res
 }
 
 /// The chat's next new message of a kind may go out at the time that this gives: now, unless the one before was less than `apart`
-/// ago. A time that lies ahead is of a clock that was set back. `None`: a chat that nobody has written in.
+/// ago; with one that waits already, together. A time that lies further ahead is of a clock that was set back. `None`: a chat that nobody has written in.
 pub async fn take_turn(tx: &mut Tx, id: i64, gathers: Gathers, apart: Millis, now: Millis) -> Result<Option<Millis>> {
     let statement = if gathers == Gathers::Recoveries {
-        "UPDATE chats SET recovered_at = CASE WHEN recovered_at <= $2 AND recovered_at + $3 > $2 THEN recovered_at + $3 ELSE $2 END
+        "UPDATE chats SET recovered_at = CASE WHEN recovered_at > $2 AND recovered_at <= $2 + $3 THEN recovered_at
+             WHEN recovered_at <= $2 AND recovered_at + $3 > $2 THEN recovered_at + $3 ELSE $2 END
          WHERE id = $1 RETURNING recovered_at"
     } else {
-        "UPDATE chats SET alerted_at = CASE WHEN alerted_at <= $2 AND alerted_at + $3 > $2 THEN alerted_at + $3 ELSE $2 END
+        "UPDATE chats SET alerted_at = CASE WHEN alerted_at > $2 AND alerted_at <= $2 + $3 THEN alerted_at
+             WHEN alerted_at <= $2 AND alerted_at + $3 > $2 THEN alerted_at + $3 ELSE $2 END
          WHERE id = $1 RETURNING alerted_at"
     };
     on!(tx, conn => sqlx::query_scalar(statement).bind(id).bind(now).bind(apart).fetch_optional(conn).await)
@@ -72,7 +74,8 @@ pub async fn migrate(tx: &mut Tx, from: i64, to: i64) -> Result<()> {
         sqlx::query("DELETE FROM chats WHERE id = $1 AND EXISTS (SELECT 1 FROM chats WHERE id = $2)")
             .bind(to).bind(from).execute(&mut *conn).await?;
         // The same rule may be set in both.
-        sqlx::query("DELETE FROM thresholds WHERE chat_id = $1 AND EXISTS (SELECT 1 FROM thresholds WHERE chat_id = $2)")
+        sqlx::query("DELETE FROM thresholds WHERE chat_id = $1 AND EXISTS (SELECT 1 FROM thresholds o
+             WHERE o.chat_id = $2 AND o.server_id = thresholds.server_id AND o.rule = thresholds.rule)")
             .bind(to).bind(from).execute(&mut *conn).await?;
         for statement in [
             "UPDATE chats SET id = $2 WHERE id = $1",

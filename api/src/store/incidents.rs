@@ -161,7 +161,7 @@ pub async fn get(tx: &mut Tx, chat_id: i64, id: &str) -> Result<Option<Incident>
 pub async fn newest(tx: &mut Tx, server_id: &str, rule: Rule, subject: &str, since: Millis) -> Result<Option<Incident>> {
     let row: Option<Row> = on!(tx, conn => sqlx::query_as(select!(
         "WHERE i.server_id = $1 AND i.rule = $2 AND i.subject = $3 AND (i.resolved_at IS NULL OR i.resolved_at > $4)
-         ORDER BY i.opened_at DESC, i.id DESC LIMIT 1"))
+         ORDER BY (i.resolved_at IS NULL) DESC, i.opened_at DESC, i.id DESC LIMIT 1"))
         .bind(server_id).bind(rule.as_str()).bind(subject).bind(since).fetch_optional(conn).await)?;
     Ok(row.and_then(Row::into_incident))
 }

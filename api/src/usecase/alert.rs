@@ -13,7 +13,7 @@ use crate::{
         alert::{Change, Limits, Rule, Sample, Watch, longest_gap},
         incident::Firing,
         server::{disk_percent, inode_percent, load_per_cpu, memory_percent, swap_percent},
-        silence::{Listener, Seen},
+        silence::{Listener, SHORTEST_GRACE, Seen},
     },
     store::{
         self, Tx, commands, leases,
@@ -242,7 +242,7 @@ pub async fn listen(core: &Core, listener: &mut Listener, role: &str) -> store::
 fn seen(heard: &Heard, limits: &Limits) -> Seen {
     let interval = heard.interval_s * SECOND;
     #[expect(clippy::cast_possible_truncation, reason = "at most 60 intervals")]
-    let grace = interval * limits.limit as i64;
+    let grace = (interval * limits.limit as i64).max(SHORTEST_GRACE);
     Seen {
         server_id: heard.server_id.clone(),
         chat_id: heard.chat_id,

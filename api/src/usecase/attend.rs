@@ -7,8 +7,8 @@ use crate::{
         intent::{Actor, Tap},
         notice::{Notice, Toast, Urgency},
     },
-    store::{self, Tx, incidents, messages},
-    usecase::{Core, announce::Announcer, tell::Teller},
+    store::{self, Tx, incidents, messages, servers},
+    usecase::{Core, announce::Announcer, incident, tell::Teller},
 };
 
 /// Somebody has it.
@@ -44,6 +44,10 @@ async fn see_to(
     done: Toast,
     change: impl FnOnce(&mut Incident),
 ) -> store::Result<()> {
+    // Its server is held first, so that no report ends it meanwhile.
+    if let Some(found) = incidents::get(tx, teller.chat_id, id).await? {
+        servers::hold(tx, &[found.server_id]).await?;
+    }
     let Some(mut incident) = incidents::get(tx, teller.chat_id, id).await? else {
         teller.show(tx, tap, &Notice::Alerts { page: 0 }).await?;
         return teller.toast(tx, tap, Toast::AlertOver).await;
@@ -80,7 +84,7 @@ pub async fn acknowledge_all(
     tap: Option<&Tap>,
 ) -> store::Result<()> {
     let mut told = Announcer::new(core, teller.now);
-    for mut incident in incidents::open_in_chat(tx, teller.chat_id).await? {
+    for mut incident in incident::held(tx, teller.chat_id).await? {
         if incident.acked_by.is_none() {
             incident.acknowledge(&actor.name);
             incidents::update(tx, &incident).await?;

@@ -1,5 +1,7 @@
 //! Alerts begin, come again, and end.
 
+use std::collections::BTreeSet;
+
 use crate::{
     domain::{
         MINUTE, Millis,
@@ -7,7 +9,7 @@ use crate::{
         incident::{FLAPPING, Firing, Incident},
         notice::Urgency,
     },
-    store::{self, Tx, incidents},
+    store::{self, Tx, incidents, servers},
     usecase::{
         Core,
         announce::{self, Announcer},
@@ -22,9 +24,13 @@ const REMIND_TOGETHER: Millis = 5 * MINUTE;
 pub async fn fire(tx: &mut Tx, told: &mut Announcer<'_>, firing: Firing<'_>) -> store::Result<()> {
     let now = told.now;
     let newest = incidents::newest(tx, firing.server_id, firing.rule, firing.subject, now - FLAPPING).await?;
-    match newest {
+    // What the server's chat before this one heard is none of this one's business.
+    match newest.filter(|newest| newest.chat_id == firing.chat_id) {
         Some(mut again) if again.takes_in_more() => {
             again.fires_again(firing, now);
+            if again.message_id.is_none() {
+                told.begins(tx, &mut again).await?;
+            }
             incidents::update(tx, &again).await?;
             told.changes(&again);
             Ok(())
@@ -108,17 +114,25 @@ fn due(incident: &Incident, mutes: &Mutes, now: Millis) -> Option<Due> {
     }
 }
 
-/// What a chat's open incidents come to.
-async fn due_in(tx: &mut Tx, chat_id: i64, now: Millis) -> store::Result<Vec<(Incident, Due)>> {
-    let mutes = Mutes::of_chat(tx, chat_id, now).await?;
+/// A chat's open incidents, whose servers nobody judges until the transaction ends.
+pub async fn held(tx: &mut Tx, chat_id: i64) -> store::Result<Vec<Incident>> {
     let open = incidents::open_in_chat(tx, chat_id).await?;
+    let servers: BTreeSet<String> = open.into_iter().map(|incident| incident.server_id).collect();
+    servers::hold(tx, &servers.into_iter().collect::<Vec<_>>()).await?;
+    incidents::open_in_chat(tx, chat_id).await
+}
+
+/// What a chat's open incidents come to.
+async fn due_of(tx: &mut Tx, chat_id: i64, open: Vec<Incident>, now: Millis) -> store::Result<Vec<(Incident, Due)>> {
+    let mutes = Mutes::of_chat(tx, chat_id, now).await?;
     Ok(open.into_iter().filter_map(|incident| due(&incident, &mutes, now).map(|due| (incident, due))).collect())
 }
 
 /// Whether time has brought anything about.
 pub async fn any_due(tx: &mut Tx, now: Millis) -> store::Result<bool> {
     for chat_id in incidents::chats_due(tx, now).await? {
-        if due_in(tx, chat_id, now).await?.iter().any(|(_, due)| *due != Due::RemindingSoon) {
+        let open = incidents::open_in_chat(tx, chat_id).await?;
+        if due_of(tx, chat_id, open, now).await?.iter().any(|(_, due)| *due != Due::RemindingSoon) {
             return Ok(true);
         }
     }
@@ -129,7 +143,8 @@ pub async fn any_due(tx: &mut Tx, now: Millis) -> store::Result<bool> {
 pub async fn sweep(tx: &mut Tx, core: &Core, now: Millis) -> store::Result<()> {
     let mut told = Announcer::new(core, now);
     for chat_id in incidents::chats_due(tx, now).await? {
-        let all = due_in(tx, chat_id, now).await?;
+        let open = held(tx, chat_id).await?;
+        let all = due_of(tx, chat_id, open, now).await?;
         let reminds = all.iter().any(|(_, due)| *due == Due::Reminding);
         for (mut incident, due) in all {
             match due {

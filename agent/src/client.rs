@@ -10,6 +10,7 @@ use ed25519_dalek::SigningKey;
 use osm_protocol::{
     action::Outcome,
     envelope::Envelope,
+    ids::CommandId,
     messages::{PairRequest, PairResponse, Problem, Receipt, ReportBatch, problem},
     request_signature::{self, Target},
 };
@@ -160,8 +161,8 @@ impl Client {
         parse(&answer)
     }
 
-    /// `jti` must be an id that was checked: it becomes part of the path.
-    pub async fn outcome(&self, jti: &str, outcome: &Outcome) -> Result<(), ClientError> {
+    /// Tells how a command ended.
+    pub async fn outcome(&self, jti: CommandId, outcome: &Outcome) -> Result<(), ClientError> {
         let body = serde_json::to_vec(outcome).map_err(|error| ClientError::Answer(error.to_string()))?;
         self.send(Method::POST, &format!("/agent/v1/commands/{jti}/outcome"), None, &body, TIMEOUT).await.map(drop)
     }

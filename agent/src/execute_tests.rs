@@ -10,10 +10,14 @@ use crate::{
 };
 
 const NOW: i64 = 1_800_000_000_000;
-const JTI: &str = "0190a6b0-7c00-7000-8000-000000000001";
+const SERVER: &str = "0190a6b0-7c00-7000-8000-00000000aaaa";
+
+fn jti(seq: i64) -> CommandId {
+    format!("0190a6b0-7c00-7000-8000-{seq:012}").parse().unwrap()
+}
 
 fn us() -> Identity {
-    Identity { server_id: "s1".to_owned(), agent_key: "k1".to_owned(), key_id: "id1".to_owned(), boot: "b".to_owned() }
+    Identity { server_id: SERVER.parse().unwrap(), agent_key: "k1".to_owned(), key_id: "id1".to_owned(), boot: "b".to_owned() }
 }
 
 fn key() -> SigningKey {
@@ -24,8 +28,8 @@ fn command(seq: i64, now: i64) -> Command {
     Command {
         v: 1,
         iss: "https://osm.example".to_owned(),
-        aud: Audience { server_id: "s1".to_owned(), agent_key: "k1".to_owned() },
-        jti: format!("{}{seq:04}", &JTI[..32]),
+        aud: Audience { server_id: SERVER.parse().unwrap(), agent_key: "k1".to_owned() },
+        jti: jti(seq),
         seq,
         iat: now,
         nbf: now,
@@ -159,15 +163,13 @@ async fn the_agent_itself_is_never_restarted_even_when_listed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_used_id_is_passed_over_and_a_path_is_no_id() {
+async fn a_used_id_is_passed_over_and_its_seq_is_used_up() {
     let host = Host::new();
     host.ask(1).await;
     let again = Command { seq: 2, ..command(1, clock::host_now()) };
     assert_eq!(host.handle(&signed(&again)).await, Handled::Recorded);
-    let path = Command { jti: "../../v1/unpair".to_owned(), ..command(3, clock::host_now()) };
-    assert_eq!(host.handle(&signed(&path)).await, Handled::Recorded);
     assert_eq!(host.ledger.borrow().open_outcomes("id1").len(), 1);
-    assert_eq!(host.ledger.borrow().last_seq("id1"), 3);
+    assert_eq!(host.ledger.borrow().last_seq("id1"), 2);
     assert_eq!(host.restarts(), 1);
 }
 
@@ -261,7 +263,7 @@ fn forged_and_malformed_envelopes_are_never_answered() {
     let typed = Envelope::sign_json(envelope::PAIRING, &command(8, NOW), &key());
     assert!(matches!(judged(&serde_json::to_vec(&typed).unwrap()), Judged::Ignore(_)));
     let mut strange = command(8, NOW);
-    strange.aud.server_id = "s2".to_owned();
+    strange.aud.server_id = "0190a6b0-7c00-7000-8000-00000000bbbb".parse().unwrap();
     assert!(matches!(judged(&signed(&strange)), Judged::Ignore(_)));
     let unknown =
         String::from_utf8(serde_json::to_vec(&command(8, NOW)).unwrap()).unwrap().replace("restart-service", "run-shell");
@@ -333,7 +335,7 @@ async fn a_reboot_is_scheduled_called_off_and_never_anothers() {
     assert_eq!(host.watch().await, (true, false));
     let second = host.does(2, Action::Reboot {}).await.unwrap();
     assert!(second.result == OutcomeKind::Failed && second.detail.contains("scheduled a reboot"), "{second:?}");
-    let wrong = host.does(3, Action::CancelReboot { of: "another".to_owned() }).await.unwrap();
+    let wrong = host.does(3, Action::CancelReboot { of: jti(999) }).await.unwrap();
     assert_eq!(wrong.result, OutcomeKind::Failed);
     assert!(host.systemd.shutdown.borrow().is_some());
 

@@ -95,7 +95,7 @@ impl<'a, S: Systemd> Session<'a, S> {
             pairing,
             systemd,
             executing,
-            identity: Identity { server_id: pairing.server_id.clone(), agent_key: public.to_string(), key_id: public.id(), boot },
+            identity: Identity { server_id: pairing.server_id, agent_key: public.to_string(), key_id: public.id(), boot },
             keys: RefCell::new(dir.trusted_keys(pairing)?),
             keys_wanted: Notify::new(),
             ledger: RefCell::new(ledger),
@@ -300,7 +300,7 @@ impl<'a, S: Systemd> Session<'a, S> {
             }
             let mut pause = None;
             for (jti, outcome) in open {
-                let delivered = self.client.outcome(&jti, &outcome).await;
+                let delivered = self.client.outcome(jti, &outcome).await;
                 if let Err(error) = &delivered
                     && error.is_about_the_command()
                 {
@@ -312,7 +312,7 @@ impl<'a, S: Systemd> Session<'a, S> {
                         pause = Some(pause_after(&error, &mut backoff));
                     }
                     _ => {
-                        if let Err(error) = self.ledger.borrow_mut().delivered(&jti) {
+                        if let Err(error) = self.ledger.borrow_mut().delivered(jti) {
                             // It is delivered once more after a restart, which changes nothing.
                             log::warn!("the delivery of an outcome cannot be written down: {error}");
                         }

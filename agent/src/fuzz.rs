@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::{collect::disk, config::Settings};
+use crate::{config::Settings, report::collect::disk};
 
 /// Reads `/proc/self/mountinfo`.
 pub fn mountinfo(bytes: &[u8]) {

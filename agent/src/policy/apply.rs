@@ -18,10 +18,12 @@ use super::{
     rules,
 };
 use crate::{
-    act::{JOURNAL_UNIT, LOGROTATE_UNIT},
+    command::act::{JOURNAL_UNIT, LOGROTATE_UNIT},
     config::{DEFAULT_PATH, Settings},
-    durable,
-    systemd::{Systemd, Unavailable, Unit, UnitFacts},
+    host::{
+        durable,
+        systemd::{Systemd, Unavailable, Unit, UnitFacts},
+    },
 };
 
 const ADMINISTRATORS_UNITS: &str = "/etc/systemd/system";

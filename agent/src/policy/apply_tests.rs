@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     config::Actions,
-    systemd::fake::{Fake, unit},
+    host::systemd::fake::{Fake, unit},
 };
 
 fn facts(id: &str, active_state: &str, unit_file_state: &str) -> UnitFacts {

@@ -48,7 +48,7 @@ impl UnitList {
         if !is_trusted(metadata.uid()) || metadata.mode() & 0o022 != 0 {
             return Err(ListError::NotRoots(path.to_owned()));
         }
-        let bytes = crate::durable::read(path, FILE_MAX)
+        let bytes = crate::host::durable::read(path, FILE_MAX)
             .map_err(|error| unreadable(error.to_string()))?
             .ok_or_else(|| ListError::Missing(path.to_owned()))?;
         Self::parse(&bytes).map_err(unreadable)

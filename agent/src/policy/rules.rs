@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::catalog::matches;
-use crate::systemd::UnitFacts;
+use crate::host::systemd::UnitFacts;
 
 /// What the machine needs to stay reachable and whole, and this agent itself.
 const NEVER: &[&str] = &[

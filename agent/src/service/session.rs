@@ -17,20 +17,28 @@ use tokio::{
 };
 
 use crate::{
-    backoff::{Backoff, jittered},
-    client::{Api, Client, ClientError},
-    clock::{Clock, Moment},
-    collect::processes,
+    backend::{
+        backoff::{Backoff, jittered},
+        client::{Api, Client, ClientError},
+    },
+    cli::status::Status,
+    command::{
+        execute::{Executor, Handled, Identity},
+        ledger::Ledger,
+    },
     config::Settings,
     crash::crash_point,
-    execute::{Executor, Handled, Identity},
-    identity,
-    ledger::Ledger,
-    report::{Measured, Reporter, redated},
-    spool::{Entry, Spool},
-    state::{Pairing, StateDir},
-    status::Status,
-    systemd::{Systemd, notify},
+    host::{
+        clock::{Clock, Moment},
+        identity,
+        systemd::{Systemd, notify},
+    },
+    report::{
+        collect::processes,
+        measure::{Measured, Reporter, redated},
+        spool::{Entry, Spool},
+    },
+    state::dir::{Pairing, StateDir},
 };
 
 /// How long a removed server waits before it asks again, in case it was a mistake.

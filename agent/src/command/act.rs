@@ -5,11 +5,14 @@ use std::{path::Path, time::Duration};
 use osm_protocol::action::{Action, OutcomeKind, Rejection};
 
 use crate::{
-    clock,
-    execute::duration,
-    journal,
-    ledger::{Due, Taken},
-    systemd::{ActError, JobResult, ServiceState, Shutdown, Systemd},
+    command::{
+        execute::duration,
+        ledger::{Due, Taken},
+    },
+    host::{
+        clock, journal,
+        systemd::{ActError, JobResult, ServiceState, Shutdown, Systemd},
+    },
 };
 
 /// A simple or exec service counts as started before its program has had time to fail.

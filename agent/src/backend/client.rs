@@ -18,7 +18,7 @@ use reqwest::{Certificate, Method, StatusCode, Url, header};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-use crate::{clock::Clock, identity};
+use crate::host::{clock::Clock, identity};
 
 /// Seconds a long poll stays open.
 const POLL_SECONDS: u64 = 25;
@@ -206,7 +206,7 @@ impl Client {
                 self.clock.learn(now, sent.elapsed());
                 log::warn!(
                     "this machine's clock is {} off the backend's; what is sent is corrected",
-                    crate::execute::duration(self.clock.ahead())
+                    crate::command::execute::duration(self.clock.ahead())
                 );
                 self.send_once(method, path, query, body(&self.clock), timeout).await
             }
@@ -301,7 +301,7 @@ fn http(api: &Api, ca_file: Option<&Path>) -> Result<reqwest::Client> {
         let none = rustls::ClientConfig::builder().with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth();
         builder = builder.no_proxy().tls_backend_preconfigured(none);
     } else if let Some(path) = ca_file {
-        let pem = crate::durable::read(path, 1024 * 1024)
+        let pem = crate::host::durable::read(path, 1024 * 1024)
             .map_err(anyhow::Error::from)
             .and_then(|pem| pem.ok_or_else(|| anyhow!("no such file")))
             .with_context(|| format!("ca_file {} cannot be read", path.display()))?;

@@ -5,8 +5,8 @@ use osm_protocol::{command::Audience, envelope};
 
 use super::*;
 use crate::{
-    act::{outcome_of, restart},
-    systemd::{ActError, JobResult, ServiceState, Unavailable, fake::Fake},
+    command::act::{outcome_of, restart},
+    host::systemd::{ActError, JobResult, ServiceState, Unavailable, fake::Fake},
 };
 
 const NOW: i64 = 1_800_000_000_000;
@@ -346,7 +346,7 @@ async fn a_reboot_is_scheduled_called_off_and_never_anothers() {
     assert_eq!(reboot.result, OutcomeKind::Cancelled);
     assert_eq!(host.watch().await, (false, false));
     // Root's own plans are not ours to touch.
-    *host.systemd.shutdown.borrow_mut() = Some(crate::systemd::Shutdown { kind: "poweroff".to_owned(), at: NOW });
+    *host.systemd.shutdown.borrow_mut() = Some(crate::host::systemd::Shutdown { kind: "poweroff".to_owned(), at: NOW });
     assert_eq!(host.does(5, Action::Reboot {}).await.unwrap().result, OutcomeKind::Failed);
     assert_eq!(host.does(6, Action::Reboot {}).await.unwrap().reason, Some(Rejection::Rate), "three a day");
     assert_eq!(host.systemd.shutdown.borrow().as_ref().unwrap().kind, "poweroff");

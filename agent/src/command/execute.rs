@@ -13,16 +13,20 @@ use osm_protocol::{
 };
 
 use crate::{
-    act,
-    clock::{self, Clock, Moment},
+    command::{
+        act,
+        ledger::{Ledger, Taken},
+    },
     config::{Rates, Settings},
     crash::crash_point,
-    ledger::{Ledger, Taken},
+    host::{
+        clock::{self, Clock, Moment},
+        systemd::Systemd,
+    },
     policy::{
         list::{ListError, UnitList},
         rules,
     },
-    systemd::Systemd,
     text::shorten,
 };
 

@@ -9,13 +9,13 @@ use osm_protocol::{
 
 use crate::{
     config::Settings,
+    host::systemd::{Systemd, Unavailable, Unit},
     policy::{
         apply::{administrators_units, local_units, template_of},
         catalog,
         list::UnitList,
         rules,
     },
-    systemd::{Systemd, Unavailable, Unit},
     text::{clean, clean_or},
 };
 
@@ -95,7 +95,7 @@ fn service(unit: &Unit, result: Option<String>, restartable: bool) -> messages::
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::systemd::{
+    use crate::host::systemd::{
         ServiceState,
         fake::{Fake, unit},
     };

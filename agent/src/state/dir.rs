@@ -31,7 +31,7 @@ use osm_protocol::{
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{crash::crash_point, durable};
+use crate::{crash::crash_point, host::durable};
 
 const SPOOL: &str = "spool-";
 

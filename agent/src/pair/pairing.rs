@@ -15,13 +15,12 @@ use osm_protocol::{
 };
 
 use crate::{
-    client::{Api, Client, ClientError},
-    clock::Clock,
-    collect,
+    backend::client::{Api, Client, ClientError},
     config::Settings,
     crash::crash_point,
-    identity,
-    state::{Pairing, Pending, StateDir},
+    host::{clock::Clock, identity},
+    report::collect,
+    state::dir::{Pairing, Pending, StateDir},
 };
 
 /// Pairs this machine; what it prints is for the person at the terminal.

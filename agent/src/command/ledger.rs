@@ -17,7 +17,11 @@ use osm_protocol::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{act, clock::Moment, crash::crash_point, durable};
+use crate::{
+    command::act,
+    crash::crash_point,
+    host::{clock::Moment, durable},
+};
 
 /// The file is rewritten without what is over once it has grown to this.
 const COMPACT_AT: u64 = if cfg!(test) { 8 * 1024 } else { 256 * 1024 };
@@ -76,7 +80,7 @@ pub struct Taken {
 pub struct Due {
     /// Milliseconds since the Unix epoch by the host's clock, as logind knows it.
     pub at: i64,
-    /// When the init of this boot began, as [`crate::systemd::Systemd::init_started`] says it. In a container the kernel's boot
+    /// When the init of this boot began, as [`crate::host::systemd::Systemd::init_started`] says it. In a container the kernel's boot
     /// id may be that of its host.
     pub init: Option<u64>,
 }

@@ -19,6 +19,7 @@ use crate::{
     logging,
     pair::{pairing, token},
     policy,
+    policy::decide::Word,
     report::measure::Reporter,
     service::{run, session},
     state::dir::{self, StateDir},
@@ -163,13 +164,19 @@ impl Command {
             Self::Completions { shell } => {
                 clap_complete::generate(shell, &mut Cli::command(), env!("CARGO_PKG_NAME"), &mut std::io::stdout());
             }
-            Self::Policy { command, rules_dir } => match command {
-                PolicyCommand::Apply => policy::apply::apply(config, &rules_dir, &systemd).await?,
-                PolicyCommand::Allow { unit } => policy::apply::decide(settings, &rules_dir, &systemd, &unit, true).await?,
-                PolicyCommand::Deny { unit } => policy::apply::decide(settings, &rules_dir, &systemd, &unit, false).await?,
-            },
+            Self::Policy { command, rules_dir } => command.run(settings, config, &rules_dir, &systemd).await?,
         }
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl PolicyCommand {
+    async fn run(self, settings: &Settings, config: Option<&Path>, rules_dir: &Path, systemd: &Bus) -> Result<()> {
+        match self {
+            Self::Apply => policy::apply::apply(config, rules_dir, systemd).await,
+            Self::Allow { unit } => policy::decide::decide(settings, rules_dir, systemd, &unit, Word::Allow).await,
+            Self::Deny { unit } => policy::decide::decide(settings, rules_dir, systemd, &unit, Word::Deny).await,
+        }
     }
 }
 

@@ -25,7 +25,7 @@ use crate::{
     },
     policy::{
         list::{ListError, UnitList},
-        rules,
+        rules::{self, NamedBy},
     },
     text::shorten,
 };
@@ -250,7 +250,7 @@ fn admit(
     let rates = &settings.rates;
     let chore = match action {
         Action::RestartService { unit } => {
-            rules::check_name(unit, true).map_err(|never| (Rejection::UnitNotListed, never.to_string()))?;
+            rules::check_name(unit, NamedBy::Root).map_err(|never| (Rejection::UnitNotListed, never.to_string()))?;
             check_rate(ages, rates)?;
             return admit_unit(unit, list);
         }

@@ -4,6 +4,7 @@ use ed25519_dalek::SigningKey;
 use osm_protocol::{command::Audience, envelope};
 
 use super::*;
+use crate::policy::LOGROTATE_UNIT;
 use crate::{
     command::act::{outcome_of, restart},
     host::systemd::{ActError, JobResult, ServiceState, Unavailable, fake::Fake},
@@ -312,7 +313,7 @@ async fn a_chore_is_done_by_roots_oneshot_where_root_grants_it() {
     host.systemd.states = vec![oneshot].into();
     let done = host.does(1, Action::RunLogrotate {}).await.unwrap();
     assert_eq!((done.result, done.detail.as_str()), (OutcomeKind::Succeeded, "done"));
-    assert_eq!(*host.systemd.restarted.borrow(), [act::LOGROTATE_UNIT]);
+    assert_eq!(*host.systemd.restarted.borrow(), [LOGROTATE_UNIT]);
     let soon = host.does(2, Action::RunLogrotate {}).await.unwrap();
     assert_eq!(soon.reason, Some(Rejection::Rate));
     let not_granted = host.does(3, Action::CleanJournal {}).await.unwrap();

@@ -4,16 +4,21 @@ use ed25519_dalek::SigningKey;
 use osm_protocol::{command::Audience, envelope};
 
 use super::*;
+use crate::policy::LOGROTATE_UNIT;
 use crate::{
-    act::{outcome_of, restart},
-    systemd::{ActError, JobResult, ServiceState, Unavailable, fake::Fake},
+    command::act::{outcome_of, restart},
+    host::systemd::{ActError, JobResult, ServiceState, Unavailable, fake::Fake},
 };
 
 const NOW: i64 = 1_800_000_000_000;
-const JTI: &str = "0190a6b0-7c00-7000-8000-000000000001";
+const SERVER: &str = "0190a6b0-7c00-7000-8000-00000000aaaa";
+
+fn jti(seq: i64) -> CommandId {
+    format!("0190a6b0-7c00-7000-8000-{seq:012}").parse().unwrap()
+}
 
 fn us() -> Identity {
-    Identity { server_id: "s1".to_owned(), agent_key: "k1".to_owned(), key_id: "id1".to_owned(), boot: "b".to_owned() }
+    Identity { server_id: SERVER.parse().unwrap(), agent_key: "k1".to_owned(), key_id: "id1".to_owned(), boot: "b".to_owned() }
 }
 
 fn key() -> SigningKey {
@@ -24,8 +29,8 @@ fn command(seq: i64, now: i64) -> Command {
     Command {
         v: 1,
         iss: "https://osm.example".to_owned(),
-        aud: Audience { server_id: "s1".to_owned(), agent_key: "k1".to_owned() },
-        jti: format!("{}{seq:04}", &JTI[..32]),
+        aud: Audience { server_id: SERVER.parse().unwrap(), agent_key: "k1".to_owned() },
+        jti: jti(seq),
         seq,
         iat: now,
         nbf: now,
@@ -159,15 +164,13 @@ async fn the_agent_itself_is_never_restarted_even_when_listed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_used_id_is_passed_over_and_a_path_is_no_id() {
+async fn a_used_id_is_passed_over_and_its_seq_is_used_up() {
     let host = Host::new();
     host.ask(1).await;
     let again = Command { seq: 2, ..command(1, clock::host_now()) };
     assert_eq!(host.handle(&signed(&again)).await, Handled::Recorded);
-    let path = Command { jti: "../../v1/unpair".to_owned(), ..command(3, clock::host_now()) };
-    assert_eq!(host.handle(&signed(&path)).await, Handled::Recorded);
     assert_eq!(host.ledger.borrow().open_outcomes("id1").len(), 1);
-    assert_eq!(host.ledger.borrow().last_seq("id1"), 3);
+    assert_eq!(host.ledger.borrow().last_seq("id1"), 2);
     assert_eq!(host.restarts(), 1);
 }
 
@@ -261,7 +264,7 @@ fn forged_and_malformed_envelopes_are_never_answered() {
     let typed = Envelope::sign_json(envelope::PAIRING, &command(8, NOW), &key());
     assert!(matches!(judged(&serde_json::to_vec(&typed).unwrap()), Judged::Ignore(_)));
     let mut strange = command(8, NOW);
-    strange.aud.server_id = "s2".to_owned();
+    strange.aud.server_id = "0190a6b0-7c00-7000-8000-00000000bbbb".parse().unwrap();
     assert!(matches!(judged(&signed(&strange)), Judged::Ignore(_)));
     let unknown =
         String::from_utf8(serde_json::to_vec(&command(8, NOW)).unwrap()).unwrap().replace("restart-service", "run-shell");
@@ -310,7 +313,7 @@ async fn a_chore_is_done_by_roots_oneshot_where_root_grants_it() {
     host.systemd.states = vec![oneshot].into();
     let done = host.does(1, Action::RunLogrotate {}).await.unwrap();
     assert_eq!((done.result, done.detail.as_str()), (OutcomeKind::Succeeded, "done"));
-    assert_eq!(*host.systemd.restarted.borrow(), [act::LOGROTATE_UNIT]);
+    assert_eq!(*host.systemd.restarted.borrow(), [LOGROTATE_UNIT]);
     let soon = host.does(2, Action::RunLogrotate {}).await.unwrap();
     assert_eq!(soon.reason, Some(Rejection::Rate));
     let not_granted = host.does(3, Action::CleanJournal {}).await.unwrap();
@@ -333,7 +336,7 @@ async fn a_reboot_is_scheduled_called_off_and_never_anothers() {
     assert_eq!(host.watch().await, (true, false));
     let second = host.does(2, Action::Reboot {}).await.unwrap();
     assert!(second.result == OutcomeKind::Failed && second.detail.contains("scheduled a reboot"), "{second:?}");
-    let wrong = host.does(3, Action::CancelReboot { of: "another".to_owned() }).await.unwrap();
+    let wrong = host.does(3, Action::CancelReboot { of: jti(999) }).await.unwrap();
     assert_eq!(wrong.result, OutcomeKind::Failed);
     assert!(host.systemd.shutdown.borrow().is_some());
 
@@ -344,7 +347,7 @@ async fn a_reboot_is_scheduled_called_off_and_never_anothers() {
     assert_eq!(reboot.result, OutcomeKind::Cancelled);
     assert_eq!(host.watch().await, (false, false));
     // Root's own plans are not ours to touch.
-    *host.systemd.shutdown.borrow_mut() = Some(crate::systemd::Shutdown { kind: "poweroff".to_owned(), at: NOW });
+    *host.systemd.shutdown.borrow_mut() = Some(crate::host::systemd::Shutdown { kind: "poweroff".to_owned(), at: NOW });
     assert_eq!(host.does(5, Action::Reboot {}).await.unwrap().result, OutcomeKind::Failed);
     assert_eq!(host.does(6, Action::Reboot {}).await.unwrap().reason, Some(Rejection::Rate), "three a day");
     assert_eq!(host.systemd.shutdown.borrow().as_ref().unwrap().kind, "poweroff");

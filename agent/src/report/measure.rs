@@ -3,10 +3,12 @@
 use osm_protocol::messages::Report;
 
 use crate::{
-    clock::{self, Clock},
-    collect::{self, cpu::Cpu, disk::Disks, processes::Processes},
     config::Settings,
-    systemd::Systemd,
+    host::{
+        clock::{self, Clock},
+        systemd::Systemd,
+    },
+    report::collect::{self, cpu::Cpu, disk::Disks, processes::Processes},
 };
 
 /// The collectors that remember something from one report to the next.
@@ -79,7 +81,7 @@ pub fn redated(report: Report, boot_at: i64, clock: &Clock, boot: &str) -> Repor
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::systemd::fake::{Fake, unit};
+    use crate::host::systemd::fake::{Fake, unit};
 
     #[tokio::test]
     async fn this_hosts_report_keeps_the_contract_and_survives_json() {

@@ -17,20 +17,28 @@ use tokio::{
 };
 
 use crate::{
-    backoff::{Backoff, jittered},
-    client::{Api, Client, ClientError},
-    clock::{Clock, Moment},
-    collect::processes,
+    backend::{
+        backoff::{Backoff, jittered},
+        client::{Api, Client, ClientError},
+    },
+    cli::status::Status,
+    command::{
+        execute::{Executor, Handled, Identity},
+        ledger::Ledger,
+    },
     config::Settings,
     crash::crash_point,
-    execute::{Executor, Handled, Identity},
-    identity,
-    ledger::Ledger,
-    report::{Measured, Reporter, redated},
-    spool::{Entry, Spool},
-    state::{Pairing, StateDir},
-    status::Status,
-    systemd::{Systemd, notify},
+    host::{
+        clock::{Clock, Moment},
+        identity,
+        systemd::{Systemd, notify},
+    },
+    report::{
+        collect::processes,
+        measure::{Measured, Reporter, redated},
+        spool::{Entry, Spool},
+    },
+    state::dir::{Pairing, StateDir},
 };
 
 /// How long a removed server waits before it asks again, in case it was a mistake.
@@ -95,7 +103,7 @@ impl<'a, S: Systemd> Session<'a, S> {
             pairing,
             systemd,
             executing,
-            identity: Identity { server_id: pairing.server_id.clone(), agent_key: public.to_string(), key_id: public.id(), boot },
+            identity: Identity { server_id: pairing.server_id, agent_key: public.to_string(), key_id: public.id(), boot },
             keys: RefCell::new(dir.trusted_keys(pairing)?),
             keys_wanted: Notify::new(),
             ledger: RefCell::new(ledger),
@@ -300,7 +308,7 @@ impl<'a, S: Systemd> Session<'a, S> {
             }
             let mut pause = None;
             for (jti, outcome) in open {
-                let delivered = self.client.outcome(&jti, &outcome).await;
+                let delivered = self.client.outcome(jti, &outcome).await;
                 if let Err(error) = &delivered
                     && error.is_about_the_command()
                 {
@@ -312,7 +320,7 @@ impl<'a, S: Systemd> Session<'a, S> {
                         pause = Some(pause_after(&error, &mut backoff));
                     }
                     _ => {
-                        if let Err(error) = self.ledger.borrow_mut().delivered(&jti) {
+                        if let Err(error) = self.ledger.borrow_mut().delivered(jti) {
                             // It is delivered once more after a restart, which changes nothing.
                             log::warn!("the delivery of an outcome cannot be written down: {error}");
                         }

@@ -8,20 +8,25 @@ use osm_protocol::{
     action::{Action, Chore, Outcome, OutcomeKind, Rejection},
     command::{Command, CommandError, Judge, TOLERANCE_MS},
     envelope::{Envelope, EnvelopeError},
+    ids::{CommandId, ServerId},
     key::PublicKey,
 };
 
 use crate::{
-    act,
-    clock::{self, Clock, Moment},
+    command::{
+        act,
+        ledger::{Ledger, Taken},
+    },
     config::{Rates, Settings},
     crash::crash_point,
-    ledger::{Ledger, Taken},
+    host::{
+        clock::{self, Clock, Moment},
+        systemd::Systemd,
+    },
     policy::{
         list::{ListError, UnitList},
-        rules,
+        rules::{self, NamedBy},
     },
-    systemd::Systemd,
     text::shorten,
 };
 
@@ -30,7 +35,7 @@ const HOUR_MS: u64 = 3_600_000;
 /// Who this agent is, to the backend.
 #[derive(Clone, Debug)]
 pub struct Identity {
-    pub server_id: String,
+    pub server_id: ServerId,
     /// The agent's public key, as it stands in `aud`.
     pub agent_key: String,
     /// Its thumbprint, under which the ledger counts.
@@ -45,7 +50,7 @@ pub enum Judged {
     /// Take it up.
     Do(Box<Command>),
     /// Truly the backend's, and refused by name.
-    Refuse { jti: String, seq: i64, reason: Rejection, detail: String },
+    Refuse { jti: CommandId, seq: i64, reason: Rejection, detail: String },
     /// Not answered.
     Ignore(String),
     /// As `Ignore`; perhaps the keys have changed.
@@ -82,34 +87,34 @@ impl<S: Systemd> Executor<'_, S> {
                 log::warn!("an envelope is signed by a key that is not trusted here");
                 Handled::UnknownKey
             }
-            Judged::Refuse { jti, seq, reason, detail } => self.refuse(&jti, seq, reason, &detail),
+            Judged::Refuse { jti, seq, reason, detail } => self.refuse(jti, seq, reason, &detail),
             Judged::Do(command) => self.take_up(&command).await,
         }
     }
 
     async fn take_up(&self, command: &Command) -> Handled {
-        let Command { jti, seq, action, .. } = command;
-        if uuid::Uuid::try_parse(jti).is_err() || self.ledger.borrow().knows(jti) {
-            return self.skip(jti, *seq, "its id is no UUID, or was used before");
+        let Command { jti, seq, ref action, .. } = *command;
+        if self.ledger.borrow().knows(jti) {
+            return self.skip(jti, seq);
         }
         log::info!("command {jti}: {action:?}, asked for by {}", shorten(&command.requested_by, 100));
         let list = UnitList::read(&self.settings.policy_file);
         let admitted = admit(action, self.settings, &self.ledger.borrow(), Moment::now(), list);
         if let Err((reason, detail)) = admitted {
-            return self.refuse(jti, *seq, reason, &detail);
+            return self.refuse(jti, seq, reason, &detail);
         }
         crash_point!("command.admitted");
         let due = match action {
             Action::Reboot {} => Some(act::due(self.systemd).await),
             _ => None,
         };
-        let taken = Taken { act: Some(action.clone()), due, ..self.taken(jti, *seq) };
+        let taken = Taken { act: Some(action.clone()), due, ..self.taken(jti, seq) };
         if let Err(error) = self.ledger.borrow_mut().take(taken.clone()) {
             log::error!("command {jti} is not done, because it cannot be written down first: {error}");
             return Handled::Ignored;
         }
         let ended = match action {
-            Action::CancelReboot { of } => Some(self.call_off(of).await),
+            Action::CancelReboot { of } => Some(self.call_off(*of).await),
             action => act::act(&taken, action, self.systemd).await,
         };
         crash_point!("command.acted");
@@ -121,8 +126,8 @@ impl<S: Systemd> Executor<'_, S> {
     }
 
     /// Calls the reboot off that the command `of` scheduled.
-    async fn call_off(&self, of: &str) -> act::Ended {
-        let due = self.ledger.borrow().open_reboot(&self.identity.key_id).filter(|(jti, _)| jti == of).map(|(_, due)| due);
+    async fn call_off(&self, of: CommandId) -> act::Ended {
+        let due = self.ledger.borrow().open_reboot(&self.identity.key_id).filter(|(jti, _)| *jti == of).map(|(_, due)| due);
         let Some(due) = due else {
             return (OutcomeKind::Failed, None, "there is no such reboot ahead".to_owned());
         };
@@ -137,20 +142,20 @@ impl<S: Systemd> Executor<'_, S> {
     pub async fn watch_reboot(&self) -> (bool, bool) {
         let Some((jti, due)) = self.ledger.borrow().open_reboot(&self.identity.key_id) else { return (false, false) };
         let Some(ended) = act::watch(due, self.systemd).await else { return (true, false) };
-        self.finish(&jti, ended);
+        self.finish(jti, ended);
         (false, true)
     }
 
-    fn finish(&self, jti: &str, (result, reason, detail): act::Ended) {
+    fn finish(&self, jti: CommandId, (result, reason, detail): act::Ended) {
         log::info!("command {jti}: {result:?}: {detail}");
         if let Err(error) = self.ledger.borrow_mut().finish(jti, self.outcome(result, reason, &detail)) {
             log::error!("the outcome of command {jti} cannot be written down: {error}");
         }
     }
 
-    fn refuse(&self, jti: &str, seq: i64, reason: Rejection, detail: &str) -> Handled {
-        if uuid::Uuid::try_parse(jti).is_err() || self.ledger.borrow().knows(jti) {
-            return self.skip(jti, seq, "its id is no UUID, or was used before");
+    fn refuse(&self, jti: CommandId, seq: i64, reason: Rejection, detail: &str) -> Handled {
+        if self.ledger.borrow().knows(jti) {
+            return self.skip(jti, seq);
         }
         log::warn!("command {jti} is refused ({reason:?}): {detail}");
         let outcome = self.outcome(OutcomeKind::Rejected, Some(reason), detail);
@@ -163,9 +168,9 @@ impl<S: Systemd> Executor<'_, S> {
         }
     }
 
-    /// Passes over a command that cannot be answered by its name; its seq is used up.
-    fn skip(&self, jti: &str, seq: i64, why: &str) -> Handled {
-        log::warn!("command {} is passed over: {why}", shorten(jti, 64));
+    /// Passes over a command whose id was used before: it cannot be answered by its name. Its seq is used up.
+    fn skip(&self, jti: CommandId, seq: i64) -> Handled {
+        log::warn!("command {jti} is passed over: its id was used before");
         match self.ledger.borrow_mut().skip(&self.identity.key_id, seq) {
             Ok(()) => Handled::Recorded,
             Err(error) => {
@@ -175,10 +180,10 @@ impl<S: Systemd> Executor<'_, S> {
         }
     }
 
-    fn taken(&self, jti: &str, seq: i64) -> Taken {
+    fn taken(&self, jti: CommandId, seq: i64) -> Taken {
         Taken {
             seq,
-            jti: jti.to_owned(),
+            jti,
             key: self.identity.key_id.clone(),
             boot: self.identity.boot.clone(),
             at: Moment::now(),
@@ -201,7 +206,7 @@ pub fn judge(raw: &[u8], trusted: &[PublicKey], us: &Identity, host_now: i64, ba
         Ok(envelope) => envelope,
         Err(error) => return ignore(&error),
     };
-    let judge = Judge { trusted, server_id: &us.server_id, agent_key: &us.agent_key, now: host_now, last_seq };
+    let judge = Judge { trusted, server_id: us.server_id, agent_key: &us.agent_key, now: host_now, last_seq };
     match judge.judge(&envelope) {
         Ok(command) => Judged::Do(Box::new(command)),
         // A replay past its time must not override the outcome it once had.
@@ -245,7 +250,7 @@ fn admit(
     let rates = &settings.rates;
     let chore = match action {
         Action::RestartService { unit } => {
-            rules::check_name(unit, true).map_err(|never| (Rejection::UnitNotListed, never.to_string()))?;
+            rules::check_name(unit, NamedBy::Root).map_err(|never| (Rejection::UnitNotListed, never.to_string()))?;
             check_rate(ages, rates)?;
             return admit_unit(unit, list);
         }

@@ -4,10 +4,14 @@ const NOW: i64 = 1_800_000_000_000;
 const AT: Moment = Moment { host: NOW, boot: 5_000_000 };
 const HOUR: i64 = 3_600_000;
 
+fn jti(seq: i64) -> CommandId {
+    format!("0190a6b0-7c00-7000-8000-{seq:012}").parse().unwrap()
+}
+
 fn taken(seq: i64) -> Taken {
     Taken {
         seq,
-        jti: format!("j{seq}"),
+        jti: jti(seq),
         key: "k".to_owned(),
         boot: "b".to_owned(),
         at: AT,
@@ -41,12 +45,12 @@ fn a_command_begun_and_not_ended_is_indeterminate_once_and_never_run_again() {
     for _ in 0..3 {
         let ledger = open(&folder);
         assert_eq!(ledger.last_seq("k"), 7);
-        assert!(ledger.knows("j7"));
+        assert!(ledger.knows(jti(7)));
         let outcomes = ledger.open_outcomes("k");
         assert_eq!(outcomes.len(), 1);
         assert_eq!(outcomes[0].1.result, OutcomeKind::Indeterminate);
     }
-    open(&folder).delivered("j7").unwrap();
+    open(&folder).delivered(jti(7)).unwrap();
     for _ in 0..2 {
         assert_eq!(open(&folder).open_outcomes("k"), []);
         assert_eq!(open(&folder).last_seq("k"), 7);
@@ -58,13 +62,13 @@ fn an_outcome_stays_until_it_was_delivered() {
     let folder = tempfile::tempdir().unwrap();
     let mut ledger = open(&folder);
     ledger.take(taken(7)).unwrap();
-    ledger.finish("j7", outcome(OutcomeKind::Succeeded)).unwrap();
+    ledger.finish(jti(7), outcome(OutcomeKind::Succeeded)).unwrap();
     ledger.refuse(taken(8), outcome(OutcomeKind::Rejected)).unwrap();
     drop(ledger);
     let mut ledger = open(&folder);
     let results: Vec<_> = ledger.open_outcomes("k").into_iter().map(|(jti, outcome)| (jti, outcome.result)).collect();
-    assert_eq!(results, [("j7".to_owned(), OutcomeKind::Succeeded), ("j8".to_owned(), OutcomeKind::Rejected)]);
-    ledger.delivered("j7").unwrap();
+    assert_eq!(results, [(jti(7), OutcomeKind::Succeeded), (jti(8), OutcomeKind::Rejected)]);
+    ledger.delivered(jti(7)).unwrap();
     assert_eq!(open(&folder).open_outcomes("k").len(), 1);
 }
 
@@ -73,8 +77,8 @@ fn rates_outlive_a_restart_and_refusals_do_not_count() {
     let folder = tempfile::tempdir().unwrap();
     let mut ledger = open(&folder);
     ledger.take(taken(7)).unwrap();
-    ledger.finish("j7", outcome(OutcomeKind::Succeeded)).unwrap();
-    ledger.delivered("j7").unwrap();
+    ledger.finish(jti(7), outcome(OutcomeKind::Succeeded)).unwrap();
+    ledger.delivered(jti(7)).unwrap();
     ledger.refuse(taken(8), outcome(OutcomeKind::Rejected)).unwrap();
     assert_eq!(restarts(&ledger), 1);
     drop(ledger);
@@ -90,7 +94,7 @@ fn every_torn_tail_leaves_the_facts_before_it() {
     let path = folder.path().join("ledger.jsonl");
     let mut ledger = open(&folder);
     ledger.take(taken(7)).unwrap();
-    ledger.finish("j7", outcome(OutcomeKind::Succeeded)).unwrap();
+    ledger.finish(jti(7), outcome(OutcomeKind::Succeeded)).unwrap();
     let before = fs::metadata(&path).unwrap().len();
     ledger.take(taken(8)).unwrap();
     drop(ledger);
@@ -140,8 +144,8 @@ fn the_file_stays_small() {
         // Decades ago by the host's clock, so that they are forgotten.
         let at = Moment { host: seq, boot: seq };
         ledger.take(Taken { at, boot: "an old one".to_owned(), ..taken(seq) }).unwrap();
-        ledger.finish(&format!("j{seq}"), outcome(OutcomeKind::Succeeded)).unwrap();
-        ledger.delivered(&format!("j{seq}")).unwrap();
+        ledger.finish(jti(seq), outcome(OutcomeKind::Succeeded)).unwrap();
+        ledger.delivered(jti(seq)).unwrap();
     }
     assert!(fs::metadata(&path).unwrap().len() < 2 * COMPACT_AT);
     assert_eq!(ledger.last_seq("k"), 99);
@@ -152,7 +156,7 @@ fn a_clock_of_1970_makes_nothing_be_forgotten() {
     let folder = tempfile::tempdir().unwrap();
     let mut ledger = open(&folder);
     ledger.take(taken(7)).unwrap();
-    ledger.finish("j7", outcome(OutcomeKind::Succeeded)).unwrap();
+    ledger.finish(jti(7), outcome(OutcomeKind::Succeeded)).unwrap();
     drop(ledger);
     let ledger = open_at(&folder, "another boot", Moment { host: 1_000, boot: 1_000 });
     assert_eq!(ledger.open_outcomes("k").len(), 1);
@@ -190,7 +194,7 @@ fn a_reboot_ends_with_another_boot_and_is_awaited_in_this_one() {
     let due = Due { at: NOW + 60_000, init: None };
     open(&folder).take(Taken { act: Some(Action::Reboot {}), due: Some(due), ..taken(7) }).unwrap();
     let ledger = open(&folder);
-    assert_eq!((ledger.open_reboot("k"), ledger.open_outcomes("k")), (Some(("j7".to_owned(), due)), vec![]));
+    assert_eq!((ledger.open_reboot("k"), ledger.open_outcomes("k")), (Some((jti(7), due)), vec![]));
     let back = open_at(&folder, "another boot", Moment { host: NOW + 60_000 + 41_000, boot: 9_000 });
     let outcomes = back.open_outcomes("k");
     assert_eq!((outcomes[0].1.result, outcomes[0].1.detail.as_str()), (OutcomeKind::Succeeded, "back after 41 s"));
@@ -202,8 +206,8 @@ fn the_first_word_on_a_command_counts() {
     let folder = tempfile::tempdir().unwrap();
     let mut ledger = open(&folder);
     ledger.take(taken(7)).unwrap();
-    ledger.finish("j7", outcome(OutcomeKind::Cancelled)).unwrap();
-    ledger.finish("j7", outcome(OutcomeKind::Failed)).unwrap();
+    ledger.finish(jti(7), outcome(OutcomeKind::Cancelled)).unwrap();
+    ledger.finish(jti(7), outcome(OutcomeKind::Failed)).unwrap();
     let results: Vec<_> = ledger.open_outcomes("k").into_iter().map(|(_, outcome)| outcome.result).collect();
     assert_eq!(results, [OutcomeKind::Cancelled]);
 }

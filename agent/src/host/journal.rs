@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::{
     config::{JournalLimits, Settings},
-    durable,
+    host::durable,
 };
 
 /// How many bytes the last cleaning freed, for the agent to tell.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::identity::random_share;
+use crate::host::identity::random_share;
 
 #[derive(Debug)]
 pub struct Backoff {

@@ -10,6 +10,7 @@ use ed25519_dalek::SigningKey;
 use osm_protocol::{
     action::Outcome,
     envelope::Envelope,
+    ids::CommandId,
     messages::{PairRequest, PairResponse, Problem, Receipt, ReportBatch, problem},
     request_signature::{self, Target},
 };
@@ -17,7 +18,7 @@ use reqwest::{Certificate, Method, StatusCode, Url, header};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-use crate::{clock::Clock, identity};
+use crate::host::{clock::Clock, identity};
 
 /// Seconds a long poll stays open.
 const POLL_SECONDS: u64 = 25;
@@ -160,8 +161,8 @@ impl Client {
         parse(&answer)
     }
 
-    /// `jti` must be an id that was checked: it becomes part of the path.
-    pub async fn outcome(&self, jti: &str, outcome: &Outcome) -> Result<(), ClientError> {
+    /// Tells how a command ended.
+    pub async fn outcome(&self, jti: CommandId, outcome: &Outcome) -> Result<(), ClientError> {
         let body = serde_json::to_vec(outcome).map_err(|error| ClientError::Answer(error.to_string()))?;
         self.send(Method::POST, &format!("/agent/v1/commands/{jti}/outcome"), None, &body, TIMEOUT).await.map(drop)
     }
@@ -205,7 +206,7 @@ impl Client {
                 self.clock.learn(now, sent.elapsed());
                 log::warn!(
                     "this machine's clock is {} off the backend's; what is sent is corrected",
-                    crate::execute::duration(self.clock.ahead())
+                    crate::command::execute::duration(self.clock.ahead())
                 );
                 self.send_once(method, path, query, body(&self.clock), timeout).await
             }
@@ -300,7 +301,7 @@ fn http(api: &Api, ca_file: Option<&Path>) -> Result<reqwest::Client> {
         let none = rustls::ClientConfig::builder().with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth();
         builder = builder.no_proxy().tls_backend_preconfigured(none);
     } else if let Some(path) = ca_file {
-        let pem = crate::durable::read(path, 1024 * 1024)
+        let pem = crate::host::durable::read(path, 1024 * 1024)
             .map_err(anyhow::Error::from)
             .and_then(|pem| pem.ok_or_else(|| anyhow!("no such file")))
             .with_context(|| format!("ca_file {} cannot be read", path.display()))?;

@@ -10,12 +10,14 @@ use tokio::{
 };
 
 use crate::{
-    clock::Clock,
     config::Settings,
-    identity,
-    session::Session,
-    state::{Pairing, StateDir},
-    systemd::{Systemd, notify},
+    host::{
+        clock::Clock,
+        identity,
+        systemd::{Systemd, notify},
+    },
+    service::session::Session,
+    state::dir::{Pairing, StateDir},
 };
 
 /// How soon a new pairing, or the end of one, is noticed.

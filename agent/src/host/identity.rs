@@ -8,7 +8,7 @@ use ed25519_dalek::SigningKey;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-use crate::durable;
+use crate::host::durable;
 
 /// This application's own id: the same machine id gives other hashes elsewhere (machine-id(5) asks for that).
 const APPLICATION: [u8; 16] = [0x5e, 0x1c, 0x0b, 0x2a, 0x77, 0x43, 0x4f, 0x1d, 0x9a, 0x6e, 0x30, 0xd4, 0x85, 0xc2, 0xfb, 0x19];

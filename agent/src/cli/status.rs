@@ -8,13 +8,16 @@ use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    client::ClientError,
-    clock, collect,
+    backend::client::ClientError,
+    command::execute::duration,
     config::Settings,
-    execute::duration,
+    host::{
+        clock,
+        systemd::{Systemd, Unavailable, is_booted},
+    },
     policy::list::UnitList,
-    state::StateDir,
-    systemd::{Systemd, Unavailable, is_booted},
+    report::collect,
+    state::dir::StateDir,
 };
 
 const FILE: &str = "status.json";

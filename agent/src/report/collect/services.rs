@@ -1,6 +1,6 @@
 //! The services worth showing: known server software, the administrator's own, what root listed, and every failed unit.
 
-use std::collections::BTreeSet;
+use std::path::Path;
 
 use osm_protocol::{
     action::Chore,
@@ -9,13 +9,13 @@ use osm_protocol::{
 
 use crate::{
     config::Settings,
+    host::systemd::{Systemd, Unavailable, Unit},
     policy::{
-        apply::{administrators_units, local_units, template_of},
         catalog,
         list::UnitList,
+        local::{self, LocalUnits},
         rules,
     },
-    systemd::{Systemd, Unavailable, Unit},
     text::{clean, clean_or},
 };
 
@@ -55,15 +55,14 @@ async fn list(settings: &Settings, systemd: &impl Systemd, listed: &UnitList) ->
     // Stopped and not enabled, a listed unit is not loaded: ask for it by name.
     let missing: Vec<String> = listed.units.iter().filter(|name| units.iter().all(|unit| unit.name != **name)).cloned().collect();
     units.extend(systemd.named(&missing).await?);
-    let local = if settings.detect_local_units { local_units(&administrators_units()) } else { BTreeSet::default() };
-    let is_local = |name: &str| local.contains(name) || template_of(name).is_some_and(|template| local.contains(&template));
+    let local = if settings.detect_local_units { LocalUnits::read(Path::new(local::FOLDER)) } else { LocalUnits::default() };
 
     units.retain(|unit| {
         unit.active_state == "failed"
             || listed.contains(&unit.name)
             || unit.load_state == "loaded"
                 && !rules::is_never(&unit.name)
-                && (catalog::contains(&unit.name) || is_local(&unit.name))
+                && (catalog::contains(&unit.name) || local.contains(&unit.name))
     });
     // Failed ones first: they are the ones that must not be cut off.
     units.sort_by(|one, other| (one.active_state != "failed", &one.name).cmp(&(other.active_state != "failed", &other.name)));
@@ -95,7 +94,7 @@ fn service(unit: &Unit, result: Option<String>, restartable: bool) -> messages::
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::systemd::{
+    use crate::host::systemd::{
         ServiceState,
         fake::{Fake, unit},
     };

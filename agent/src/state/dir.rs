@@ -24,13 +24,14 @@ use data_encoding::BASE64URL_NOPAD;
 use ed25519_dalek::SigningKey;
 use osm_protocol::{
     envelope::Envelope,
+    ids::ServerId,
     key::PublicKey,
     keyset::{KeySet, TrustedKeys},
 };
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{crash::crash_point, durable};
+use crate::{crash::crash_point, host::durable};
 
 const SPOOL: &str = "spool-";
 
@@ -50,7 +51,7 @@ pub struct StateDir {
 pub struct Pairing {
     /// Where the backend is, as given to `pair --api`.
     pub api: String,
-    pub server_id: String,
+    pub server_id: ServerId,
     /// The name the server had in the chat when it was paired.
     pub name: String,
     pub key: SecretKey,
@@ -348,7 +349,7 @@ mod tests {
         };
         let pairing = Pairing {
             api: "https://osm.example".to_owned(),
-            server_id: "s1".to_owned(),
+            server_id: "0190a6b0-7c00-7000-8000-00000000aaaa".parse().unwrap(),
             name: "web".to_owned(),
             key: SecretKey::from(&SigningKey::from_bytes(&[2; 32])),
             root_key: PublicKey::from(&root).to_string(),

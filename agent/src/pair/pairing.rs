@@ -15,13 +15,12 @@ use osm_protocol::{
 };
 
 use crate::{
-    client::{Api, Client, ClientError},
-    clock::Clock,
-    collect,
+    backend::client::{Api, Client, ClientError},
     config::Settings,
     crash::crash_point,
-    identity,
-    state::{Pairing, Pending, StateDir},
+    host::{clock::Clock, identity},
+    report::collect,
+    state::dir::{Pairing, Pending, StateDir},
 };
 
 /// Pairs this machine; what it prints is for the person at the terminal.
@@ -114,7 +113,7 @@ fn key_for(dir: &StateDir, before: Option<&Pairing>, token: &PairingToken) -> Re
 
 fn replaces(before: &Pairing, new_key: &SigningKey, token: &PairingToken) -> Result<Envelope> {
     let replace =
-        Replace { server_id: before.server_id.clone(), new_key: PublicKey::from(new_key).to_string(), token_hash: token.hash() };
+        Replace { server_id: before.server_id, new_key: PublicKey::from(new_key).to_string(), token_hash: token.hash() };
     Ok(Envelope::sign_json(envelope::REPLACE, &replace, &before.key.signing_key()?))
 }
 
@@ -135,7 +134,7 @@ fn verified(answer: &PairResponse, key: &SigningKey, token: &PairingToken, api: 
     if pairing.token_hash != token.hash() {
         bail!("{refuse} (it is for another token)");
     }
-    if pairing.server_id != answer.server_id || pairing.server_id.is_empty() || pairing.server_id.len() > 64 {
+    if pairing.server_id != answer.server_id {
         bail!("{refuse} (it names two servers)");
     }
     Ok(Pairing {
@@ -171,9 +170,14 @@ fn explain(error: ClientError, dir: &StateDir) -> anyhow::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use osm_protocol::ids::ServerId;
 
     fn key(seed: u8) -> SigningKey {
         SigningKey::from_bytes(&[seed; 32])
+    }
+
+    fn server(number: u8) -> ServerId {
+        format!("0190a6b0-7c00-7000-8000-{number:012}").parse().unwrap()
     }
 
     fn token() -> PairingToken {
@@ -187,7 +191,7 @@ mod tests {
             command_keys: vec![PublicKey::from(&key(2)).to_string()],
         };
         PairResponse {
-            server_id: "s1".to_owned(),
+            server_id: server(1),
             name: "web\u{1b}[2J".to_owned(),
             key_set: set.sign(root),
             pairing: Envelope::sign_json(envelope::PAIRING, pairing, command),
@@ -195,11 +199,7 @@ mod tests {
     }
 
     fn binding() -> keyset::Pairing {
-        keyset::Pairing {
-            server_id: "s1".to_owned(),
-            agent_key: PublicKey::from(&key(3)).to_string(),
-            token_hash: token().hash(),
-        }
+        keyset::Pairing { server_id: server(1), agent_key: PublicKey::from(&key(3)).to_string(), token_hash: token().hash() }
     }
 
     fn verify(answer: &PairResponse) -> Result<Pairing> {
@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn the_right_answer_is_taken_up() {
         let pairing = verify(&answer(&key(1), &key(2), &binding())).unwrap();
-        assert_eq!((pairing.server_id.as_str(), pairing.name.as_str()), ("s1", "web\u{fffd}[2J"));
+        assert_eq!((pairing.server_id, pairing.name.as_str()), (server(1), "web\u{fffd}[2J"));
         assert_eq!(pairing.root().unwrap(), PublicKey::from(&key(1)));
     }
 
@@ -234,7 +234,7 @@ mod tests {
         other.token_hash = "0".repeat(64);
         assert!(verify(&answer(&key(1), &key(2), &other)).unwrap_err().to_string().contains("token"));
         let mut other = binding();
-        other.server_id = "s2".to_owned();
+        other.server_id = server(2);
         assert!(verify(&answer(&key(1), &key(2), &other)).is_err());
     }
 
@@ -258,6 +258,6 @@ mod tests {
         let envelope = replaces(&before, &key(7), &token()).unwrap();
         let replace = Replace::open(&envelope, &PublicKey::from(&key(3))).unwrap();
         assert_eq!(replace.new_key, PublicKey::from(&key(7)).to_string());
-        assert_eq!(replace.server_id, "s1");
+        assert_eq!(replace.server_id, server(1));
     }
 }

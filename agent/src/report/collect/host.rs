@@ -15,7 +15,7 @@ pub fn collect() -> Host {
         kernel: clean(&system.release().to_string_lossy(), limits::NAME),
         arch: clean(&system.machine().to_string_lossy(), 64),
         cpus: std::thread::available_parallelism().map_or(1, |cpus| u32::try_from(cpus.get()).unwrap_or(u32::MAX)),
-        uptime_s: u64::try_from(crate::clock::boot_now() / 1000).unwrap_or(0),
+        uptime_s: u64::try_from(crate::host::clock::boot_now() / 1000).unwrap_or(0),
     }
 }
 

@@ -5,18 +5,19 @@ use std::{path::Path, time::Duration};
 use osm_protocol::action::{Action, OutcomeKind, Rejection};
 
 use crate::{
-    clock,
-    execute::duration,
-    journal,
-    ledger::{Due, Taken},
-    systemd::{ActError, JobResult, ServiceState, Shutdown, Systemd},
+    command::{
+        execute::duration,
+        ledger::{Due, Taken},
+    },
+    host::{
+        clock, journal,
+        systemd::{ActError, JobResult, ServiceState, Shutdown, Systemd},
+    },
+    policy::{JOURNAL_UNIT, LOGROTATE_UNIT},
 };
 
 /// A simple or exec service counts as started before its program has had time to fail.
 const SETTLE: Duration = Duration::from_secs(2);
-/// Root's oneshots, which polkit lets the agent restart.
-pub const JOURNAL_UNIT: &str = "osm-agent-journal.service";
-pub const LOGROTATE_UNIT: &str = "osm-agent-logrotate.service";
 /// Between the command and the reboot: time to call it off.
 pub const REBOOT_AHEAD_MS: i64 = 60_000;
 /// A server that has not rebooted by then will not.

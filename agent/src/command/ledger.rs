@@ -11,10 +11,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use osm_protocol::action::{Action, Outcome, OutcomeKind};
+use osm_protocol::{
+    action::{Action, Outcome, OutcomeKind},
+    ids::CommandId,
+};
 use serde::{Deserialize, Serialize};
 
-use crate::{act, clock::Moment, crash::crash_point, durable};
+use crate::{
+    command::act,
+    crash::crash_point,
+    host::{clock::Moment, durable},
+};
 
 /// The file is rewritten without what is over once it has grown to this.
 const COMPACT_AT: u64 = if cfg!(test) { 8 * 1024 } else { 256 * 1024 };
@@ -32,12 +39,12 @@ enum Fact {
     /// A command was taken up; it is about to be done, or refused.
     Taken(Taken),
     Outcome {
-        jti: String,
+        jti: CommandId,
         outcome: Outcome,
     },
     /// The backend has the outcome.
     Delivered {
-        jti: String,
+        jti: CommandId,
     },
     /// The highest seq of an agent key, when its commands are no longer kept.
     Seq {
@@ -50,7 +57,7 @@ enum Fact {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Taken {
     pub seq: i64,
-    pub jti: String,
+    pub jti: CommandId,
     /// Thumbprint of the agent's key: a new pairing counts from the beginning.
     pub key: String,
     /// Hash of the boot it was taken up in.
@@ -73,7 +80,7 @@ pub struct Taken {
 pub struct Due {
     /// Milliseconds since the Unix epoch by the host's clock, as logind knows it.
     pub at: i64,
-    /// When the init of this boot began, as [`crate::systemd::Systemd::init_started`] says it. In a container the kernel's boot
+    /// When the init of this boot began, as [`crate::host::systemd::Systemd::init_started`] says it. In a container the kernel's boot
     /// id may be that of its host.
     pub init: Option<u64>,
 }
@@ -97,7 +104,7 @@ pub struct Ledger {
 #[derive(Debug, Default)]
 struct Facts {
     taken: Vec<Taken>,
-    outcomes: Vec<(String, Outcome)>,
+    outcomes: Vec<(CommandId, Outcome)>,
     seqs: Vec<(String, i64)>,
     /// Something in the middle could not be read: facts are missing.
     damaged: bool,
@@ -134,7 +141,7 @@ impl Ledger {
         self.facts.seqs.iter().filter(|(of, _)| of == key || of == "*").map(|(_, seq)| *seq).max().unwrap_or(0)
     }
 
-    pub fn knows(&self, jti: &str) -> bool {
+    pub fn knows(&self, jti: CommandId) -> bool {
         self.facts.taken.iter().any(|taken| taken.jti == jti)
     }
 
@@ -146,9 +153,9 @@ impl Ledger {
     }
 
     /// The reboot that is ahead: its command, and when it is due.
-    pub fn open_reboot(&self, key: &str) -> Option<(String, Due)> {
-        let open = |taken: &&Taken| taken.key == key && !taken.delivered && !self.facts.has_outcome(&taken.jti);
-        self.facts.taken.iter().filter(open).find_map(|taken| Some((taken.jti.clone(), taken.due?)))
+    pub fn open_reboot(&self, key: &str) -> Option<(CommandId, Due)> {
+        let open = |taken: &&Taken| taken.key == key && !taken.delivered && !self.facts.has_outcome(taken.jti);
+        self.facts.taken.iter().filter(open).find_map(|taken| Some((taken.jti, taken.due?)))
     }
 
     /// Writes down that a command is about to be done. Only when this returns may it be done.
@@ -162,7 +169,7 @@ impl Ledger {
 
     /// Writes down that a command is refused: both facts in one step.
     pub fn refuse(&mut self, taken: Taken, outcome: Outcome) -> io::Result<()> {
-        let jti = taken.jti.clone();
+        let jti = taken.jti;
         let facts = [Fact::Taken(Taken { act: None, ..taken }), Fact::Outcome { jti, outcome }];
         self.append(&facts)?;
         for fact in facts {
@@ -173,12 +180,12 @@ impl Ledger {
     }
 
     /// Writes down how a command ended; the first word counts.
-    pub fn finish(&mut self, jti: &str, outcome: Outcome) -> io::Result<()> {
+    pub fn finish(&mut self, jti: CommandId, outcome: Outcome) -> io::Result<()> {
         if self.facts.has_outcome(jti) {
             return Ok(());
         }
         crash_point!("ledger.before_outcome");
-        let fact = Fact::Outcome { jti: jti.to_owned(), outcome };
+        let fact = Fact::Outcome { jti, outcome };
         let written = self.append(std::slice::from_ref(&fact));
         // Even when the disk is full the backend should hear of it; after a restart it would be indeterminate.
         self.facts.add(fact);
@@ -195,14 +202,14 @@ impl Ledger {
     }
 
     /// Outcomes of commands under this agent key that the backend has not taken, oldest first.
-    pub fn open_outcomes(&self, key: &str) -> Vec<(String, Outcome)> {
-        let of_key = |jti: &str| self.facts.taken.iter().any(|taken| taken.jti == jti && taken.key == key);
-        self.facts.outcomes.iter().filter(|(jti, _)| of_key(jti)).cloned().collect()
+    pub fn open_outcomes(&self, key: &str) -> Vec<(CommandId, Outcome)> {
+        let of_key = |jti: CommandId| self.facts.taken.iter().any(|taken| taken.jti == jti && taken.key == key);
+        self.facts.outcomes.iter().filter(|(jti, _)| of_key(*jti)).cloned().collect()
     }
 
-    pub fn delivered(&mut self, jti: &str) -> io::Result<()> {
+    pub fn delivered(&mut self, jti: CommandId) -> io::Result<()> {
         crash_point!("outcome.acknowledged");
-        let fact = Fact::Delivered { jti: jti.to_owned() };
+        let fact = Fact::Delivered { jti };
         let written = self.append(std::slice::from_ref(&fact));
         self.facts.add(fact);
         crash_point!("outcome.delivered");
@@ -268,14 +275,14 @@ impl Facts {
         }
     }
 
-    fn has_outcome(&self, jti: &str) -> bool {
-        self.outcomes.iter().any(|(of, _)| of == jti)
+    fn has_outcome(&self, jti: CommandId) -> bool {
+        self.outcomes.iter().any(|(of, _)| *of == jti)
     }
 
     /// A command without outcome died with the agent. A reboot ended with another boot, or is still ahead.
     fn settle(&mut self, boot: &str, now: i64) {
         let mut settled = Vec::new();
-        for taken in self.taken.iter().filter(|taken| !taken.delivered && !self.has_outcome(&taken.jti)) {
+        for taken in self.taken.iter().filter(|taken| !taken.delivered && !self.has_outcome(taken.jti)) {
             let (result, reason, detail) = match taken.due {
                 Some(_) if taken.boot == boot => continue,
                 Some(due) => act::rebooted(due.at, now),
@@ -285,7 +292,7 @@ impl Facts {
                     (OutcomeKind::Indeterminate, None, detail.to_owned())
                 }
             };
-            settled.push((taken.jti.clone(), Outcome { result, reason, detail, at: now }));
+            settled.push((taken.jti, Outcome { result, reason, detail, at: now }));
         }
         self.outcomes.extend(settled);
     }
@@ -324,7 +331,7 @@ impl Facts {
             line(&Fact::Taken(taken.clone()))?;
         }
         for (jti, outcome) in &self.outcomes {
-            line(&Fact::Outcome { jti: jti.clone(), outcome: outcome.clone() })?;
+            line(&Fact::Outcome { jti: *jti, outcome: outcome.clone() })?;
         }
         if durable::read(path, FILE_MAX)?.as_deref() != Some(&lines) {
             durable::replace(path, &lines, 0o600)?;

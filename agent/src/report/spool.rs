@@ -12,7 +12,7 @@ use std::{
 
 use osm_protocol::messages::{Report, limits};
 
-use crate::{clock::Clock, config::SpoolLimits, crash::crash_point, report::redated};
+use crate::{config::SpoolLimits, crash::crash_point, host::clock::Clock, report::measure::redated};
 
 /// Leaves room for the batch's own fields.
 const BATCH_BYTES: u64 = limits::BODY as u64 - 64 * 1024;
@@ -291,7 +291,7 @@ mod tests {
         spool.add(&report(1_000), 60_000, 1_000).unwrap();
         let clock = Clock::default();
         clock.learn(NOW, Duration::ZERO);
-        let boot_now = crate::clock::boot_now();
+        let boot_now = crate::host::clock::boot_now();
         spool.add(&report(NOW), 120_000, NOW).unwrap();
         let batch = spool.newest(9, None, &clock, &"a".repeat(64));
         assert_eq!(batch.len(), 2);

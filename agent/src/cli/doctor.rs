@@ -6,15 +6,17 @@ use anyhow::Result;
 use tokio::time::timeout;
 
 use crate::{
-    client::{Api, Client, ClientError},
-    clock::Clock,
+    backend::client::{Api, Client, ClientError},
+    cli::status::Status,
+    command::execute::duration,
     config::Settings,
-    execute::duration,
-    identity,
+    host::{
+        clock::Clock,
+        identity,
+        systemd::{Systemd, Unavailable},
+    },
     policy::list::UnitList,
-    state::StateDir,
-    status::Status,
-    systemd::{Systemd, Unavailable},
+    state::dir::StateDir,
 };
 
 const LIMIT: Duration = Duration::from_secs(10);
@@ -64,7 +66,9 @@ fn check_state_dir(path: &Path, report: &mut Report) -> Option<StateDir> {
             return None;
         }
     };
-    match crate::durable::replace(&dir.file("doctor"), b"", 0o600).and_then(|()| crate::durable::remove(&dir.file("doctor"))) {
+    match crate::host::durable::replace(&dir.file("doctor"), b"", 0o600)
+        .and_then(|()| crate::host::durable::remove(&dir.file("doctor")))
+    {
         Ok(()) => Report::ok("state directory", &path.display().to_string()),
         Err(error) => {
             report.fail("state directory", &format!("{} cannot be written ({error}): is the disk full?", path.display()));

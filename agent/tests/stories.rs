@@ -403,7 +403,7 @@ fn the_printed_report_is_the_contracts() {
     let host = Host::new();
     let batch: ReportBatch = serde_json::from_str(&succeeded(&host.output(&["report", "--print"]))).unwrap();
     let report: &Report = &batch.reports[0];
-    batch.validate(backend::host_now()).unwrap();
+    osm_protocol::messages::Validate::validate(&batch, backend::host_now()).unwrap();
     assert!(report.memory.is_some() && report.cpu.is_some());
 }
 

@@ -81,7 +81,7 @@ async fn what_is_printed_is_what_is_sent() {
     // Byte for byte the same but for the figures, which move.
     assert_eq!(without_figures(printed.trim_end_matches('\n')), without_figures(&sent));
     let batch: ReportBatch = serde_json::from_str(&printed).unwrap();
-    batch.validate(crate::hostile::now()).unwrap();
+    osm_protocol::messages::Validate::validate(&batch, crate::hostile::now()).unwrap();
     // And nothing else was: one request for each, no header or query that tells more.
     let fields: Value = serde_json::from_str(&sent).unwrap();
     assert_eq!(fields.as_object().unwrap().keys().collect::<Vec<_>>(), ["agent_version", "reports"]);

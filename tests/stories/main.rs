@@ -5,6 +5,7 @@ mod alert_edge;
 mod alerts;
 mod chores;
 mod commands;
+mod events;
 mod faults;
 mod first;
 mod instances;

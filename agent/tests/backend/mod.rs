@@ -263,7 +263,7 @@ fn answer(state: &mut State, request: &Request) -> (u16, Vec<u8>) {
         "/agent/v1/pair" => pair(state, request, key),
         "/agent/v1/reports" => {
             let batch: ReportBatch = serde_json::from_slice(&request.body).unwrap();
-            if let Err(invalid) = batch.validate(now) {
+            if let Err(invalid) = osm_protocol::messages::Validate::validate(&batch, now) {
                 eprintln!("refused: {invalid}");
                 return refusal(422, problem::INVALID, None);
             }
@@ -290,7 +290,7 @@ fn answer(state: &mut State, request: &Request) -> (u16, Vec<u8>) {
 
 fn pair(state: &mut State, request: &Request, key: PublicKey) -> (u16, Vec<u8>) {
     let pair: PairRequest = serde_json::from_slice(&request.body).unwrap();
-    pair.validate().unwrap();
+    osm_protocol::messages::Validate::validate(&pair, 0).unwrap();
     let known = state.pairs.iter().find(|earlier| earlier.token == pair.token).map(|earlier| earlier.agent_key.clone());
     if pair.token != state.token.text() || known.is_some_and(|known| known != pair.agent_key) {
         return refusal(403, problem::TOKEN, None);

@@ -53,7 +53,7 @@ story!(what_happened_is_one_event_each_with_who_and_where, |engine| {
     assert_eq!(kinds(&events), ["pairing-asked", "paired", "asked", "confirmed", "command-queued", "command-ended"]);
     assert_eq!(events.iter().map(|event| event.number.0).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
     let by: BTreeSet<String> = events.iter().map(|event| event.by.to_string()).collect();
-    assert_eq!(by.into_iter().collect::<Vec<_>>(), ["Anna (1001)", "the agent"]);
+    assert_eq!(by.into_iter().collect::<Vec<_>>(), ["Anna (@anna_1001) (1001)", "the agent"]);
     assert!(events[1..].iter().all(|event| event.server.as_ref().is_some_and(|server| server.name == "web-1")), "{events:?}");
     // Saying it again changes nothing, and is no event.
     agent.finish(command.jti, OutcomeKind::Succeeded, "active (running)").await.unwrap();

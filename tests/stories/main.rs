@@ -9,6 +9,7 @@ mod faults;
 mod first;
 mod instances;
 mod isolation;
+mod migrations;
 mod packages;
 mod reporting;
 mod sender;

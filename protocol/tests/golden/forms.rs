@@ -57,7 +57,7 @@ impl Golden {
                     forms.push(form);
                 }
                 Err(error) => {
-                    self.wrong.push(format!("golden/{file}, line {number}: cannot be read any more: {error}\n  {line}"))
+                    self.wrong.push(format!("golden/{file}, line {number}: cannot be read any more: {error}\n  {line}"));
                 }
             }
         }

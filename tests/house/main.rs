@@ -1,6 +1,8 @@
 //! The rules of the house, checked on the sources and on the documents that state them.
 
 mod circles;
+mod constants;
+mod documents;
 mod manifests;
 mod modules;
 mod outside;

@@ -1,7 +1,7 @@
 //! The modules of a crate and what each names of the others, read from its sources. What is compiled for tests only is left out.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -13,6 +13,8 @@ pub type Sources = BTreeMap<PathBuf, String>;
 
 pub struct Crate {
     modules: Vec<Module>,
+    /// What lies in `src` itself, without `.rs`: also what is compiled for tests only.
+    top: BTreeSet<String>,
 }
 
 struct Module {
@@ -57,7 +59,8 @@ const DEPTH: usize = 16;
 impl Crate {
     /// Reads a crate from its root, `lib.rs` or `main.rs`.
     pub fn read(sources: &Sources, root: &str) -> Self {
-        let mut this = Self { modules: Vec::new() };
+        let top = sources.keys().filter_map(|file| Some(file.iter().next()?.to_string_lossy().replace(".rs", ""))).collect();
+        let mut this = Self { modules: Vec::new(), top };
         this.add_file(sources, Module::new(Vec::new(), Path::new(root), None));
         this
     }
@@ -114,6 +117,11 @@ impl Crate {
     fn arrow(&self, index: usize, target: Target, path: &[String]) -> Arrow {
         let (from, to) = (&self.modules[index], &self.modules[target.module]);
         Arrow { from: from.file.clone(), to: to.file.clone(), from_room: from.room(), to_room: to.room(), path: path.join("::") }
+    }
+
+    /// Whether there is a file or a folder for a room.
+    pub fn has(&self, room: &str) -> bool {
+        self.top.contains(room)
     }
 
     /// The names of the crate's rooms: the modules that its root declares, and the root itself.

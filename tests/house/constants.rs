@@ -1,6 +1,6 @@
 //! Constants in the sources, for documents that repeat them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use osm_api::domain::{DAY, HOUR, MINUTE, SECOND};
 use syn::{Expr, ExprBinary, ExprLit, ExprPath, Item, ItemConst, Lit};
@@ -17,15 +17,20 @@ pub struct Constant {
 pub fn constants(sources: &Sources) -> Vec<Constant> {
     let of_file = |(file, text): (&PathBuf, &String)| {
         let items = syn::parse_file(text).unwrap_or_else(|error| panic!("{}: {error}", file.display())).items;
-        let file = file.clone();
-        items.into_iter().filter_map(move |item| match item {
-            Item::Const(ItemConst { ident, expr, .. }) => {
-                Some(Constant { file: file.clone(), name: ident.to_string(), value: *expr })
-            }
-            _ => None,
-        })
+        constants_of(file, items)
     };
     sources.iter().flat_map(of_file).collect()
+}
+
+/// The constants among the items of a source or module.
+pub fn constants_of(file: &Path, items: Vec<Item>) -> impl Iterator<Item = Constant> + use<> {
+    let file = file.to_owned();
+    items.into_iter().filter_map(move |item| match item {
+        Item::Const(ItemConst { ident, expr, .. }) => {
+            Some(Constant { file: file.clone(), name: ident.to_string(), value: *expr })
+        }
+        _ => None,
+    })
 }
 
 impl Constant {

@@ -16,7 +16,7 @@ use osm_api::{
 use serde_json::Value;
 
 use crate::{
-    constants::{Constant, constants},
+    constants::{Constant, constants, constants_of},
     document,
     modules::{Sources, sources},
     tables::{after, names},
@@ -255,9 +255,7 @@ fn what_an_agent_sends_is_told_field_by_field() {
     });
     let openapi: Value = serde_json::from_str(&document("openapi/openapi.json")).expect("JSON");
     let mut is = BTreeSet::new();
-    let operations =
-        openapi["paths"].as_object().expect("paths").values().flat_map(|path| path.as_object().expect("operations").values());
-    for body in operations.map(|operation| &operation["requestBody"]["content"]) {
+    for body in operations(&openapi).map(|operation| &operation["requestBody"]["content"]) {
         add_fields(&openapi, body, &mut is);
     }
     assert!(is.contains("Report.cpu"), "the bodies of requests are not where they were in openapi.json");
@@ -281,4 +279,36 @@ fn add_fields(openapi: &Value, part: &Value, found: &mut BTreeSet<String>) {
         Value::Array(array) => array.iter().for_each(|value| add_fields(openapi, value, found)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
+}
+
+#[test]
+fn the_problems_are_those_of_the_code() {
+    let table = after(&document("api/src/http/openapi.md"), "The `type` of a problem");
+    let types = table.iter().flat_map(|row| names(&row[0])).filter(|name| *name != "about:blank").map(str::to_owned);
+    assert_told("openapi.md, types of problems", types, problem_types());
+
+    let openapi: Value = serde_json::from_str(&document("openapi/openapi.json")).expect("JSON");
+    let responses = operations(&openapi).flat_map(|operation| operation["responses"].as_object().expect("responses").keys());
+    let is: BTreeSet<String> = responses.filter(|status| !status.starts_with('2')).cloned().collect();
+    let told: BTreeSet<String> = table.iter().flat_map(|row| row[1].split(", ")).map(str::to_owned).collect();
+    assert_told("openapi.md, statuses of problems", told, is);
+}
+
+/// The constants of the protocol's module `problem`.
+fn problem_types() -> Vec<String> {
+    let protocol = sources(&workspace().join("protocol/src"));
+    let inner = protocol.values().find_map(|text| {
+        let items = syn::parse_file(text).expect("a source").items;
+        items.into_iter().find_map(|item| match item {
+            syn::Item::Mod(module) if module.ident == "problem" => module.content,
+            _ => None,
+        })
+    });
+    let (_, items) = inner.expect("the protocol's module `problem`");
+    constants_of(Path::new("messages.rs"), items).flat_map(|constant| constant.texts()).collect()
+}
+
+fn operations(openapi: &Value) -> impl Iterator<Item = &Value> {
+    let paths = openapi["paths"].as_object().expect("paths").values();
+    paths.flat_map(|path| path.as_object().expect("operations").values())
 }

@@ -123,6 +123,8 @@ fn words(golden: &mut Golden) {
     words!("rule.jsonl", Rule: Cpu Memory Swap Disk Inodes Load Service Offline Reboot Clock);
     words!("severity.jsonl", Severity: Warning Critical);
     words!("usage.jsonl", Usage: Mute TimeZone);
+    let rules: Vec<Rule> = golden.forms("rule.jsonl");
+    assert!(rules.iter().all(|rule| Rule::ALL.contains(rule)), "Rule::ALL is all rules");
     let states = golden.text("command-state.txt");
     golden.same(
         "command-state.txt",

@@ -3,7 +3,8 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
-    path::Path,
+    fs,
+    path::{Path, PathBuf},
 };
 
 use osm_api::{
@@ -39,12 +40,49 @@ fn assert_told<T: Ord + std::fmt::Debug>(what: &str, told: impl IntoIterator<Ite
     assert!(missing.is_empty() && untrue.is_empty(), "{what}: add {missing:?}, take out {untrue:?}");
 }
 
+/// What is named by its path, or by the end of it.
+#[test]
+fn sources_that_the_documents_name_are_there() {
+    let files = files(&workspace());
+    let is_there = |name: &str| files.iter().any(|file| file.ends_with(name));
+    let gone = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md"].into_iter().flat_map(|name| {
+        let text = document(name);
+        let named: BTreeSet<String> =
+            text.split("\n\n").flat_map(names).filter(|name| is_source(name)).map(str::to_owned).collect();
+        named.into_iter().filter(|source| !is_there(source)).map(move |source| format!("{name}: {source}")).collect::<Vec<_>>()
+    });
+    let gone: Vec<String> = gone.collect();
+    assert!(gone.is_empty(), "no file has this path:\n{}", gone.join("\n"));
+}
+
+fn is_source(name: &str) -> bool {
+    let is_path = name.chars().all(|c| c.is_ascii_alphanumeric() || "_-./".contains(c));
+    is_path && [".rs", ".sql", ".ftl"].iter().any(|ending| name.ends_with(ending))
+}
+
+/// All files of the workspace, but what is built and what git keeps.
+fn files(root: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(&folder).expect("a folder").flatten().map(|entry| entry.path()) {
+            let is_ours = !path.file_name().is_some_and(|name| name == "target" || name == ".git");
+            if path.is_dir() && is_ours {
+                folders.push(path);
+            } else {
+                found.push(path);
+            }
+        }
+    }
+    found
+}
+
 #[test]
 fn the_leases_are_those_of_the_code() {
     let (sources, document) = (backend(), document("ARCHITECTURE.md"));
     let constants = constants(&sources);
     let find = |file: &Path, name: &str| constants.iter().find(|constant| constant.file == file && constant.name == name);
-    let lease = |(file, _): (&std::path::PathBuf, &String)| {
+    let lease = |(file, _): (&PathBuf, &String)| {
         let (Some(role), Some(lease)) = (find(file, "ROLE"), find(file, "LEASE")) else {
             panic!(
                 "{} holds a lease without the constants ROLE and LEASE, which the table of leases is held against",
@@ -269,8 +307,9 @@ fn add_fields(openapi: &Value, part: &Value, found: &mut BTreeSet<String>) {
             if let Some(name) = object.get("$ref").and_then(Value::as_str).and_then(|path| path.rsplit('/').next()) {
                 let schema = &openapi["components"]["schemas"][name];
                 let fields = schema["properties"].as_object().into_iter().flat_map(|properties| properties.keys());
-                let is_new = fields.fold(false, |is_new, field| found.insert(format!("{name}.{field}")) || is_new);
-                if is_new {
+                let before = found.len();
+                found.extend(fields.map(|field| format!("{name}.{field}")));
+                if found.len() > before {
                     add_fields(openapi, schema, found);
                 }
             }

@@ -172,7 +172,7 @@ impl Settings {
         Self::from_text(&text, path, |name| env::var(name).ok().filter(|value| !value.is_empty()))
     }
 
-    fn from_text(text: &str, path: &Path, environment: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+    pub fn from_text(text: &str, path: &Path, environment: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let fragment: Fragment = toml::from_str(text)
             .map_err(|error| ConfigError::Syntax { path: path.to_owned(), problem: error.to_string().trim_end().to_owned() })?;
         let folder = path.parent().unwrap_or(Path::new("/")).to_owned();

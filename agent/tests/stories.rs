@@ -232,8 +232,8 @@ fn an_hour_off_is_measured_corrected_and_reported() {
     });
     // Commands are judged by the host's own clock, and the refusal says whose fault it is.
     let jti = host.backend.ask(restart("nginx.service"));
-    host.backend.until("the outcome", |state| state.outcome(&jti).is_some());
-    host.backend.with(|state| assert_eq!(state.outcome(&jti).unwrap().reason, Some(Rejection::Clock)));
+    host.backend.until("the outcome", |state| state.outcome(jti).is_some());
+    host.backend.with(|state| assert_eq!(state.outcome(jti).unwrap().reason, Some(Rejection::Clock)));
     assert!(succeeded(&host.output(&["status"])).contains("ahead of the backend's"));
     let doctor = host.output(&["doctor"]);
     assert!(!doctor.status.success() && text(&doctor.stdout).contains("timedatectl"), "{}", text(&doctor.stdout));
@@ -279,7 +279,9 @@ fn commands_are_refused_by_name_or_ignored_and_never_answered() {
     host.backend.with(|state| state.command = key(66));
     let forged = host.backend.ask(restart("nginx.service"));
     host.backend.with(|state| state.command = genuine);
-    let strange = host.backend.ask_with(restart("nginx.service"), |command| command.aud.server_id = "other".to_owned());
+    let strange = host.backend.ask_with(restart("nginx.service"), |command| {
+        command.aud.server_id = "0190a6b0-7c00-7000-8000-00000000bbbb".parse().unwrap();
+    });
     let reboot = host.backend.ask(Action::Reboot {});
     let unlisted = host.backend.ask(restart("mysql.service"));
     let expired = host.backend.ask_with(restart("nginx.service"), |command| {
@@ -288,11 +290,11 @@ fn commands_are_refused_by_name_or_ignored_and_never_answered() {
     });
     host.backend.until("three outcomes", |state| state.outcomes.len() >= 3);
     host.backend.with(|state| {
-        let reason = |jti: &str| state.outcome(jti).and_then(|outcome| outcome.reason);
-        assert_eq!(reason(&reboot), Some(Rejection::Unsupported));
-        assert_eq!(reason(&unlisted), Some(Rejection::UnitNotListed));
-        assert_eq!(reason(&expired), Some(Rejection::Expired));
-        assert!(state.outcome(&forged).is_none() && state.outcome(&strange).is_none());
+        let reason = |jti| state.outcome(jti).and_then(|outcome| outcome.reason);
+        assert_eq!(reason(reboot), Some(Rejection::Unsupported));
+        assert_eq!(reason(unlisted), Some(Rejection::UnitNotListed));
+        assert_eq!(reason(expired), Some(Rejection::Expired));
+        assert!(state.outcome(forged).is_none() && state.outcome(strange).is_none());
     });
     drop(running);
     // Not done again by an agent that comes back, nor answered again.
@@ -301,7 +303,7 @@ fn commands_are_refused_by_name_or_ignored_and_never_answered() {
     thread::sleep(Duration::from_secs(1));
     // Told twice perhaps, when the agent ended before it had noted the answer; never anything else.
     host.backend.with(|state| {
-        state.outcomes.sort_by(|(one, _), (other, _)| one.cmp(other));
+        state.outcomes.sort_by_key(|(jti, _)| *jti);
         state.outcomes.dedup();
         assert_eq!(state.outcomes.len(), 3);
     });
@@ -318,7 +320,7 @@ fn a_listed_unit_gets_an_outcome_even_where_systemd_cannot_be_asked() {
     let jti = host.backend.ask(restart("nginx.service"));
     host.backend.until("the outcome, twice", |state| state.outcomes.len() >= 2);
     host.backend.with(|state| {
-        let outcome = state.outcome(&jti).unwrap();
+        let outcome = state.outcome(jti).unwrap();
         assert_eq!((outcome.result, outcome.reason), (OutcomeKind::Rejected, Some(Rejection::Unsupported)));
         assert!(outcome.detail.contains("systemd") || outcome.detail.contains("system bus"), "{outcome:?}");
     });
@@ -335,12 +337,12 @@ fn new_command_keys_are_fetched_and_the_old_one_is_dead() {
         std::mem::replace(&mut state.command, key(3))
     });
     let jti = host.backend.ask(Action::Reboot {});
-    host.backend.until("the outcome under the new key", |state| state.outcome(&jti).is_some());
+    host.backend.until("the outcome under the new key", |state| state.outcome(jti).is_some());
     assert!(host.state_dir().join("keys.json").exists());
     host.backend.with(|state| state.command = old);
     let dead = host.backend.ask(Action::Reboot {});
     thread::sleep(Duration::from_secs(2));
-    host.backend.with(|state| assert!(state.outcome(&dead).is_none()));
+    host.backend.with(|state| assert!(state.outcome(dead).is_none()));
     drop(running);
 }
 
@@ -442,7 +444,7 @@ fn a_crash_at_any_point_loses_nothing_and_does_nothing_twice() {
         host.backend.with(|state| state.agent.expect("paired"));
         let jti = host.backend.ask(restart("nginx.service"));
         for _ in 0..200 {
-            let done = host.backend.with(|state| state.reports().count() >= 2 && state.outcome(&jti).is_some());
+            let done = host.backend.with(|state| state.reports().count() >= 2 && state.outcome(jti).is_some());
             if done || running.0.try_wait().unwrap().is_some() {
                 break;
             }
@@ -451,7 +453,7 @@ fn a_crash_at_any_point_loses_nothing_and_does_nothing_twice() {
         let crashed = running.0.try_wait().unwrap().is_some();
         drop(running);
         let running = host.run();
-        host.backend.until("two reports and the outcome", |state| state.reports().count() >= 2 && state.outcome(&jti).is_some());
+        host.backend.until("two reports and the outcome", |state| state.reports().count() >= 2 && state.outcome(jti).is_some());
         host.backend.with(|state| {
             let outcomes: Vec<_> = state.outcomes.iter().map(|(_, outcome)| (outcome.result, outcome.reason)).collect();
             assert!(outcomes.windows(2).all(|pair| pair[0] == pair[1]), "one command, one outcome: {outcomes:?}");

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::ids::CommandId;
+
 /// All that an agent can be asked to do. Amounts and paths live in the host's own configuration, never here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
@@ -16,7 +18,7 @@ pub enum Action {
     /// Schedule a reboot 60 s ahead.
     Reboot {},
     /// Cancel the reboot that the command `of` scheduled.
-    CancelReboot { of: String },
+    CancelReboot { of: CommandId },
 }
 
 /// What a host lets the chat ask for, besides restarts of the services it lists.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     action::Action,
     envelope::{self, Envelope, EnvelopeError, strict_json},
+    ids::{CommandId, ServerId},
     key::PublicKey,
 };
 
@@ -20,8 +21,8 @@ pub struct Command {
     /// The backend's public URL.
     pub iss: String,
     pub aud: Audience,
-    /// UUIDv7 of the command.
-    pub jti: String,
+    /// Names the command: a UUIDv7.
+    pub jti: CommandId,
     /// Higher than that of every earlier command to this server.
     pub seq: i64,
     /// Issued at, not before, expires: milliseconds since the Unix epoch.
@@ -36,7 +37,7 @@ pub struct Command {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Audience {
-    pub server_id: String,
+    pub server_id: ServerId,
     /// The agent's public key, so that an envelope for a re-paired server is dead.
     pub agent_key: String,
 }
@@ -46,7 +47,7 @@ pub struct Audience {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Header {
     pub aud: Audience,
-    pub jti: String,
+    pub jti: CommandId,
     pub seq: i64,
 }
 
@@ -71,7 +72,7 @@ pub enum CommandError {
 /// What the agent knows when it judges an envelope.
 pub struct Judge<'a> {
     pub trusted: &'a [PublicKey],
-    pub server_id: &'a str,
+    pub server_id: ServerId,
     pub agent_key: &'a str,
     /// The host's clock, milliseconds since the Unix epoch.
     pub now: i64,
@@ -126,10 +127,12 @@ mod tests {
     use serde_json::{Value, json};
 
     const NOW: i64 = 1_800_000_000_000;
+    const SERVER: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
+    const COMMAND: &str = "01890a5d-ac96-774b-bcce-b302099a8058";
 
     fn payload() -> Value {
         json!({
-            "v": 1, "iss": "https://osm.example", "aud": {"server_id": "s1", "agent_key": "k1"}, "jti": "j1", "seq": 8,
+            "v": 1, "iss": "https://osm.example", "aud": {"server_id": SERVER, "agent_key": "k1"}, "jti": COMMAND, "seq": 8,
             "iat": NOW, "nbf": NOW, "exp": NOW + 120_000,
             "action": {"type": "restart-service", "unit": "nginx.service"}, "requested_by": "anna"
         })
@@ -142,7 +145,7 @@ mod tests {
     fn judge_at(payload: &[u8], now: i64) -> Result<Command, CommandError> {
         let key = SigningKey::from_bytes(&[1; 32]);
         let trusted = [PublicKey::from(&key)];
-        Judge { trusted: &trusted, server_id: "s1", agent_key: "k1", now, last_seq: 7 }.judge(&Envelope::sign(
+        Judge { trusted: &trusted, server_id: SERVER.parse().unwrap(), agent_key: "k1", now, last_seq: 7 }.judge(&Envelope::sign(
             envelope::COMMAND,
             payload,
             &key,
@@ -166,7 +169,7 @@ mod tests {
     fn an_extra_field_anywhere_is_refused_by_name() {
         for pointer in ["/x", "/aud/x", "/action/x"] {
             match judge(&with(pointer, json!(1))).unwrap_err() {
-                CommandError::Unknown { header, .. } => assert_eq!(header.jti, "j1", "{pointer}"),
+                CommandError::Unknown { header, .. } => assert_eq!(header.jti.to_string(), COMMAND, "{pointer}"),
                 // An audience that is not understood is not ours to answer for.
                 CommandError::Envelope(EnvelopeError::Malformed(_)) => assert_eq!(pointer, "/aud/x"),
                 other => panic!("{pointer}: {other}"),
@@ -181,9 +184,9 @@ mod tests {
 
     #[test]
     fn array_forms_are_refused() {
-        let array = json!([1, "i", ["s1", "k1"], "j1", 8, NOW, NOW, NOW, {"type": "reboot"}, "anna"]).to_string();
+        let array = json!([1, "i", [SERVER, "k1"], COMMAND, 8, NOW, NOW, NOW, {"type": "reboot"}, "anna"]).to_string();
         assert!(matches!(judge(array.as_bytes()), Err(CommandError::Envelope(_))));
-        assert!(judge(&with("/aud", json!(["s1", "k1"]))).is_err());
+        assert!(judge(&with("/aud", json!([SERVER, "k1"]))).is_err());
         assert!(judge(&with("/action", json!(["restart-service", "nginx.service"]))).is_err());
     }
 
@@ -212,7 +215,7 @@ mod tests {
 
     #[test]
     fn another_audience_and_an_old_seq_are_refused() {
-        assert_eq!(judge(&with("/aud/server_id", json!("s2"))), Err(CommandError::Audience));
+        assert_eq!(judge(&with("/aud/server_id", json!(COMMAND))), Err(CommandError::Audience));
         assert_eq!(judge(&with("/aud/agent_key", json!("k2"))), Err(CommandError::Audience));
         assert_eq!(judge(&with("/seq", json!(7))), Err(CommandError::Replayed { seq: 7, last: 7 }));
         assert_eq!(judge(&with("/seq", json!(-1))), Err(CommandError::Replayed { seq: -1, last: 7 }));

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     envelope::{self, Envelope, EnvelopeError, strict_json},
+    ids::ServerId,
     key::PublicKey,
 };
 
@@ -24,7 +25,7 @@ pub struct KeySet {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pairing {
-    pub server_id: String,
+    pub server_id: ServerId,
     pub agent_key: String,
     /// SHA-256 of the token's text, hexadecimal.
     pub token_hash: String,
@@ -34,7 +35,7 @@ pub struct Pairing {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Replace {
-    pub server_id: String,
+    pub server_id: ServerId,
     pub new_key: String,
     pub token_hash: String,
 }

@@ -5,6 +5,7 @@
 //! |---|---|---|
 //! | [`messages`] | bodies of the agent's requests and their answers, with the limits on every field | |
 //! | [`action`] | the closed list of what an agent can be asked to do, and what came of it | |
+//! | [`ids`] | ids as types of their own | RFC 9562 |
 //! | [`key`] | Ed25519 public keys as text, strict verification, key ids | RFC 8032, RFC 7638 |
 //! | [`envelope`] | signed documents: a payload, its type, exactly one signature | DSSE v1 |
 //! | [`command`] | the payload of a command envelope | |
@@ -15,6 +16,7 @@
 pub mod action;
 pub mod command;
 pub mod envelope;
+pub mod ids;
 pub mod key;
 pub mod keyset;
 pub mod messages;

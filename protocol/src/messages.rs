@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{action::Chore, envelope::Envelope};
+use crate::{action::Chore, envelope::Envelope, ids::ServerId};
 
 #[cfg(feature = "server")]
 use poem_openapi::{Enum, Object};
@@ -51,7 +51,7 @@ pub struct PairRequest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(Object))]
 pub struct PairResponse {
-    pub server_id: String,
+    pub server_id: ServerId,
     /// The name the server has in the chat.
     pub name: String,
     /// The key set, signed with the root key that the token pins.

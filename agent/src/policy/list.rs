@@ -9,7 +9,8 @@ use std::{
 use osm_protocol::action::Chore;
 use serde::{Deserialize, Serialize};
 
-use super::rules;
+use super::rules::{self, NamedBy};
+use crate::host::durable;
 
 const FILE_MAX: u64 = 1024 * 1024;
 
@@ -48,7 +49,7 @@ impl UnitList {
         if !is_trusted(metadata.uid()) || metadata.mode() & 0o022 != 0 {
             return Err(ListError::NotRoots(path.to_owned()));
         }
-        let bytes = crate::durable::read(path, FILE_MAX)
+        let bytes = durable::read(path, FILE_MAX)
             .map_err(|error| unreadable(error.to_string()))?
             .ok_or_else(|| ListError::Missing(path.to_owned()))?;
         Self::parse(&bytes).map_err(unreadable)
@@ -60,7 +61,7 @@ impl UnitList {
             return Err(format!("version {} is not known here", list.version));
         }
         // A list placed by hand obeys the same rules.
-        list.units.retain(|unit| rules::check_name(unit, true).is_ok());
+        list.units.retain(|unit| rules::check_name(unit, NamedBy::Root).is_ok());
         Ok(list)
     }
 

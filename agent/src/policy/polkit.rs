@@ -5,8 +5,7 @@
 
 use osm_protocol::action::Chore;
 
-use super::USER;
-use crate::act::{JOURNAL_UNIT, LOGROTATE_UNIT};
+use super::{JOURNAL_UNIT, LOGROTATE_UNIT, USER};
 
 /// Rules folders that polkitd with JavaScript rules reads everywhere.
 pub const RULES_DIR: &str = "/etc/polkit-1/rules.d";

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::catalog::matches;
-use crate::systemd::UnitFacts;
+use crate::host::systemd::UnitFacts;
 
 /// What the machine needs to stay reachable and whole, and this agent itself.
 const NEVER: &[&str] = &[
@@ -33,7 +33,7 @@ const NEVER: &[&str] = &[
     "gdm*",
 ];
 
-/// A wrong restart of these locks people out: listed only where root lists them himself.
+/// A wrong restart of these locks people out: listed only where root names them.
 const ROOTS_WORD: &[&str] = &["ssh.service", "sshd.service", "ssh@*", "sshd@*", "ssh-*", "sshd-*"];
 
 /// Where a unit's file may lie: not in /run, where generated and transient ones are.
@@ -58,7 +58,7 @@ pub enum Refusal {
     Fragment,
 }
 
-/// `^[A-Za-z0-9:_.\\@-]{1,255}$` and ends in `.service`.
+/// Says whether this is the name of a service: `^[A-Za-z0-9:_.\\@-]{1,255}$`, ending in `.service`.
 pub fn is_name(unit: &str) -> bool {
     (1..=255).contains(&unit.len())
         && unit.bytes().all(|byte| byte.is_ascii_alphanumeric() || b":_.\\@-".contains(&byte))
@@ -73,11 +73,20 @@ pub fn is_never(unit: &str) -> bool {
     NEVER.iter().any(|pattern| matches(pattern, unit))
 }
 
-/// Whether a unit may be listed; `by_root` when root named it.
-pub fn check(facts: &UnitFacts, by_root: bool) -> Result<(), Refusal> {
+/// Who named a unit for the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NamedBy {
+    /// Detection found it.
+    Detection,
+    /// Root's own word, or a list that root wrote.
+    Root,
+}
+
+/// Says whether a unit may be listed, and why not.
+pub fn check(facts: &UnitFacts, by: NamedBy) -> Result<(), Refusal> {
     // Any of its names: on Debian sshd is an alias of ssh.service.
     for name in facts.names.iter().chain([&facts.id]) {
-        check_name(name, by_root)?;
+        check_name(name, by)?;
     }
     if matches!(facts.load_state.as_str(), "masked" | "merged") || facts.transient {
         return Err(Refusal::NotPlain);
@@ -93,7 +102,8 @@ pub fn check(facts: &UnitFacts, by_root: bool) -> Result<(), Refusal> {
     if plain && FRAGMENTS.iter().any(|folder| facts.fragment_path.starts_with(folder)) { Ok(()) } else { Err(Refusal::Fragment) }
 }
 
-pub fn check_name(unit: &str, by_root: bool) -> Result<(), Refusal> {
+/// Says whether a unit of this name may be listed, and why not.
+pub fn check_name(unit: &str, by: NamedBy) -> Result<(), Refusal> {
     if !is_name(unit) {
         return Err(Refusal::Name);
     }
@@ -103,7 +113,7 @@ pub fn check_name(unit: &str, by_root: bool) -> Result<(), Refusal> {
     if is_never(unit) {
         return Err(Refusal::Never);
     }
-    if !by_root && ROOTS_WORD.iter().any(|pattern| matches(pattern, unit)) {
+    if by == NamedBy::Detection && ROOTS_WORD.iter().any(|pattern| matches(pattern, unit)) {
         return Err(Refusal::RootsWord);
     }
     Ok(())
@@ -128,7 +138,7 @@ mod tests {
     #[test]
     fn a_plain_service_is_accepted() {
         for id in ["nginx.service", "postgresql@17-main.service", "a\\x2db.service"] {
-            assert_eq!(check(&facts(id), false), Ok(()), "{id}");
+            assert_eq!(check(&facts(id), NamedBy::Detection), Ok(()), "{id}");
         }
     }
 
@@ -147,7 +157,7 @@ mod tests {
             "osm-agent.service",
             "osm-agent-policy.service",
         ] {
-            assert_eq!(check(&facts(id), true), Err(Refusal::Never), "{id}");
+            assert_eq!(check(&facts(id), NamedBy::Root), Err(Refusal::Never), "{id}");
         }
     }
 
@@ -155,10 +165,10 @@ mod tests {
     fn remote_access_needs_roots_word_under_any_of_its_names() {
         let mut ssh = facts("custom.service");
         ssh.names.push("sshd.service".to_owned());
-        assert_eq!(check(&ssh, false), Err(Refusal::RootsWord));
-        assert_eq!(check(&ssh, true), Ok(()));
+        assert_eq!(check(&ssh, NamedBy::Detection), Err(Refusal::RootsWord));
+        assert_eq!(check(&ssh, NamedBy::Root), Ok(()));
         ssh.names.push("dbus-org.example.service".to_owned());
-        assert_eq!(check(&ssh, true), Err(Refusal::Never));
+        assert_eq!(check(&ssh, NamedBy::Root), Err(Refusal::Never));
     }
 
     #[test]
@@ -177,10 +187,10 @@ mod tests {
             "*.service",
             "a\u{2028}.service",
         ] {
-            assert_eq!(check_name(name, true), Err(Refusal::Name), "{name:?}");
+            assert_eq!(check_name(name, NamedBy::Root), Err(Refusal::Name), "{name:?}");
         }
-        assert_eq!(check_name(&format!("{}.service", "a".repeat(248)), true), Err(Refusal::Name));
-        assert_eq!(check_name("foo@.service", true), Err(Refusal::Template));
+        assert_eq!(check_name(&format!("{}.service", "a".repeat(248)), NamedBy::Root), Err(Refusal::Name));
+        assert_eq!(check_name("foo@.service", NamedBy::Root), Err(Refusal::Template));
     }
 
     #[test]
@@ -188,7 +198,7 @@ mod tests {
         let refused = |change: fn(&mut UnitFacts)| {
             let mut unit = facts("app.service");
             change(&mut unit);
-            check(&unit, true).unwrap_err()
+            check(&unit, NamedBy::Root).unwrap_err()
         };
         assert_eq!(refused(|unit| unit.load_state = "not-found".to_owned()), Refusal::NotLoaded);
         assert_eq!(refused(|unit| unit.load_state = "masked".to_owned()), Refusal::NotPlain);
@@ -198,7 +208,7 @@ mod tests {
         {
             let mut unit = facts("app.service");
             unit.fragment_path = path.to_owned();
-            assert_eq!(check(&unit, true), Err(Refusal::Fragment), "{path}");
+            assert_eq!(check(&unit, NamedBy::Root), Err(Refusal::Fragment), "{path}");
         }
     }
 }

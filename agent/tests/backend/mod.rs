@@ -14,6 +14,7 @@ use osm_protocol::{
     action::{Action, Outcome},
     command::{Audience, Command},
     envelope::{self, Envelope},
+    ids::{CommandId, ServerId},
     key::PublicKey,
     keyset::{KeySet, Pairing, Replace},
     messages::{Commands, PairRequest, PairResponse, Problem, Receipt, Report, ReportBatch, problem},
@@ -21,7 +22,9 @@ use osm_protocol::{
     request_signature::{Received, SignatureError, Target},
 };
 
-pub const SERVER: &str = "0190a6b0-7c00-7000-8000-00000000aaaa";
+pub fn server() -> ServerId {
+    "0190a6b0-7c00-7000-8000-00000000aaaa".parse().unwrap()
+}
 
 pub struct Backend {
     pub state: Arc<Mutex<State>>,
@@ -36,7 +39,7 @@ pub struct State {
     pub agent: Option<PublicKey>,
     pub batches: Vec<Vec<Report>>,
     pub queue: Vec<(i64, Envelope)>,
-    pub outcomes: Vec<(String, Outcome)>,
+    pub outcomes: Vec<(CommandId, Outcome)>,
     pub pairs: Vec<PairRequest>,
     pub polls: usize,
     /// The backend's clock minus the host's, milliseconds.
@@ -107,19 +110,19 @@ impl Backend {
     }
 
     /// Puts a command for this agent into the queue; returns its id.
-    pub fn ask(&self, action: Action) -> String {
+    pub fn ask(&self, action: Action) -> CommandId {
         self.ask_with(action, |_| {})
     }
 
-    pub fn ask_with(&self, action: Action, change: impl FnOnce(&mut Command)) -> String {
+    pub fn ask_with(&self, action: Action, change: impl FnOnce(&mut Command)) -> CommandId {
         self.with(|state| {
             let now = host_now() + state.clock_ms;
             let seq = state.queue.last().map_or(now, |(seq, _)| seq + 1);
             let mut command = Command {
                 v: 1,
                 iss: "http://backend".to_owned(),
-                aud: Audience { server_id: SERVER.to_owned(), agent_key: state.agent.unwrap().to_string() },
-                jti: format!("0190a6b0-7c00-7000-8000-{:012x}", seq & 0xffff_ffff_ffff),
+                aud: Audience { server_id: server(), agent_key: state.agent.unwrap().to_string() },
+                jti: format!("0190a6b0-7c00-7000-8000-{:012x}", seq & 0xffff_ffff_ffff).parse().unwrap(),
                 seq,
                 iat: now,
                 nbf: now,
@@ -140,8 +143,8 @@ impl State {
         self.batches.iter().flatten()
     }
 
-    pub fn outcome(&self, jti: &str) -> Option<&Outcome> {
-        self.outcomes.iter().find(|(of, _)| of == jti).map(|(_, outcome)| outcome)
+    pub fn outcome(&self, jti: CommandId) -> Option<&Outcome> {
+        self.outcomes.iter().find(|(of, _)| *of == jti).map(|(_, outcome)| outcome)
     }
 
     fn key_set(&self) -> Envelope {
@@ -279,7 +282,7 @@ fn answer(state: &mut State, request: &Request) -> (u16, Vec<u8>) {
         }
         path => {
             let jti = path.strip_prefix("/agent/v1/commands/").and_then(|rest| rest.strip_suffix("/outcome")).unwrap();
-            state.outcomes.push((jti.to_owned(), serde_json::from_slice(&request.body).unwrap()));
+            state.outcomes.push((jti.parse().unwrap(), serde_json::from_slice(&request.body).unwrap()));
             (204, vec![])
         }
     }
@@ -299,9 +302,9 @@ fn pair(state: &mut State, request: &Request, key: PublicKey) -> (u16, Vec<u8>) 
     state.agent = Some(key);
     state.pairs.push(pair);
     let pairing =
-        Pairing { server_id: SERVER.to_owned(), agent_key: state.lie.unwrap_or(key).to_string(), token_hash: state.token.hash() };
+        Pairing { server_id: server(), agent_key: state.lie.unwrap_or(key).to_string(), token_hash: state.token.hash() };
     json(&PairResponse {
-        server_id: SERVER.to_owned(),
+        server_id: server(),
         name: "web-1".to_owned(),
         key_set: state.key_set(),
         pairing: Envelope::sign_json(envelope::PAIRING, &pairing, &state.command),

@@ -1,0 +1,4 @@
+//! The way to the backend.
+
+pub mod backoff;
+pub mod client;

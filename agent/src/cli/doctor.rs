@@ -1,0 +1,172 @@
+//! `osm-agent doctor`: one line a check, and what to do where one fails.
+
+use std::{path::Path, process::ExitCode, rc::Rc, time::Duration};
+
+use anyhow::Result;
+use tokio::time::timeout;
+
+use crate::{
+    backend::client::{Api, Client, ClientError},
+    cli::status::Status,
+    command::execute::duration,
+    config::Settings,
+    host::{
+        clock::Clock,
+        identity,
+        systemd::{Systemd, Unavailable},
+    },
+    policy::list::UnitList,
+    state::dir::StateDir,
+};
+
+const LIMIT: Duration = Duration::from_secs(10);
+/// Commands are judged by the host's clock, with this tolerance.
+const CLOCK_LIMIT_MS: u64 = 30_000;
+
+struct Report {
+    failed: bool,
+}
+
+impl Report {
+    fn ok(what: &str, detail: &str) {
+        println!("ok    {what:<16} {detail}");
+    }
+
+    /// Fine as it is, and worth knowing.
+    fn note(what: &str, detail: &str) {
+        println!("note  {what:<16} {detail}");
+    }
+
+    fn fail(&mut self, what: &str, detail: &str) {
+        self.failed = true;
+        println!("FAIL  {what:<16} {detail}");
+    }
+}
+
+pub async fn doctor(settings: &Settings, state_dir: &Path, systemd: &impl Systemd) -> ExitCode {
+    let mut report = Report { failed: false };
+    let dir = check_state_dir(state_dir, &mut report);
+    check_systemd(settings, systemd, &mut report).await;
+    if let Some(dir) = &dir {
+        check_processes(settings, dir, &mut report);
+    }
+    if let Some(dir) = dir
+        && let Err(error) = check_backend(settings, &dir, &mut report).await
+    {
+        report.fail("backend", &format!("{error:#}"));
+    }
+    if report.failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn check_state_dir(path: &Path, report: &mut Report) -> Option<StateDir> {
+    let dir = match StateDir::open(path, false) {
+        Ok(dir) => dir,
+        Err(error) => {
+            report.fail("state directory", &format!("{error:#}"));
+            return None;
+        }
+    };
+    match crate::host::durable::replace(&dir.file("doctor"), b"", 0o600)
+        .and_then(|()| crate::host::durable::remove(&dir.file("doctor")))
+    {
+        Ok(()) => Report::ok("state directory", &path.display().to_string()),
+        Err(error) => {
+            report.fail("state directory", &format!("{} cannot be written ({error}): is the disk full?", path.display()));
+        }
+    }
+    Some(dir)
+}
+
+async fn check_systemd(settings: &Settings, systemd: &impl Systemd, report: &mut Report) {
+    match systemd.services().await {
+        Ok(units) => Report::ok("D-Bus", &format!("systemd shows {} services", units.len())),
+        Err(Unavailable::Absent) => {
+            Report::note("D-Bus", "systemd is not the init of this machine: services are not seen, everything else is");
+            return;
+        }
+        Err(error) => report.fail("D-Bus", &format!("{error}; look at: systemctl status dbus")),
+    }
+    if !settings.actions.restart_service {
+        Report::note("policy", "agent.toml does not allow restarts (actions.restart_service)");
+        return;
+    }
+    match UnitList::read(&settings.policy_file) {
+        Ok(UnitList { unavailable: Some(why), .. }) => Report::note("policy", &format!("no service can be restarted: {why}")),
+        Ok(list) => Report::ok("policy", &format!("{} services may be restarted from the chat", list.units.len())),
+        Err(error) => report.fail("policy", &error.to_string()),
+    }
+}
+
+/// By what the running service sees: this command runs outside of its sandbox.
+fn check_processes(settings: &Settings, dir: &StateDir, report: &mut Report) {
+    if !settings.top_processes {
+        return;
+    }
+    match Status::read(dir) {
+        Some(Status { processes_hidden: true, .. }) => report.fail(
+            "processes",
+            "top_processes is on, and the service's sandbox hides other users' processes. Do: systemctl edit osm-agent, write \
+             [Service] and ProtectProc=default on two lines, then: systemctl restart osm-agent",
+        ),
+        Some(_) => Report::ok("processes", "the biggest ones are named in alerts"),
+        None => Report::note("processes", "whether the service sees them shows when it has run"),
+    }
+}
+
+async fn check_backend(settings: &Settings, dir: &StateDir, report: &mut Report) -> Result<()> {
+    let Some(pairing) = dir.pairing()? else {
+        report.fail("pairing", "not paired: get a line with /add_server in the chat, and run it here");
+        return Ok(());
+    };
+    if identity::machine(dir.path())? == pairing.machine {
+        Report::ok("pairing", &format!("{} at {}", pairing.name, pairing.api));
+    } else {
+        report.fail("pairing", "this machine is not the one that was paired (a clone?): pair it again");
+    }
+    let api = Api::parse(&pairing.api)?;
+    match timeout(LIMIT, tokio::net::lookup_host((api.host().trim_matches(['[', ']']), api.port()))).await {
+        Ok(Ok(mut addresses)) => match addresses.next() {
+            Some(address) => Report::ok("DNS", &format!("{} is {}", api.host(), address.ip())),
+            None => report.fail("DNS", &format!("{} has no address", api.host())),
+        },
+        Ok(Err(error)) => {
+            report.fail("DNS", &format!("{} cannot be resolved ({error}): check /etc/resolv.conf, or the address", api.host()));
+        }
+        Err(_) => report.fail("DNS", "no answer within 10 s: check /etc/resolv.conf"),
+    }
+    let clock = Rc::new(Clock::default());
+    let plain = api.is_plain();
+    let client = Client::new(api, settings.ca_file.as_deref(), pairing.key.signing_key()?, Rc::clone(&clock))?;
+    // Any answer at all proves the connection; a signed one that was accepted proves the rest.
+    let keys = client.keys().await;
+    if plain {
+        Report::note("TLS", "plain http to this very machine");
+    } else if let Err(ClientError::Network(error)) = &keys {
+        report.fail("TLS", error);
+    } else {
+        Report::ok("TLS", "the certificate is trusted");
+    }
+    match keys {
+        Ok(_) => Report::ok("API", "the backend knows this server"),
+        Err(error @ ClientError::Removed) => report.fail("API", &error.to_string()),
+        Err(error) if error.is_about_the_key() => report.fail("API", &format!("{error}; pair this server again")),
+        Err(error) => report.fail("API", &error.to_string()),
+    }
+    check_clock(dir, &clock, report);
+    Ok(())
+}
+
+/// By what this check's own request measured, else by what `run` measured last.
+fn check_clock(dir: &StateDir, clock: &Clock, report: &mut Report) {
+    let last = Status::read(dir).map_or(0, |status| status.clock_ahead_ms);
+    let ahead = if clock.ahead() == 0 { last } else { clock.ahead() };
+    if ahead.unsigned_abs() > CLOCK_LIMIT_MS {
+        let direction = if ahead > 0 { "ahead of" } else { "behind" };
+        report.fail(
+            "clock",
+            &format!("{} {direction} the backend's: commands are refused. Do: timedatectl set-ntp true", duration(ahead)),
+        );
+    } else {
+        Report::ok("clock", &format!("within {} of the backend's", duration(ahead.abs().max(1_000))));
+    }
+}

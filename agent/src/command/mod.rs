@@ -1,0 +1,5 @@
+//! Commands: judged, admitted, written down, done.
+
+pub mod act;
+pub mod execute;
+pub mod ledger;

@@ -1,0 +1,4 @@
+//! Pairing with a backend.
+
+pub mod pairing;
+pub mod token;

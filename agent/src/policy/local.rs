@@ -1,0 +1,58 @@
+//! Services that the administrator wrote: unit files of their own in /etc/systemd/system.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use super::rules;
+
+pub const FOLDER: &str = "/etc/systemd/system";
+
+/// Names of the services that the administrator wrote on a host.
+#[derive(Debug, Default)]
+pub struct LocalUnits(BTreeSet<String>);
+
+impl LocalUnits {
+    /// Looks into a folder of units. Only regular files count: `enable` and `mask` make links.
+    pub fn read(folder: &Path) -> Self {
+        let Ok(files) = fs::read_dir(folder) else { return Self::default() };
+        let regular = files.flatten().filter(|file| file.file_type().is_ok_and(|kind| kind.is_file()));
+        let names = regular.filter_map(|file| file.file_name().into_string().ok());
+        Self(names.filter(|name| rules::is_name(name)).collect())
+    }
+
+    /// Says whether a unit, or the template it is an instance of, is one of them.
+    pub fn contains(&self, unit: &str) -> bool {
+        self.0.contains(unit) || template_of(unit).is_some_and(|template| self.0.contains(&template))
+    }
+}
+
+/// Gives `app@.service` for `app@blue.service`.
+fn template_of(unit: &str) -> Option<String> {
+    let (name, rest) = unit.split_once('@')?;
+    let (_, suffix) = rest.rsplit_once('.')?;
+    Some(format!("{name}@.{suffix}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_of_enable_and_mask_are_no_local_units() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("app.service"), "").unwrap();
+        fs::write(folder.path().join("worker@.service"), "").unwrap();
+        fs::write(folder.path().join("app.timer"), "").unwrap();
+        std::os::unix::fs::symlink("/dev/null", folder.path().join("masked.service")).unwrap();
+        std::os::unix::fs::symlink("/usr/lib/systemd/system/x.service", folder.path().join("alias.service")).unwrap();
+        let local = LocalUnits::read(folder.path());
+        assert_eq!(local.0.iter().collect::<Vec<_>>(), ["app.service", "worker@.service"]);
+        assert!(local.contains("app.service") && local.contains("worker@blue.service"));
+        assert!(!local.contains("app@blue.service") && !local.contains("masked.service"));
+    }
+
+    #[test]
+    fn an_instance_has_a_template_and_nothing_else_does() {
+        assert_eq!(template_of("app@blue.service").unwrap(), "app@.service");
+        assert_eq!(template_of("app.service"), None);
+    }
+}

@@ -1,0 +1,100 @@
+//! One report: everything that is sent about this host, and nothing else.
+
+use osm_protocol::messages::Report;
+
+use crate::{
+    config::Settings,
+    host::{
+        clock::{self, Clock},
+        systemd::Systemd,
+    },
+    report::collect::{self, cpu::Cpu, disk::Disks, processes::Processes},
+};
+
+/// The collectors that remember something from one report to the next.
+pub struct Reporter {
+    cpu: Cpu,
+    disks: Disks,
+    /// Only where agent.toml lets it.
+    processes: Option<Processes>,
+}
+
+/// A report, and when it was measured by the boot clock.
+pub struct Measured {
+    pub report: Report,
+    pub boot_at: i64,
+}
+
+impl Reporter {
+    pub fn new(settings: &Settings) -> Self {
+        Self { cpu: Cpu::new(), disks: Disks::default(), processes: settings.top_processes.then(Processes::new) }
+    }
+
+    /// Takes the first reading of the CPUs, so that the next report has their load.
+    pub fn warm_up(&mut self) {
+        self.cpu.collect();
+        if let Some(processes) = &mut self.processes {
+            processes.collect();
+        }
+    }
+
+    pub async fn measure(&mut self, settings: &Settings, clock: &Clock, boot: &str, systemd: &impl Systemd) -> Measured {
+        let boot_at = clock::boot_now();
+        let at = clock.now();
+        let services = collect::services::collect(settings, systemd).await;
+        let report = Report {
+            at,
+            interval_s: u32::try_from(settings.interval.as_secs()).unwrap_or(3600),
+            boot: boot.to_owned(),
+            clock_ahead_ms: clock.ahead(),
+            host: collect::host::collect(),
+            cpu: self.cpu.collect(),
+            memory: collect::memory::collect(),
+            load: collect::load::collect(),
+            disks: self.disks.collect().await,
+            systemd: services.systemd,
+            chores: services.chores,
+            monitored_only: services.monitored_only,
+            services: services.services,
+            processes: self.processes.as_mut().map(Processes::collect).unwrap_or_default(),
+        };
+        if let Err(invalid) = report.validate(at) {
+            // The backend would refuse it whole: this is a mistake in a collector.
+            log::error!("this report does not keep the contract: {invalid}");
+        }
+        Measured { report, boot_at }
+    }
+}
+
+/// The report with the time that the boot clock gives it now. Where that is close to the one it has, it keeps the one it
+/// has: the same report must have the same time however often it is sent.
+pub fn redated(report: Report, boot_at: i64, clock: &Clock, boot: &str) -> Report {
+    const CLOSE_MS: u64 = 5_000;
+    match clock.at_boot_time(boot_at) {
+        Some(at) if report.boot == boot && at.abs_diff(report.at) > CLOSE_MS => {
+            Report { at, clock_ahead_ms: clock.ahead(), ..report }
+        }
+        _ => report,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::systemd::fake::{Fake, unit};
+
+    #[tokio::test]
+    async fn this_hosts_report_keeps_the_contract_and_survives_json() {
+        let systemd = Fake { units: Ok(vec![unit("nginx.service", "active")]), ..Fake::default() };
+        let settings = Settings { top_processes: true, ..Settings::for_test() };
+        let mut reporter = Reporter::new(&settings);
+        reporter.warm_up();
+        tokio::time::sleep(sysinfo::MINIMUM_CPU_UPDATE_INTERVAL).await;
+        let clock = Clock::default();
+        let Measured { report, .. } = reporter.measure(&settings, &clock, &"a".repeat(64), &systemd).await;
+        report.validate(clock.now()).unwrap();
+        assert!(report.cpu.is_some() && report.memory.is_some() && report.load.is_some() && !report.processes.is_empty());
+        let text = serde_json::to_string(&report).unwrap();
+        assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), report);
+    }
+}

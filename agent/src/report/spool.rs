@@ -1,0 +1,346 @@
+//! Reports that the backend has not taken yet, on disk, one file each; newest first, bounded by age and size.
+//!
+//! Each report goes in before it is sent and is removed once the backend has answered, so that a crash in between loses
+//! nothing. A file's name holds its order and both of its times: the index needs no file opened. Files are not synced: a
+//! power cut may cost the newest reports, and a torn one is dropped.
+
+use std::{
+    fs, io,
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
+};
+
+use osm_protocol::messages::{Report, limits};
+
+use crate::{config::SpoolLimits, crash::crash_point, host::clock::Clock, report::measure::redated};
+
+/// Leaves room for the batch's own fields.
+const BATCH_BYTES: u64 = limits::BODY as u64 - 64 * 1024;
+const EXTENSION: &str = "json";
+
+/// Where a report's file is and when it was measured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Order of measuring, whatever the clocks say.
+    number: u64,
+    /// As stored in the report.
+    at: i64,
+    /// By the boot clock.
+    boot_at: i64,
+    /// First characters of the boot's hash.
+    boot: String,
+    size: u64,
+}
+
+pub struct Spool {
+    folder: PathBuf,
+    limits: SpoolLimits,
+    /// Oldest first.
+    entries: Vec<Entry>,
+    next: u64,
+}
+
+impl Spool {
+    /// Opens the folder and looks at what lies there; anything that is no report's file is removed.
+    pub fn open(folder: &Path, limits: SpoolLimits) -> io::Result<Self> {
+        match fs::DirBuilder::new().mode(0o700).create(folder) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        let mut entries = Vec::new();
+        for file in fs::read_dir(folder)? {
+            let file = file?;
+            let size = file.metadata().map_or(0, |metadata| metadata.len());
+            match file.file_name().to_str().and_then(|name| Entry::from_name(name, size)) {
+                Some(entry) => entries.push(entry),
+                None => drop(fs::remove_file(file.path())),
+            }
+        }
+        entries.sort_unstable_by_key(|entry| entry.number);
+        let next = entries.last().map_or(0, |entry: &Entry| entry.number + 1);
+        Ok(Self { folder: folder.to_owned(), limits, entries, next })
+    }
+
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Stores a report, making room if it must. A full disk costs the oldest reports first.
+    pub fn add(&mut self, report: &Report, boot_at: i64, now: i64) -> io::Result<Entry> {
+        let bytes = serde_json::to_vec(report)?;
+        let entry = Entry {
+            number: self.next,
+            at: report.at,
+            boot_at,
+            boot: report.boot.chars().take(8).collect(),
+            size: bytes.len() as u64,
+        };
+        self.next += 1;
+        self.prune(&report.boot, boot_at, now, entry.size);
+        let path = self.path(&entry);
+        let mut written = write(&path, &bytes);
+        while let Err(error) = &written
+            && is_full(error)
+            && !self.entries.is_empty()
+        {
+            let share = self.entries.len().div_ceil(10);
+            log::warn!("the disk is full: the {share} oldest of {} spooled reports are dropped", self.entries.len());
+            self.drop_oldest(share);
+            written = write(&path, &bytes);
+        }
+        if let Err(error) = written {
+            let _ = fs::remove_file(&path);
+            return Err(error);
+        }
+        self.entries.push(entry.clone());
+        crash_point!("spool.appended");
+        Ok(entry)
+    }
+
+    /// The newest reports that fit into one request besides `except`, at most `count`; newest first. Torn files are dropped.
+    pub fn newest(&mut self, count: usize, except: Option<&Entry>, clock: &Clock, boot: &str) -> Vec<(Entry, Report)> {
+        let mut batch = Vec::new();
+        let mut bytes = 0;
+        let mut torn = Vec::new();
+        for entry in self.entries.iter().rev().filter(|&entry| Some(entry) != except) {
+            if batch.len() >= count || bytes + entry.size > BATCH_BYTES {
+                break;
+            }
+            match fs::read(self.path(entry)).map_err(serde_json::Error::io).and_then(|bytes| serde_json::from_slice(&bytes)) {
+                Ok(report) => {
+                    bytes += entry.size;
+                    batch.push((entry.clone(), redated(report, entry.boot_at, clock, boot)));
+                }
+                Err(error) => {
+                    log::warn!("a spooled report is damaged and dropped: {error}");
+                    torn.push(entry.clone());
+                }
+            }
+        }
+        self.remove(&torn);
+        batch
+    }
+
+    /// Removes what the backend has taken.
+    pub fn remove(&mut self, taken: &[Entry]) {
+        for entry in taken {
+            if let Err(error) = fs::remove_file(self.path(entry))
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                log::warn!("a report that was sent cannot be removed from the spool: {error}");
+            }
+        }
+        self.entries.retain(|entry| !taken.contains(entry));
+    }
+
+    /// Drops what is too old, and the oldest until `incoming` more bytes fit.
+    fn prune(&mut self, boot: &str, boot_now: i64, now: i64, incoming: u64) {
+        let limit = i64::try_from(self.limits.age.as_millis()).unwrap_or(i64::MAX);
+        let old = self
+            .entries
+            .iter()
+            .filter(|entry| {
+                // Within one boot the boot clock knows the age, whatever happened to the host's.
+                let age = if boot.starts_with(&entry.boot) { boot_now - entry.boot_at } else { now - entry.at };
+                age > limit || age < -limit
+            })
+            .cloned()
+            .collect::<Vec<_>>();
+        if !old.is_empty() {
+            log::warn!("{} spooled reports are too old to be taken and are dropped", old.len());
+            self.remove(&old);
+        }
+        let mut total: u64 = self.entries.iter().map(|entry| entry.size).sum::<u64>() + incoming;
+        let over = self
+            .entries
+            .iter()
+            .take_while(|entry| {
+                let over = total > self.limits.bytes;
+                total = total.saturating_sub(entry.size);
+                over
+            })
+            .count();
+        if over > 0 {
+            log::warn!("the spool is full: its {over} oldest reports are dropped");
+            self.drop_oldest(over);
+        }
+    }
+
+    fn drop_oldest(&mut self, count: usize) {
+        let oldest: Vec<Entry> = self.entries.iter().take(count).cloned().collect();
+        self.remove(&oldest);
+    }
+
+    fn path(&self, entry: &Entry) -> PathBuf {
+        self.folder.join(entry.name())
+    }
+}
+
+impl Entry {
+    fn name(&self) -> String {
+        format!("{:012}_{}_{}_{}.{EXTENSION}", self.number, self.at, self.boot_at, self.boot)
+    }
+
+    fn from_name(name: &str, size: u64) -> Option<Self> {
+        let mut parts = name.strip_suffix(EXTENSION)?.strip_suffix('.')?.split('_');
+        let entry = Self {
+            number: parts.next()?.parse().ok()?,
+            at: parts.next()?.parse().ok()?,
+            boot_at: parts.next()?.parse().ok()?,
+            boot: parts.next()?.to_owned(),
+            size,
+        };
+        (parts.next().is_none() && entry.name() == name).then_some(entry)
+    }
+}
+
+/// Beside, then renamed: a crash of ours leaves no half file under a report's name.
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let beside = path.with_extension("new");
+    fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, path)).inspect_err(|_| drop(fs::remove_file(&beside)))
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use osm_protocol::messages::{Host, Systemd};
+    use std::time::Duration;
+
+    const NOW: i64 = 1_800_000_000_000;
+    const HOUR: i64 = 3_600_000;
+    const DAY: SpoolLimits = SpoolLimits { age: Duration::from_hours(24), bytes: 64 << 20 };
+
+    fn report(at: i64) -> Report {
+        Report {
+            at,
+            interval_s: 30,
+            boot: "a".repeat(64),
+            clock_ahead_ms: 0,
+            host: Host {
+                hostname: "h".to_owned(),
+                os: String::new(),
+                kernel: String::new(),
+                arch: String::new(),
+                cpus: 1,
+                uptime_s: 1,
+            },
+            cpu: None,
+            memory: None,
+            load: None,
+            disks: vec![],
+            systemd: Systemd::Absent,
+            chores: vec![],
+            monitored_only: None,
+            services: vec![],
+            processes: vec![],
+        }
+    }
+
+    fn times(spool: &mut Spool, count: usize) -> Vec<i64> {
+        spool.newest(count, None, &Clock::default(), &"a".repeat(64)).into_iter().map(|(_, report)| report.at).collect()
+    }
+
+    #[test]
+    fn newest_comes_first_and_survives_a_restart_until_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut spool = Spool::open(folder.path(), DAY).unwrap();
+        for step in 0..5 {
+            spool.add(&report(NOW + step), step, NOW).unwrap();
+        }
+        drop(spool);
+        let mut spool = Spool::open(folder.path(), DAY).unwrap();
+        assert_eq!(times(&mut spool, 2), [NOW + 4, NOW + 3]);
+        let taken: Vec<Entry> = spool.newest(2, None, &Clock::default(), "").into_iter().map(|(entry, _)| entry).collect();
+        spool.remove(&taken);
+        assert_eq!(times(&mut Spool::open(folder.path(), DAY).unwrap(), 9), [NOW + 2, NOW + 1, NOW]);
+        // What comes after a restart is newer than all before it.
+        let last = spool.add(&report(NOW - 7), 9, NOW).unwrap();
+        assert_eq!(times(&mut spool, 1), [NOW - 7]);
+        assert_eq!(spool.newest(1, Some(&last), &Clock::default(), "")[0].1.at, NOW + 2);
+    }
+
+    #[test]
+    fn age_and_size_are_bounded_and_the_oldest_go_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut spool = Spool::open(folder.path(), DAY).unwrap();
+        spool.add(&report(NOW), 0, NOW).unwrap();
+        spool.add(&report(NOW + 2 * HOUR), 2 * HOUR, NOW + 2 * HOUR).unwrap();
+        spool.add(&report(NOW + 25 * HOUR), 25 * HOUR, NOW + 25 * HOUR).unwrap();
+        assert_eq!(times(&mut spool, 9), [NOW + 25 * HOUR, NOW + 2 * HOUR]);
+
+        let size = spool.entries[0].size;
+        let small = SpoolLimits { bytes: 3 * size, ..DAY };
+        let folder = tempfile::tempdir().unwrap();
+        let mut spool = Spool::open(folder.path(), small).unwrap();
+        for step in 0..10 {
+            spool.add(&report(NOW + step), step, NOW).unwrap();
+        }
+        assert_eq!(times(&mut spool, 9), [NOW + 9, NOW + 8, NOW + 7]);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
+    }
+
+    #[test]
+    fn within_one_boot_a_stepped_clock_loses_nothing_and_times_are_put_right() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut spool = Spool::open(folder.path(), DAY).unwrap();
+        // Measured while the host believed it was 1970.
+        spool.add(&report(1_000), 60_000, 1_000).unwrap();
+        let clock = Clock::default();
+        clock.learn(NOW, Duration::ZERO);
+        let boot_now = crate::host::clock::boot_now();
+        spool.add(&report(NOW), 120_000, NOW).unwrap();
+        let batch = spool.newest(9, None, &clock, &"a".repeat(64));
+        assert_eq!(batch.len(), 2);
+        let expected = NOW - boot_now + 60_000;
+        assert!(batch[1].1.at.abs_diff(expected) < 100, "{} {expected}", batch[1].1.at);
+        // Of another boot nothing is known: left as it is.
+        assert_eq!(spool.newest(9, None, &clock, &"b".repeat(64))[1].1.at, 1_000);
+    }
+
+    #[test]
+    fn torn_and_foreign_files_are_dropped_without_harm() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut spool = Spool::open(folder.path(), DAY).unwrap();
+        let first = spool.add(&report(NOW), 0, NOW).unwrap();
+        let second = spool.add(&report(NOW + 1), 1, NOW).unwrap();
+        let whole = fs::read(spool.path(&second)).unwrap();
+        for cut in [0, 1, whole.len() / 2, whole.len() - 1] {
+            fs::write(spool.path(&second), &whole[..cut]).unwrap();
+            for foreign in ["x", "1_2_3.json", "000000000009_1_1_a_b.json", "9_1_1_a.json", "000000000009_1_1_a.new"] {
+                fs::write(folder.path().join(foreign), [0xff; 9]).unwrap();
+            }
+            let mut spool = Spool::open(folder.path(), DAY).unwrap();
+            assert_eq!(times(&mut spool, 9), [NOW], "cut at {cut}");
+            assert_eq!(spool.len(), 1);
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+            fs::write(spool.path(&second), &whole).unwrap();
+        }
+        assert_eq!(Spool::open(folder.path(), DAY).unwrap().entries[0], first);
+    }
+
+    #[test]
+    fn a_batch_stays_under_the_bodys_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut spool = Spool::open(folder.path(), DAY).unwrap();
+        let mut big = report(NOW);
+        big.host.os = "x".repeat(100 * 1024);
+        for step in 0..20 {
+            spool.add(&big, step, NOW).unwrap();
+        }
+        let batch = spool.newest(127, None, &Clock::default(), "");
+        assert_eq!(batch.len(), 9);
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_written_is_an_error_and_no_panic() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut spool = Spool::open(&folder.path().join("spool"), DAY).unwrap();
+        fs::remove_dir(folder.path().join("spool")).unwrap();
+        assert!(spool.add(&report(NOW), 0, NOW).is_err());
+        assert_eq!(spool.len(), 0);
+    }
+}

@@ -1,0 +1,4 @@
+//! `osm-agent run`.
+
+pub mod run;
+pub mod session;

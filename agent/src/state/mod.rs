@@ -1,0 +1,3 @@
+//! What the agent remembers.
+
+pub mod dir;

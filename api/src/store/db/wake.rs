@@ -1,0 +1,115 @@
+//! Who is woken when something is committed: workers and long polls of this process, and those of other instances
+//! through LISTEN/NOTIFY. Waking only shortens the wait; every worker also sweeps.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use sqlx::{PgPool, postgres::PgListener};
+use tokio::sync::{Notify, watch};
+
+use super::Result;
+use crate::domain::ids::ServerId;
+
+pub const CHANNEL: &str = "osm_wake";
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wake {
+    Inbox,
+    Outbox,
+    /// The long poll of this server.
+    Commands(ServerId),
+}
+
+impl Wake {
+    pub fn to_text(&self) -> String {
+        match self {
+            Self::Inbox => "inbox".to_owned(),
+            Self::Outbox => "outbox".to_owned(),
+            Self::Commands(server_id) => format!("commands:{server_id}"),
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "inbox" => Some(Self::Inbox),
+            "outbox" => Some(Self::Outbox),
+            _ => text.strip_prefix("commands:")?.parse().ok().map(Self::Commands),
+        }
+    }
+}
+
+#[derive(Default)]
+pub struct Hub {
+    pub inbox: Notify,
+    pub outbox: Notify,
+    stopping: watch::Sender<bool>,
+    polls: Mutex<HashMap<ServerId, Arc<Notify>>>,
+}
+
+impl Hub {
+    pub fn wake(&self, whom: &Wake) {
+        match whom {
+            Wake::Inbox => self.inbox.notify_one(),
+            Wake::Outbox => self.outbox.notify_one(),
+            Wake::Commands(server_id) => {
+                if let Some(poll) = self.polls().get(server_id) {
+                    poll.notify_waiters();
+                }
+            }
+        }
+    }
+
+    /// What a long poll of this server waits on. Entries that nobody holds are dropped once there are more than polls could be.
+    pub fn poll(&self, server_id: ServerId) -> Arc<Notify> {
+        let mut polls = self.polls();
+        if polls.len() == polls.capacity() {
+            polls.retain(|_, poll| Arc::strong_count(poll) > 1);
+        }
+        polls.entry(server_id).or_default().clone()
+    }
+
+    /// The process is about to end: nobody waits any longer.
+    pub fn stop(&self) {
+        self.stopping.send_replace(true);
+        self.inbox.notify_one();
+        self.outbox.notify_one();
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        *self.stopping.borrow()
+    }
+
+    pub async fn stopped(&self) {
+        // Fails only when the sender is gone, and that is this very hub.
+        let _ = self.stopping.subscribe().wait_for(|stopping| *stopping).await;
+    }
+
+    fn polls(&self) -> std::sync::MutexGuard<'_, HashMap<ServerId, Arc<Notify>>> {
+        self.polls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Passes notifications of other instances on, for as long as the pool lives.
+pub fn listen(pool: PgPool, hub: Arc<Hub>) {
+    tokio::spawn(async move {
+        while !pool.is_closed() {
+            if let Err(error) = forward(&pool, &hub).await {
+                tracing::debug!(%error, "LISTEN interrupted; sweeps go on");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        }
+    });
+}
+
+async fn forward(pool: &PgPool, hub: &Hub) -> Result<()> {
+    let mut listener = PgListener::connect_with(pool).await?;
+    listener.listen(CHANNEL).await?;
+    loop {
+        if let Some(wake) = Wake::parse(listener.recv().await?.payload()) {
+            hub.wake(&wake);
+        }
+    }
+}

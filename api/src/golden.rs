@@ -21,12 +21,14 @@ use osm_protocol::{
 use crate::{
     domain::{
         alert::{Rule, Setting, Severity},
-        command::State,
+        command,
+        confirmation::{self, Asks},
         intent::{ChatKind, Family, Intent, Request},
         notice::{Limit, Notice, Purpose, Toast, Usage},
+        update,
     },
     keys::Keys,
-    store::{confirmations::Asks, outbox::Content},
+    store::outbox::Content,
     telegram::keyboards,
 };
 
@@ -125,12 +127,14 @@ fn words(golden: &mut Golden) {
     words!("usage.jsonl", Usage: Mute TimeZone);
     let rules: Vec<Rule> = golden.forms("rule.jsonl");
     assert!(rules.iter().all(|rule| Rule::ALL.contains(rule)), "Rule::ALL is all rules");
-    let states = golden.text("command-state.txt");
-    golden.same(
-        "command-state.txt",
-        &states.replace('\n', " "),
-        &State::ALL.map(|state| format!("{} ", state.as_str())).concat(),
-    );
+    state_words(golden, "command-state.txt", &command::State::ALL.map(command::State::as_str));
+    state_words(golden, "confirmation-state.txt", &confirmation::State::ALL.map(confirmation::State::as_str));
+    state_words(golden, "update-state.txt", &update::State::ALL.map(update::State::as_str));
+}
+
+fn state_words(golden: &mut Golden, file: &str, words: &[&str]) {
+    let was = golden.text(file);
+    golden.same(file, &was.lines().collect::<Vec<_>>().join(" "), &words.join(" "));
 }
 
 /// The state directory: it is read as it is, and what is derived from its secrets stays the same.
@@ -150,7 +154,7 @@ fn key_files(golden: &mut Golden) {
     }
     let key_set = fs::read_to_string(held.join("keyset.json")).expect("a key set");
     golden.same("state/keyset.json", &key_set, &serde_json::to_string(&loaded.key_set).expect("a JSON form"));
-    let pairing = "01a317f0-4c00-7d3e-9c5b-2f6a8e1b7c01";
+    let pairing = "01a317f0-4c00-7d3e-9c5b-2f6a8e1b7c01".parse().expect("an id");
     let is = serde_json::json!({
         "root": loaded.trusted.root.to_string(),
         "command_keys": loaded.trusted.command_keys.iter().map(PublicKey::to_string).collect::<Vec<_>>(),

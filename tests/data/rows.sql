@@ -69,7 +69,7 @@ INSERT INTO outbox (id, chat_id, message_id, callback_id, content, urgency, vers
     ('01a317f0-4c00-7d3e-9c5b-2f6a8e1b7c08', 1001, NULL, '4382bfdwdsb323b2d9', '{"toast":"refreshed"}', 0, 0, 0, NULL, NULL, 1800000000001);
 
 INSERT INTO thresholds (chat_id, server_id, rule, enabled, limit_value, lower_value, hold, severity) VALUES
-    (1001, '', 'cpu', TRUE, 95.5, 90.25, 600000, 'critical'),
+    (1001, NULL, 'cpu', TRUE, 95.5, 90.25, 600000, 'critical'),
     (1001, '01890a5d-ac96-774b-bcce-b302099a8057', 'load', FALSE, 2.5, 2.0, 900000, 'warning');
 
 INSERT INTO watches (server_id, rule, subject, at, above_since, below_since, firing) VALUES
@@ -77,16 +77,17 @@ INSERT INTO watches (server_id, rule, subject, at, above_since, below_since, fir
     ('01890a5d-ac96-774b-bcce-b302099a8057', 'cpu', '', 1800000000000, NULL, 1799999990000, FALSE);
 
 INSERT INTO incidents (id, chat_id, server_id, rule, subject, severity, limit_value, lower_value, hold, value, processes, since, opened_at,
-    times, quiet_since, calm_at, resolved_at, acked_by, snoozed_until, remind_at, reminders, message_id, recovery_id) VALUES
+    times, quiet_since, calm_at, resolved_at, acked_by, snoozed_until, remind_at, reminders, message_id, end_told, recovery_id) VALUES
     ('01a317f0-4c00-7d3e-9c5b-2f6a8e1b7c09', 1001, '01890a5d-ac96-774b-bcce-b302099a8057', 'disk', '/srv', 'critical', 90.0, 85.0, 60000,
      97.5, '[]', 1799999900000, 1799999960000, 1, NULL, NULL, NULL, 'Anna', 1800003600000, 1800000900000, 2,
-     '01a317f0-4c00-7d3e-9c5b-2f6a8e1b7c14', NULL),
+     '01a317f0-4c00-7d3e-9c5b-2f6a8e1b7c14', 'not-yet', NULL),
     ('01a317f0-4c00-7d3e-9c5b-2f6a8e1b7c0a', 1001, '01890a5d-ac96-774b-bcce-b302099a8057', 'cpu', '', 'warning', 90.0, 85.0, 600000,
      99.0, '[{"name":"mysqld","cpu":187.5,"memory":4294967296}]', 1799990000000, 1799990600000, 3, 1799991000000, 1799993600000,
-     1799993600000, NULL, NULL, NULL, 0, '01a317f0-4c00-7d3e-9c5b-2f6a8e1b7c16', '01a317f0-4c00-7d3e-9c5b-2f6a8e1b7c17');
+     1799993600000, NULL, NULL, NULL, 0, '01a317f0-4c00-7d3e-9c5b-2f6a8e1b7c16', 'told',
+     '01a317f0-4c00-7d3e-9c5b-2f6a8e1b7c17');
 
 INSERT INTO mutes (id, chat_id, server_id, until, from_minute, to_minute, created_by) VALUES
-    ('01a317f0-4c00-7d3e-9c5b-2f6a8e1b7c0b', 1001, '', NULL, 1320, 360, 'Anna'),
+    ('01a317f0-4c00-7d3e-9c5b-2f6a8e1b7c0b', 1001, NULL, NULL, 1320, 360, 'Anna'),
     ('01a317f0-4c00-7d3e-9c5b-2f6a8e1b7c0c', 1001, '01890a5d-ac96-774b-bcce-b302099a8057', 1800007200000, NULL, NULL, 'Anna');
 
 INSERT INTO leases (role, holder, expires_at) VALUES

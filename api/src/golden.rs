@@ -50,17 +50,18 @@ fn outbox(golden: &mut Golden) {
     golden.every(
         "notice.jsonl",
         &notices,
-        variants!(Notice: Welcome PrivateBot Help Pairing PairingSentPrivately PairingNeedsPrivateChat Paired Cloned Unpaired Servers
-            Status Services Choose NoSuchServer Confirmation Command Removed NotAllowed LimitReached UnknownCommand SetAside Alert
-            Recovered Reminder Incident Alerts TestAlert Thresholds Threshold Mutes NotUnderstood TimeZone),
+        variants!(Notice: Welcome PrivateBot Help Pairing PairingSentPrivately PairingNeedsPrivateChat Paired Cloned Unpaired
+            Servers Status Services Choose NoSuchServer Confirmation Command Removed NotAllowed LimitReached
+            UnknownCommand SetAside Alert Recovered Reminder Incident Alerts TestAlert Thresholds Threshold
+            Mutes NotUnderstood TimeZone),
     );
     let toasts: Vec<Toast> = golden.forms("toast.jsonl");
     golden.every(
         "toast.jsonl",
         &toasts,
         variants!(Toast: Done Refreshed Stale NotAllowed NotYours ConfirmationExpired AlreadyAnswered Declined NotRestartable
-            NotOffered RebootOver CancelAsked LimitReached Acknowledged Snoozed AlertOver Saved OutOfRange Muted Unmuted TooManyMutes
-            Suspended),
+            NotOffered RebootOver CancelAsked LimitReached Acknowledged Snoozed AlertOver Saved OutOfRange Muted
+            Unmuted TooManyMutes Suspended),
     );
     let contents: Vec<Content> = golden.forms("outbox-content.jsonl");
     golden.every("outbox-content.jsonl", &contents, variants!(Content: Notice Toast));
@@ -73,9 +74,9 @@ fn inbox(golden: &mut Golden) -> Vec<Request> {
         "request.jsonl",
         requests.iter().map(|request| &request.intent),
         variants!(Intent: Start Help AddServer PairingSteps Servers Status ShowServer Refresh Services AskRestart AskChore
-            CancelReboot RemoveServer AskRemove Alerts ShowIncident Acknowledge AcknowledgeAll Snooze TestAlert Thresholds
-            ShowThresholds TryThreshold SetThreshold Mute MuteFor Unmute TimeZone Confirm Decline StaleButton UnknownCommand
-            Reachable Migrated),
+            CancelReboot RemoveServer AskRemove Alerts ShowIncident Acknowledge AcknowledgeAll Snooze TestAlert
+            Thresholds ShowThresholds TryThreshold SetThreshold Mute MuteFor Unmute TimeZone Confirm Decline
+            StaleButton UnknownCommand Reachable Migrated),
     );
     golden.every("request.jsonl", requests.iter().map(|request| &request.chat.kind), variants!(ChatKind: Private Group));
     requests

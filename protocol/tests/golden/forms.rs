@@ -8,14 +8,16 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 use serde::{Serialize, de::DeserializeOwned};
 
 const FIX: &str = "\
-These forms are stored by running backends, lie on servers, or are signed: a change that cannot read them loses what people have.
-Until the first release replace the lines in the commit that changes the form, and say in its body why. From then on lines are only
-added: what was written once is read, and written like this, for ever.";
+These forms are stored by running backends, lie on servers, or are signed: a change that cannot read them loses what people
+have. Until the first release replace the lines in the commit that changes the form, and say in its body why. From then on
+lines are only added: what was written once is read, and written like this, for ever.";
 
 /// The variants of an enum by name, and the name of a value. A variant that is not named here does not compile.
 macro_rules! variants {
     ($type:ident: $($variant:ident)*) => {
-        (&[$(stringify!($variant)),*] as &[&str], |value: &$type| match value { $($type::$variant { .. } => stringify!($variant)),* })
+        (&[$(stringify!($variant)),*] as &[&str], |value: &$type| match value {
+            $($type::$variant { .. } => stringify!($variant)),*
+        })
     };
 }
 

@@ -6,6 +6,8 @@ pub mod config;
 mod crash;
 pub mod domain;
 pub mod error;
+#[cfg(test)]
+mod golden;
 mod http;
 mod jobs;
 pub mod keys;

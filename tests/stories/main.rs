@@ -10,6 +10,7 @@ mod faults;
 mod first;
 mod instances;
 mod isolation;
+mod migrations;
 mod packages;
 mod reporting;
 mod sender;

@@ -33,9 +33,9 @@ use crate::{
     telegram::bot::Bot,
     usecase::{
         Core,
-        refusals::Refusals,
         report::{Reports, Writer},
         start,
+        tally::Refusals,
     },
 };
 

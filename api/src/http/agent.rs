@@ -21,8 +21,9 @@ use crate::{
     domain::ids::CommandId,
     error::{Error, Refusal, Result},
     http::{
-        Http, problem,
+        problem,
         signed::{SelfSigned, Signed, SignedJson},
+        state::Http,
     },
     usecase::{command::finish, pair::complete::complete, report::Submission, server::remove},
 };

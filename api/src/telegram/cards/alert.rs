@@ -4,7 +4,7 @@ use osm_protocol::{action::Chore, messages::Process};
 use teloxide::types::InlineKeyboardButton;
 
 use super::{
-    Card,
+    card::Card,
     figures::{Words, bytes, percent},
     lists::page_turns,
     markup::{code, safe, width},
@@ -323,7 +323,7 @@ pub(super) fn alerts(words: &Words, list: &Page<Incident>) -> Card {
         };
         format!("{} · {}{state}", line(words, incident), words.ago(incident.since))
     }));
-    let turns = page_turns(words, list.page, list.pages, |page| Intent::Alerts { page });
+    let turns = page_turns(words, list.number, list.pages, |page| Intent::Alerts { page });
     lines.extend(turns.line);
     let mut rows: Vec<Vec<InlineKeyboardButton>> = open.iter().map(|incident| vec![open_button(incident)]).collect();
     rows.push(turns.buttons);

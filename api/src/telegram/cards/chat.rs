@@ -1,7 +1,7 @@
 //! Answers about the bot itself.
 
 use super::{
-    Card,
+    card::Card,
     figures::Words,
     lists::{add_button, servers_button},
 };

@@ -3,8 +3,8 @@
 use teloxide::types::InlineKeyboardButton;
 
 use super::{
-    Card,
     alert::{figure, severity_key},
+    card::Card,
     figures::Words,
     markup::{code, safe, width},
 };

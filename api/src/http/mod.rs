@@ -1,5 +1,5 @@
 //! The backend's HTTP side towards agents: thin handlers that authenticate, call a use case and answer.
-//! (Telegram's webhook is `telegram::webhook`: it belongs to the inbox.)
+//! (Telegram's webhook is `telegram::receive::webhook`: it belongs to the inbox.)
 
 mod address;
 mod agent;

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     domain::{ids::UpdateId, intent::Intent, notice::Limit, server::PER_CHAT},
-    telegram::{keyboards::button, update::COMMANDS},
+    telegram::{keyboards::button, receive::update::COMMANDS},
 };
 
 pub(super) fn welcome(words: &Words, servers: i64, claimed: bool) -> Card {

@@ -410,7 +410,7 @@ fn a_refusal_says_why_and_what_helps() {
 #[test]
 fn help_names_every_command() {
     let card = show(chat::help);
-    for (name, _) in crate::telegram::update::COMMANDS {
+    for (name, _) in crate::telegram::receive::update::COMMANDS {
         says(&card, &[&format!("/{name} — ")]);
     }
 }

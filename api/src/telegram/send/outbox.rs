@@ -13,9 +13,9 @@ use crate::{
         outbox::{self, Content, Entry},
     },
     telegram::{
-        bot::{Bot, Fault},
-        budget::{Budget, Lane},
         cards::{self, Frame, Place},
+        send::bot::{Bot, Fault},
+        send::budget::{Budget, Lane},
         text::Text,
     },
     usecase::Core,

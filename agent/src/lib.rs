@@ -9,6 +9,7 @@ mod crash;
 pub mod fuzz;
 mod host;
 mod logging;
+mod machine;
 mod pair;
 mod policy;
 mod report;

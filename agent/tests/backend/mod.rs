@@ -1,6 +1,8 @@
 //! A backend for the agent's own stories: the agent's contract over plain HTTP on loopback, nothing stored but what a test
 //! looks at. Every request's signature is checked as the real one does.
 
+#![expect(clippy::disallowed_methods, reason = "a test is no part of the agent")]
+
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{TcpListener, TcpStream},
@@ -58,7 +60,6 @@ pub fn key(seed: u8) -> SigningKey {
 }
 
 pub fn host_now() -> i64 {
-    #[expect(clippy::disallowed_methods, reason = "a test is no part of the agent")]
     let now = SystemTime::now();
     i64::try_from(now.duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
 }

@@ -17,7 +17,7 @@
 //! | `service/` | `osm-agent run`: a session, and its loops one file each | `backend`, `command`, `crash`, `host`, `machine`, `report`, `state` |
 //! | `cli/` | what a person types | `backend`, `config`, `host`, `logging`, `machine`, `pair`, `policy`, `report`, `service`, `state`, `text` |
 //! | `fuzz` | parsers for the fuzz targets, with the feature of this name | `config`, `report` |
-//! | `golden/` | a test: what is stored can be read and is written as in its files | `command`, `host`, `policy`, `report`, `state` |
+//! | `golden/` | a test: what is stored can be read and is written as in its files | `command`, `config`, `host`, `policy`, `report`, `state` |
 
 mod backend;
 mod cli;
@@ -26,6 +26,8 @@ mod config;
 mod crash;
 #[cfg(feature = "fuzz")]
 pub mod fuzz;
+#[cfg(test)]
+mod golden;
 mod host;
 mod logging;
 mod machine;

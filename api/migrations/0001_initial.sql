@@ -177,18 +177,20 @@ CREATE TABLE outbox (
 );
 CREATE INDEX outbox_due ON outbox (chat_id, urgency, id);
 
--- Limits that differ from the defaults, of a chat (server_id '') or of one server.
+-- Limits that differ from the defaults, of a chat (no server_id) or of one server.
 CREATE TABLE thresholds (
     chat_id BIGINT NOT NULL,
-    server_id TEXT NOT NULL,
+    server_id TEXT REFERENCES servers (id) ON DELETE CASCADE,
     rule TEXT NOT NULL,
     enabled BOOLEAN NOT NULL,
     limit_value DOUBLE PRECISION NOT NULL,
     lower_value DOUBLE PRECISION NOT NULL,
     hold BIGINT NOT NULL,
-    severity TEXT NOT NULL,
-    PRIMARY KEY (chat_id, server_id, rule)
+    severity TEXT NOT NULL
 );
+-- Two, since a NULL is never the same as another.
+CREATE UNIQUE INDEX thresholds_chat ON thresholds (chat_id, rule) WHERE server_id IS NULL;
+CREATE UNIQUE INDEX thresholds_server ON thresholds (chat_id, server_id, rule) WHERE server_id IS NOT NULL;
 
 -- Figures that are not plainly well: rising, firing. What is well has no row.
 CREATE TABLE watches (
@@ -233,22 +235,23 @@ CREATE TABLE incidents (
     reminders BIGINT NOT NULL,
     -- The message that shows it; none while it is muted. Several may share one.
     message_id TEXT,
-    -- The message that told its end; empty: nobody is to be told.
+    -- What was told of its end: not-yet, never (nobody is to be told), told; and the message that told it.
+    end_told TEXT NOT NULL,
     recovery_id TEXT
 );
 CREATE INDEX incidents_server ON incidents (server_id, rule, subject, opened_at);
 CREATE INDEX incidents_message ON incidents (message_id);
 CREATE INDEX incidents_recovery ON incidents (recovery_id);
 CREATE INDEX incidents_open ON incidents (resolved_at, chat_id);
-CREATE INDEX incidents_untold ON incidents (resolved_at) WHERE recovery_id IS NULL AND message_id IS NOT NULL;
+CREATE INDEX incidents_untold ON incidents (resolved_at) WHERE end_told = 'not-yet' AND message_id IS NOT NULL;
 -- Two instances that judge the same report do not open it twice.
 CREATE UNIQUE INDEX incidents_one_open ON incidents (server_id, rule, subject) WHERE resolved_at IS NULL;
 
--- When a chat (server_id '') or a server makes no sound.
+-- When a chat (no server_id) or a server makes no sound.
 CREATE TABLE mutes (
     id TEXT PRIMARY KEY,
     chat_id BIGINT NOT NULL,
-    server_id TEXT NOT NULL,
+    server_id TEXT REFERENCES servers (id) ON DELETE CASCADE,
     -- Either until a time, or daily between two minutes of the day in the chat's time zone.
     until BIGINT,
     from_minute BIGINT,

@@ -112,13 +112,13 @@ impl Clock {
         }
     }
 
-    /// A new UUIDv7: ids of this process sort by the time they were made.
-    pub fn id(&self) -> String {
+    /// Makes an id, a UUIDv7: those of this process sort by the time at which they were made.
+    pub fn id<I: From<Uuid>>(&self) -> I {
         let now = self.now();
         let seconds = u64::try_from(now / 1000).unwrap_or_default();
         let nanos = u32::try_from(now.rem_euclid(1000)).unwrap_or_default() * 1_000_000;
         let context = self.0.ids.lock().unwrap_or_else(PoisonError::into_inner);
-        Uuid::new_v7(Timestamp::from_unix(&*context, seconds, nanos)).to_string()
+        Uuid::new_v7(Timestamp::from_unix(&*context, seconds, nanos)).into()
     }
 }
 
@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn ids_of_one_millisecond_keep_their_order() {
         let clock = Clock::manual(1_800_000_000_000);
-        let ids: Vec<String> = (0..1000).map(|_| clock.id()).collect();
+        let ids: Vec<Uuid> = (0..1000).map(|_| clock.id()).collect();
         assert!(ids.is_sorted());
     }
 }

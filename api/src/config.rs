@@ -419,7 +419,7 @@ mod tests {
         let config = Config::load(Some(&file), environment).unwrap();
         fs::remove_file(&file).unwrap();
         assert_eq!(config.listen.to_string(), "127.0.0.1:2");
-        assert_eq!(config.allowed_users, Allowed::Listed(vec![7]));
+        assert_eq!(config.allowed_users, Allowed::Listed(vec![crate::domain::ids::UserId(7)]));
     }
 
     fn tempfile(name: &str, contents: &str) -> PathBuf {

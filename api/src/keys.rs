@@ -30,7 +30,10 @@ use osm_protocol::{
 };
 use sha2::Sha256;
 
-use crate::{config::Secret, domain::Millis};
+use crate::{
+    config::Secret,
+    domain::{Millis, ids::PairingId},
+};
 
 pub struct Keys {
     command: SigningKey,
@@ -95,10 +98,10 @@ impl Keys {
     ///
     /// # Panics
     /// Never: HMAC takes keys of any length.
-    pub fn pairing_token(&self, pairing_id: &str) -> PairingToken {
+    pub fn pairing_token(&self, pairing_id: PairingId) -> PairingToken {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.pairing).expect("HMAC takes keys of any length");
         mac.update(b"osm pairing token v1\0");
-        mac.update(pairing_id.as_bytes());
+        mac.update(pairing_id.to_string().as_bytes());
         let tag = mac.finalize().into_bytes();
         PairingToken::new(tag[..16].try_into().expect("SHA-256 has 32 bytes"), &self.trusted.root)
     }

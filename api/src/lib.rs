@@ -11,6 +11,7 @@ mod http;
 mod jobs;
 pub mod keys;
 pub mod packages;
+mod query;
 pub mod store;
 mod telegram;
 pub mod usecase;
@@ -105,7 +106,7 @@ impl App {
         let _ = tokio::time::timeout(GRACE, async { while inward.join_next().await.is_some() {} }).await;
         inward.shutdown().await;
         let mut tx = core.store.begin().await?;
-        leases::release(&mut tx, &core.instance).await?;
+        leases::release(&mut tx, core.instance).await?;
         tx.commit("stop").await?;
         core.store.close().await;
         fatal.map_or(Ok(()), Err)

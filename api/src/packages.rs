@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
-use crate::domain::view::Offer;
+use crate::domain::pairing::Offer;
 
 /// In the first line of an armored one (RFC 9580, section 6.2).
 const SECRET: &[u8] = b"PRIVATE KEY BLOCK";

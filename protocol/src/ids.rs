@@ -1,8 +1,8 @@
 //! Ids as types of their own, so that none is taken for another: `osm_protocol::id!` makes one, and checks its form where it
 //! enters.
 //!
-//! Two forms: a UUID (RFC 9562) in its one canonical text, lower case with hyphens, and a number that somebody else gives
-//! (Telegram). Both are `Copy`, and are written to JSON, logs and columns as that text or number.
+//! Three forms: a UUID (RFC 9562) in its one canonical text, lower case with hyphens; a number that somebody else gives; and
+//! opaque text that somebody else gives. The first two are `Copy`. All are written to JSON, logs and columns as that text or number.
 
 use std::fmt;
 
@@ -21,7 +21,7 @@ pub fn canonical(text: &str) -> Result<uuid::Uuid, NotAnId> {
     if uuid.hyphenated().encode_lower(&mut buffer) == text { Ok(uuid) } else { Err(NotAnId) }
 }
 
-/// Makes a type for ids: `id! { /// Names a server. ServerId(uuid); }` or `ChatId(i64)`.
+/// Makes a type for ids: `id! { /// Names a server. ServerId(uuid); }`, `ChatId(i64)` or `CallbackId(text)`.
 ///
 /// An id has [`Display`](fmt::Display), [`FromStr`](std::str::FromStr) and serde's traits, and with the feature `server` it is a
 /// column of both databases and a type of the OpenAPI document.
@@ -70,7 +70,15 @@ macro_rules! id {
             }
         }
 
-        $crate::id_of_the_server! { $name, String }
+        $crate::id_of_the_server! { $name, uuid }
+    };
+    ($(#[$doc:meta])* $name:ident(text);) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub String);
+
+        $crate::id_of_the_server! { $name, text }
     };
     ($(#[$doc:meta])* $name:ident($number:ty);) => {
         $(#[$doc])*
@@ -129,7 +137,7 @@ pub fn deserialize<'de, D: serde::Deserializer<'de>, T: std::str::FromStr<Err: f
 #[doc(hidden)]
 #[macro_export]
 macro_rules! id_of_the_server {
-    ($name:ident, $column:ty) => {};
+    ($name:ident, $form:tt) => {};
 }
 
 /// An id as a column (TEXT or BIGINT) and as a path parameter of the OpenAPI document.
@@ -137,7 +145,7 @@ macro_rules! id_of_the_server {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! id_of_the_server {
-    ($name:ident, String) => {
+    ($name:ident, uuid) => {
         $crate::id_of_the_server! { @column $name, String, id => id.to_string(), text => text.parse()? }
 
         impl poem_openapi::types::Type for $name {
@@ -182,6 +190,9 @@ macro_rules! id_of_the_server {
                 Some(serde_json::Value::String(self.to_string()))
             }
         }
+    };
+    ($name:ident, text) => {
+        $crate::id_of_the_server! { @column $name, String, id => id.0.clone(), text => Self(text) }
     };
     ($name:ident, $number:ty) => {
         $crate::id_of_the_server! { @column $name, i64, id => i64::from(id.0), number => Self(number.try_into()?) }

@@ -158,8 +158,8 @@ impl Hostile {
             let mut payload = serde_json::to_value(Command {
                 v: 1,
                 iss: "http://backend".to_owned(),
-                aud: Audience { server_id: SERVER.to_owned(), agent_key },
-                jti: format!("0190a6b0-7c00-7000-8000-{:012x}", seq & 0xffff_ffff_ffff),
+                aud: Audience { server_id: id(SERVER), agent_key },
+                jti: id(&format!("0190a6b0-7c00-7000-8000-{:012x}", seq & 0xffff_ffff_ffff)),
                 seq,
                 iat: now,
                 nbf: now,
@@ -296,14 +296,14 @@ fn pair(state: &mut State, body: &[u8]) -> Response {
         Some(Spoil::ForgedRoot) => key_set(1, &key(9), &command_keys),
         _ => key_set(1, &root(), &command_keys),
     };
-    let mut pairing = Pairing { server_id: SERVER.to_owned(), agent_key: agent.to_string(), token_hash: token.hash() };
-    let mut server_id = SERVER.to_owned();
+    let mut pairing = Pairing { server_id: id(SERVER), agent_key: agent.to_string(), token_hash: token.hash() };
+    let mut server_id = id(SERVER);
     let mut signer = command_key();
     match spoil {
         Some(Spoil::AnotherAgent) => pairing.agent_key = PublicKey::from(&key(8)).to_string(),
         Some(Spoil::AnotherToken) => pairing.token_hash = "0".repeat(64),
         Some(Spoil::AnotherSigner) => signer = key(8),
-        Some(Spoil::TwoServers) => "0190a6b0-7c00-7000-8000-00000000bbbb".clone_into(&mut server_id),
+        Some(Spoil::TwoServers) => server_id = id("0190a6b0-7c00-7000-8000-00000000bbbb"),
         _ => {}
     }
     let answer = PairResponse {
@@ -354,4 +354,10 @@ impl WithStatus for Response {
         self.set_status(StatusCode::from_u16(status).unwrap());
         self
     }
+}
+
+/// # Panics
+/// When it is none.
+fn id<I: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> I {
+    text.parse().expect("an id")
 }

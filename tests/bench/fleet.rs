@@ -5,8 +5,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 use ed25519_dalek::SigningKey;
-use osm_api::store::{Store, reports};
+use osm_api::{
+    domain::ids::ChatId,
+    store::{Store, reports},
+};
 use osm_protocol::{
+    ids::ServerId,
     messages::{Disk, Load, Memory, Report, Service, Systemd},
     request_signature::{Target, sign},
 };
@@ -31,7 +35,7 @@ pub struct Fleet {
 }
 
 pub struct Server {
-    pub id: String,
+    pub id: ServerId,
     pub chat_id: i64,
     pub name: String,
     pub key: SigningKey,
@@ -43,7 +47,7 @@ impl Fleet {
 
     pub fn new(servers: u32) -> Self {
         let server = |chat_id: i64, number: i64| Server {
-            id: format!("bench-{chat_id}-{number}"),
+            id: uuid::Uuid::from_u64_pair(chat_id.unsigned_abs(), number.unsigned_abs()).into(),
             chat_id,
             name: format!("web-{number}"),
             key: fresh_key(),
@@ -61,8 +65,13 @@ impl Fleet {
         let mut tx = store.begin().await?;
         for server in self.servers.iter().chain(&self.of_people) {
             let report = server.report(now - 60_000);
-            let new =
-                fleet::New { id: &server.id, chat_id: server.chat_id, name: &server.name, key: &server.key, report: &report };
+            let new = fleet::New {
+                id: server.id,
+                chat_id: ChatId(server.chat_id),
+                name: &server.name,
+                key: &server.key,
+                report: &report,
+            };
             fleet::insert(&mut tx, &new).await?;
         }
         tx.commit("bench").await?;
@@ -76,7 +85,7 @@ impl Fleet {
         let mut tx = store.read().await?;
         let mut count = 0;
         for server in &self.servers {
-            count += reports::count(&mut tx, &server.id).await?;
+            count += reports::count(&mut tx, server.id).await?;
         }
         drop(tx);
         store.close().await;

@@ -157,7 +157,7 @@ impl<'a> Person<'a> {
         let agent_key = PublicKey::from(&self.server.key).to_string();
         let judge = Judge {
             trusted: &backend.trusted.command_keys,
-            server_id: &self.server.id,
+            server_id: self.server.id,
             agent_key: &agent_key,
             now: now(),
             last_seq: self.seq,

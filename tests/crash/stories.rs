@@ -93,7 +93,7 @@ async fn main_job(life: &Life) -> Result<()> {
     life.tap(&question, "Restart").await?;
     let command = delivered(life, &mut agent).await?;
     persistently("the outcome taken", async || {
-        let reply = agent.finish(&command.jti, OutcomeKind::Succeeded, "done").await?;
+        let reply = agent.finish(command.jti, OutcomeKind::Succeeded, "done").await?;
         Ok((reply.status == 204).then_some(()))
     })
     .await?;

@@ -5,10 +5,11 @@ use osm_api::{
     domain::{
         SECOND,
         alert::{Limits, Rule, Severity},
+        ids::ChatId,
     },
     store::thresholds,
 };
-use osm_protocol::messages::Report;
+use osm_protocol::{ids::ServerId, messages::Report};
 use osm_telegram_sim::Options;
 use osm_tests::{
     agent::{Agent, service},
@@ -25,10 +26,10 @@ async fn world(engine: osm_tests::database::Engine) -> World {
 }
 
 /// Failed services are only warnings here.
-async fn take_failures_lightly(world: &World, chat_id: i64, server_id: &str) {
+async fn take_failures_lightly(world: &World, chat_id: i64, server_id: Option<ServerId>) {
     let mut tx = world.core.store.begin().await.expect("a transaction");
     let limits = Limits { severity: Severity::Warning, ..Rule::Service.default_limits() };
-    thresholds::set(&mut tx, chat_id, server_id, Rule::Service, &limits).await.expect("limits");
+    thresholds::set(&mut tx, ChatId(chat_id), server_id, Rule::Service, &limits).await.expect("limits");
     tx.commit("limits").await.expect("a commit");
 }
 
@@ -48,7 +49,7 @@ story!(fifty_servers_with_ten_alerts_each_in_one_second_are_two_messages, |engin
     world.ask(&world.anna, "/start", "").await;
     let agents = world.enlist(&world.anna, 50).await;
     for agent in agents.iter().step_by(2) {
-        take_failures_lightly(&world, world.anna.id, &agent.server_id).await;
+        take_failures_lightly(&world, world.anna.id, Some(agent.server_id)).await;
     }
     let ear = Ear::new(&world, &world.anna).await;
     world.clock.pass(SECOND).await;
@@ -78,7 +79,7 @@ story!(ten_thousand_alerts_at_once_are_a_digest_a_chat_the_critical_ones_first, 
         world.ask(&person, "/start", "").await;
         let enlisted = world.enlist(*chat, 2).await;
         if place % 2 == 0 {
-            take_failures_lightly(&world, *chat, "").await;
+            take_failures_lightly(&world, *chat, None).await;
         }
         agents.extend(enlisted);
     }

@@ -7,6 +7,7 @@ use osm_protocol::{
     action::{Chore, Outcome, OutcomeKind},
     command::{Command, Judge},
     envelope::{self, Envelope},
+    ids::{CommandId, ServerId},
     key::PublicKey,
     keyset::{KeySet, Replace, TrustedKeys},
     messages::{
@@ -24,7 +25,8 @@ pub struct Agent {
     pub key: SigningKey,
     pub api: String,
     pub authority: String,
-    pub server_id: String,
+    /// Nil until it is paired.
+    pub server_id: ServerId,
     pub keys: Option<TrustedKeys>,
     pub clock: Clock,
     pub http: reqwest::Client,
@@ -76,7 +78,7 @@ impl Agent {
             key: fresh_key(),
             api: api.to_owned(),
             authority: api.trim_start_matches("http://").to_owned(),
-            server_id: String::new(),
+            server_id: uuid::Uuid::nil().into(),
             keys: None,
             clock,
             http: client(),
@@ -106,16 +108,16 @@ impl Agent {
         let root = KeySet::claimed_root(&response.key_set)?;
         assert!(token.pins(&root), "the answer comes with another root key than the token pins");
         self.keys = Some(KeySet::open(&response.key_set, &root, 0)?);
-        self.server_id.clone_from(&response.server_id);
+        self.server_id = response.server_id;
         Ok(response)
     }
 
     /// Comes with a token, and with a replacement of `server_id` signed by `old`, from the machine of this letter.
-    pub async fn pair_replacing(&self, token: &str, server_id: &str, old: &Self, machine: &str) -> Reply {
+    pub async fn pair_replacing(&self, token: &str, server_id: ServerId, old: &Self, machine: &str) -> Reply {
         let mut request = self.pair_request(token);
         request.machine = machine.repeat(64);
         let replace = Replace {
-            server_id: server_id.to_owned(),
+            server_id,
             new_key: request.agent_key.clone(),
             token_hash: PairingToken::parse(token).expect("a token").hash(),
         };
@@ -172,13 +174,13 @@ impl Agent {
         let agent_key = PublicKey::from(&self.key).to_string();
         let trusted = &self.keys.as_ref().context("not paired")?.command_keys;
         let command =
-            Judge { trusted, server_id: &self.server_id, agent_key: &agent_key, now: self.clock.now(), last_seq: self.seq }
+            Judge { trusted, server_id: self.server_id, agent_key: &agent_key, now: self.clock.now(), last_seq: self.seq }
                 .judge(envelope)?;
         self.seq = command.seq;
         Ok(command)
     }
 
-    pub async fn finish(&self, jti: &str, result: OutcomeKind, detail: &str) -> Result<Reply> {
+    pub async fn finish(&self, jti: CommandId, result: OutcomeKind, detail: &str) -> Result<Reply> {
         let outcome = Outcome { result, reason: None, detail: detail.to_owned(), at: self.clock.now() };
         self.post(&format!("/agent/v1/commands/{jti}/outcome"), &outcome).await
     }

@@ -1,8 +1,11 @@
 //! Servers that are paired already, without a conversation for each.
 
 use ed25519_dalek::SigningKey;
-use osm_api::store::{Result, Tx, reports, servers};
-use osm_protocol::{key::PublicKey, messages::Report};
+use osm_api::{
+    domain::ids::ChatId,
+    store::{Result, Tx, reports, servers},
+};
+use osm_protocol::{ids::ServerId, key::PublicKey, messages::Report};
 
 use crate::{
     agent::{Agent, fresh_key, host},
@@ -11,8 +14,8 @@ use crate::{
 
 /// One that is to be.
 pub struct New<'a> {
-    pub id: &'a str,
-    pub chat_id: i64,
+    pub id: ServerId,
+    pub chat_id: ChatId,
     pub name: &'a str,
     pub key: &'a SigningKey,
     /// It has reported before: no first card is sent.
@@ -34,7 +37,7 @@ pub async fn insert(tx: &mut Tx, new: &New<'_>) -> Result<()> {
     };
     servers::insert(tx, &server).await?;
     let state = reports::State {
-        server_id: new.id.to_owned(),
+        server_id: new.id,
         at: new.report.at,
         received_at: new.report.at,
         interval_s: i64::from(new.report.interval_s),
@@ -42,7 +45,7 @@ pub async fn insert(tx: &mut Tx, new: &New<'_>) -> Result<()> {
         agent_version: "0.1.0".to_owned(),
         boot: new.report.boot.clone(),
         previous_boot: String::new(),
-        report: serde_json::to_string(new.report).expect("a report has a JSON form"),
+        report: new.report,
     };
     reports::put_states(tx, &[state]).await
 }
@@ -50,7 +53,7 @@ pub async fn insert(tx: &mut Tx, new: &New<'_>) -> Result<()> {
 impl World {
     /// Servers `web-1` to `web-…` of a chat, paired and heard of just now.
     pub async fn enlist(&self, chat: impl Into<i64>, count: usize) -> Vec<Agent> {
-        let chat_id = chat.into();
+        let chat_id = ChatId(chat.into());
         let mut tx = self.core.store.begin().await.expect("a transaction");
         // One client for all: each has its own connections and certificates.
         let like = Agent::new(self);
@@ -58,7 +61,7 @@ impl World {
         for number in 1..=count {
             let agent = Agent { server_id: self.clock.id(), key: fresh_key(), ..like.clone() };
             let (name, report) = (format!("web-{number}"), agent.report());
-            let new = New { id: &agent.server_id, chat_id, name: &name, key: &agent.key, report: &report };
+            let new = New { id: agent.server_id, chat_id, name: &name, key: &agent.key, report: &report };
             insert(&mut tx, &new).await.expect("a server");
             agents.push(agent);
         }

@@ -191,7 +191,7 @@ story!(what_a_report_must_not_hold_is_refused_by_field_and_nothing_changes, |eng
         assert_eq!((reply.status, reply.problem().kind.as_str()), (400, problem::INVALID), "{}", &body[..body.len().min(80)]);
     }
     let mut tx = world.core.store.read().await.unwrap();
-    assert_eq!(osm_api::store::reports::count(&mut tx, &agent.server_id).await.unwrap(), 1, "only the first report is stored");
+    assert_eq!(osm_api::store::reports::count(&mut tx, agent.server_id).await.unwrap(), 1, "only the first report is stored");
 });
 
 story!(a_hostile_host_does_not_break_the_card, |engine| {
@@ -246,7 +246,7 @@ story!(a_report_sent_twice_is_stored_once_and_history_does_not_replace_the_prese
         assert_eq!(agent.send_reports(vec![live.clone(), old.clone()]).await.unwrap().status, 200);
     }
     let mut tx = world.core.store.read().await.unwrap();
-    assert_eq!(osm_api::store::reports::count(&mut tx, &agent.server_id).await.unwrap(), 3);
+    assert_eq!(osm_api::store::reports::count(&mut tx, agent.server_id).await.unwrap(), 3);
     let card = world.ask(&world.anna, "/status", "online").await;
     assert!(card.plain.contains("CPU 12"), "{}", card.plain);
 });

@@ -140,7 +140,7 @@ story!(a_host_that_is_paired_anew_ends_its_alerts_without_a_sound, |engine| {
     agent.send_report(&broken(&agent)).await.unwrap();
     let alert = world.see(&world.anna, "critical since").await;
     let (token, _) = world.token(&world.anna, "web-1").await;
-    let reply = Agent::new(&world).pair_replacing(&token, &agent.server_id, &agent, "c").await;
+    let reply = Agent::new(&world).pair_replacing(&token, agent.server_id, &agent, "c").await;
     assert_eq!(reply.status, 200);
     let over = |message: &BotMessage| message.message_id == alert.message_id && message.plain.contains("Over after");
     world.sim.wait(&world.anna, SOON, over).await.unwrap();

@@ -54,7 +54,7 @@ story!(a_failed_service_is_restarted_from_its_alert, |engine| {
     world.tap(&world.anna, &question, "Restart").await;
     let command = agent.command().await.unwrap();
     world.see(&world.anna, "asked the host to mend it").await;
-    agent.finish(&command.jti, OutcomeKind::Succeeded, "active (running)").await.unwrap();
+    agent.finish(command.jti, OutcomeKind::Succeeded, "active (running)").await.unwrap();
     world.see(&world.anna, "had the host act on it").await;
 
     world.clock.pass(30 * SECOND).await;
@@ -361,7 +361,7 @@ story!(a_reboot_that_was_asked_for_is_no_alert_and_one_that_was_not_is, |engine|
     pass(&world, 8 * MINUTE).await;
     let booted = |agent: &Agent, boot: &str| Report { boot: boot.repeat(64), ..agent.report() };
     agent.send_report(&booted(&agent, "1")).await.unwrap();
-    agent.finish(&command.jti, OutcomeKind::Succeeded, "back after 480 s").await.unwrap();
+    agent.finish(command.jti, OutcomeKind::Succeeded, "back after 480 s").await.unwrap();
     assert_eq!(heard(&world).await.len(), before, "{}", world.sim.transcript(world.anna.id));
 
     keep_reporting(&world, &agent, 20 * MINUTE, |agent| booted(agent, "1")).await;

@@ -51,7 +51,7 @@ story!(each_chore_goes_from_its_button_to_its_result, |engine| {
         let command = agent.command().await.unwrap();
         assert_eq!((&command.action, command.exp - command.iat), (&chore.action(), valid));
         becomes(&world, &question, "Sent to the server").await;
-        agent.finish(&command.jti, OutcomeKind::Succeeded, said).await.unwrap();
+        agent.finish(command.jti, OutcomeKind::Succeeded, said).await.unwrap();
         let done = becomes(&world, &question, &format!("The host says: {said}")).await;
         assert!(done.plain.contains("Done") && done.button(CANCEL).is_none(), "{}", done.plain);
     }
@@ -109,11 +109,11 @@ story!(a_reboot_that_was_handed_out_is_called_off_once, |engine| {
     assert_eq!(calling_off.action, Action::CancelReboot { of: reboot.jti.clone() });
     assert!(agent.envelopes(0).await.unwrap().is_empty(), "two taps, one command");
 
-    agent.finish(&calling_off.jti, OutcomeKind::Succeeded, "the reboot is called off").await.unwrap();
+    agent.finish(calling_off.jti, OutcomeKind::Succeeded, "the reboot is called off").await.unwrap();
     // What the host says of the reboot itself may be later.
     let toast = tap_old(&world, &sent, &cancel).await;
     assert!(toast.text.unwrap_or_default().contains("asked to cancel it before"));
-    agent.finish(&reboot.jti, OutcomeKind::Cancelled, "called off by <i>Anna</i>").await.unwrap();
+    agent.finish(reboot.jti, OutcomeKind::Cancelled, "called off by <i>Anna</i>").await.unwrap();
     let asked = becomes(&world, &asked, "The host says: the reboot is called off").await;
     assert!(asked.plain.contains("Done") && asked.button(CANCEL).is_none(), "{}", asked.plain);
     let cancelled = becomes(&world, &sent, "The host says: called off by <i>Anna</i>").await;
@@ -132,7 +132,7 @@ story!(calling_off_that_failed_may_be_asked_for_again, |engine| {
     let sent = becomes(&world, &queued, "answers once it is back").await;
     world.tap(&world.anna, &sent, CANCEL).await;
     let first = agent.command().await.unwrap();
-    agent.finish(&first.jti, OutcomeKind::Failed, "logind did not answer").await.unwrap();
+    agent.finish(first.jti, OutcomeKind::Failed, "logind did not answer").await.unwrap();
     let failed = world.see(&world.anna, "logind did not answer").await;
     world.tap(&world.anna, &sent, CANCEL).await;
     let second = agent.command().await.unwrap();
@@ -185,7 +185,7 @@ story!(a_reboot_may_take_longer_to_answer_than_a_restart, |engine| {
     becomes(&world, &restarting, "No answer").await;
     // What is over is told in the order in which it expired: the reboot's would have been first.
     becomes(&world, &rebooting, "answers once it is back").await;
-    agent.finish(&reboot.jti, OutcomeKind::Succeeded, "rebooted; away for 8 min").await.unwrap();
+    agent.finish(reboot.jti, OutcomeKind::Succeeded, "rebooted; away for 8 min").await.unwrap();
     becomes(&world, &rebooting, "The host says: rebooted; away for 8 min").await;
 
     agent.send_report(&agent.report()).await.unwrap();
@@ -196,7 +196,7 @@ story!(a_reboot_may_take_longer_to_answer_than_a_restart, |engine| {
     let unanswered = becomes(&world, &rebooting, "No answer").await;
     assert!(unanswered.button(CANCEL).is_none());
     // The agent saw what happened.
-    agent.finish(&reboot.jti, OutcomeKind::Failed, "the server has not rebooted").await.unwrap();
+    agent.finish(reboot.jti, OutcomeKind::Failed, "the server has not rebooted").await.unwrap();
     let told = becomes(&world, &rebooting, "The host says: the server has not rebooted").await;
     assert!(told.plain.contains("Failed"), "{}", told.plain);
 });

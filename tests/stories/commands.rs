@@ -14,7 +14,7 @@ story!(a_restart_that_fails_shows_the_reason, |engine| {
     let question = world.restart_question("nginx.service").await;
     world.tap(&world.anna, &question, "Restart").await;
     let command = agent.command().await.unwrap();
-    agent.finish(&command.jti, OutcomeKind::Failed, "exit-code, status 1: <b>bad</b> config").await.unwrap();
+    agent.finish(command.jti, OutcomeKind::Failed, "exit-code, status 1: <b>bad</b> config").await.unwrap();
     let failed = world.see(&world.anna, "exit-code, status 1: <b>bad</b> config").await;
     assert_eq!(failed.message_id, question.message_id);
     assert!(failed.plain.contains("Failed"), "{}", failed.plain);
@@ -61,7 +61,7 @@ story!(what_nobody_fetches_expires_and_what_nobody_answers_is_said, |engine| {
     world.clock.advance(241_000);
     assert_eq!(world.see(&world.anna, "No answer").await.message_id, second.message_id);
     // An outcome that comes late still counts: the agent saw what happened.
-    agent.finish(&command.jti, OutcomeKind::Succeeded, "late but well").await.unwrap();
+    agent.finish(command.jti, OutcomeKind::Succeeded, "late but well").await.unwrap();
     assert_eq!(world.see(&world.anna, "late but well").await.message_id, second.message_id);
 });
 
@@ -105,7 +105,7 @@ story!(a_lost_hand_out_is_handed_out_again_and_seq_only_grows, |engine| {
     assert_eq!(lost[0].payload_type, envelope::COMMAND);
     let first = agent.command().await.unwrap();
     assert!(agent.envelopes(0).await.unwrap().is_empty(), "the agent said that it has this one");
-    agent.finish(&first.jti, OutcomeKind::Succeeded, "first").await.unwrap();
+    agent.finish(first.jti, OutcomeKind::Succeeded, "first").await.unwrap();
 
     // The clock goes back: the next seq is higher all the same.
     let question = world.restart_question("nginx.service").await;
@@ -127,8 +127,8 @@ story!(another_servers_commands_are_none_of_an_agents_business, |engine| {
     world.tap(&world.anna, &question, "Restart").await;
     let command = agent.command().await.unwrap();
     assert!(other.envelopes(0).await.unwrap().is_empty());
-    assert_eq!(other.finish(&command.jti, OutcomeKind::Succeeded, "mine").await.unwrap().status, 404);
+    assert_eq!(other.finish(command.jti, OutcomeKind::Succeeded, "mine").await.unwrap().status, 404);
     let long = "x".repeat(501);
-    assert_eq!(agent.finish(&command.jti, OutcomeKind::Succeeded, &long).await.unwrap().status, 422);
-    assert_eq!(agent.finish(&command.jti, OutcomeKind::Succeeded, "a\u{0}b").await.unwrap().status, 422);
+    assert_eq!(agent.finish(command.jti, OutcomeKind::Succeeded, &long).await.unwrap().status, 422);
+    assert_eq!(agent.finish(command.jti, OutcomeKind::Succeeded, "a\u{0}b").await.unwrap().status, 422);
 });

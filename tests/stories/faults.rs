@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use osm_api::domain::intent::{Actor, Chat, ChatKind, Intent, Request};
-use osm_protocol::{action::OutcomeKind, messages::Report};
+use osm_api::domain::{
+    ids::{ChatId, UserId},
+    intent::{Actor, Chat, ChatKind, Intent, Request},
+};
+use osm_protocol::{action::OutcomeKind, ids::ServerId, messages::Report};
 use osm_telegram_sim::{BotMessage, Call, Failure, FailureKind, Options, User};
 use osm_tests::{
     agent::{Agent, Reply, client},
@@ -15,7 +18,7 @@ use osm_tests::{
 use osm_tests::story;
 
 /// From now on the database takes no figures of this server.
-async fn refuse_rows_of(world: &World, engine: Engine, server_id: &str) {
+async fn refuse_rows_of(world: &World, engine: Engine, server_id: ServerId) {
     let trigger = match engine {
         Engine::Sqlite => format!(
             "CREATE TRIGGER bad BEFORE INSERT ON reports WHEN NEW.server_id = '{server_id}'
@@ -44,7 +47,7 @@ story!(a_row_that_the_database_refuses_fails_alone, |engine| {
     }))
     .await;
     let (bad, good) = agents.split_first().unwrap();
-    refuse_rows_of(&world, engine, &bad.server_id).await;
+    refuse_rows_of(&world, engine, bad.server_id).await;
 
     let refused = |reply: &Reply| {
         assert_eq!(reply.status, 503, "{}", String::from_utf8_lossy(&reply.body));
@@ -71,8 +74,8 @@ story!(a_row_that_the_database_refuses_fails_alone, |engine| {
 /// An update of Anna's as the webhook stores it, begun `attempts` times and never finished.
 async fn leave_open(world: &World, update_id: i64, attempts: i64, intent: Intent) {
     let request = Request {
-        chat: Chat { id: ANNA, kind: ChatKind::Private, title: "Anna".into() },
-        actor: Actor { id: ANNA, name: "Anna".into(), language: Some("en".into()) },
+        chat: Chat { id: ChatId(ANNA), kind: ChatKind::Private, title: "Anna".into() },
+        actor: Actor { id: UserId(ANNA), name: "Anna".into(), language: Some("en".into()) },
         intent,
         tap: None,
     };
@@ -140,7 +143,7 @@ story!(a_429_on_an_edit_holds_the_chat_back_and_the_restart_ends_right, |engine|
     world.tap(&world.anna, &question, "Restart").await;
     let command = agent.command().await.unwrap();
     world.sim.say(&world.anna, &world.anna, "/help");
-    agent.finish(&command.jti, OutcomeKind::Succeeded, "nginx.service is active (running)").await.unwrap();
+    agent.finish(command.jti, OutcomeKind::Succeeded, "nginx.service is active (running)").await.unwrap();
     let done = world.see(ANNA, "The host says: nginx.service is active (running)").await;
     assert_eq!(done.message_id, question.message_id);
     world.settled(SOON).await;
@@ -155,7 +158,7 @@ story!(a_429_on_the_answer_to_a_tap_holds_the_chat_back_and_the_restart_ends_rig
     world.sim.fail(Failure::new(FailureKind::TooManyRequests { retry_after: 2 }).on("answerCallbackQuery"));
     let press = world.sim.press(ANNA, &world.anna, question.message_id, "Restart").unwrap();
     let command = agent.command().await.unwrap();
-    agent.finish(&command.jti, OutcomeKind::Succeeded, "nginx.service is active (running)").await.unwrap();
+    agent.finish(command.jti, OutcomeKind::Succeeded, "nginx.service is active (running)").await.unwrap();
     world.sim.wait_toast(&press, SOON).await.unwrap();
     let done = world.see(ANNA, "The host says: nginx.service is active (running)").await;
     assert_eq!(done.message_id, question.message_id);

@@ -53,15 +53,12 @@ story!(a_service_is_restarted_from_the_card, |engine| {
     let command = agent.command().await.unwrap();
     assert_eq!(command.action, Action::RestartService { unit: "nginx.service".to_owned() });
     assert_eq!(command.exp - command.iat, 120_000);
-    assert_eq!(
-        agent.finish(&command.jti, OutcomeKind::Succeeded, "nginx.service is active (running)").await.unwrap().status,
-        204
-    );
+    assert_eq!(agent.finish(command.jti, OutcomeKind::Succeeded, "nginx.service is active (running)").await.unwrap().status, 204);
     let done = world.see(&world.anna, "The host says: nginx.service is active (running)").await;
     assert_eq!(done.message_id, question.message_id, "the message that asked shows the result");
 
     // Saying it again, or saying something else later, changes nothing.
-    assert_eq!(agent.finish(&command.jti, OutcomeKind::Failed, "no, it failed").await.unwrap().status, 204);
+    assert_eq!(agent.finish(command.jti, OutcomeKind::Failed, "no, it failed").await.unwrap().status, 204);
     let card = world.ask(&world.anna, "/status", "online").await;
     assert!(card.message_id > done.message_id);
     assert!(!world.sim.transcript(&world.anna).contains("no, it failed"));
@@ -151,7 +148,7 @@ story!(a_lost_answer_to_a_pairing_can_be_had_again_and_a_repaired_host_stays_the
     let mut anew = Agent::new(&world);
     let mut request = anew.pair_request(&token);
     let replace = Replace {
-        server_id: first.server_id.clone(),
+        server_id: first.server_id,
         new_key: request.agent_key.clone(),
         token_hash: PairingToken::parse(&token).unwrap().hash(),
     };
@@ -159,7 +156,7 @@ story!(a_lost_answer_to_a_pairing_can_be_had_again_and_a_repaired_host_stays_the
     let reply = anew.post("/agent/v1/pair", &request).await.unwrap();
     assert_eq!(reply.status, 200, "{}", String::from_utf8_lossy(&reply.body));
     let second: osm_protocol::messages::PairResponse = reply.json().unwrap();
-    assert_eq!((second.server_id.as_str(), second.name.as_str()), (first.server_id.as_str(), "db"));
+    assert_eq!((second.server_id, second.name.as_str()), (first.server_id, "db"));
     anew.server_id = second.server_id;
     anew.send_report(&anew.report()).await.unwrap();
     assert_eq!(world.ask(&world.anna, "/servers", "Servers").await.plain.matches("db").count(), 1);

@@ -96,7 +96,7 @@ async fn a_command_reaches_an_agent_that_waits_at_the_other_backend() {
         };
         let ((command, came), told) = tokio::join!(poll, tap);
         assert!(came < told + Duration::from_secs(4), "{round}: {:?} after the toast", came - told);
-        assert_eq!(agent.finish(&command.jti, OutcomeKind::Succeeded, "well").await.unwrap().status, 204);
+        assert_eq!(agent.finish(command.jti, OutcomeKind::Succeeded, "well").await.unwrap().status, 204);
         let ended = |message: &BotMessage| message.message_id == question.message_id && message.plain.contains("Done");
         world.sim.wait(ANNA, SOON, ended).await.unwrap();
     }

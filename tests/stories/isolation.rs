@@ -149,12 +149,12 @@ story!(a_replacement_signed_by_another_servers_key_is_refused_and_takes_nothing,
 
     let token = token_of(&world, &world.boris).await;
     let mut new = Agent::new(&world);
-    let reply = new.pair_replacing(&token, &victim.server_id, &of_boris, "c").await;
+    let reply = new.pair_replacing(&token, victim.server_id, &of_boris, "c").await;
     assert_eq!((reply.status, reply.problem().detail.starts_with("replaces: ")), (422, true));
     // Also when the envelope says that the victim's key had signed it.
     let mut request = new.pair_request(&token);
     let replace = Replace {
-        server_id: victim.server_id.clone(),
+        server_id: victim.server_id,
         new_key: request.agent_key.clone(),
         token_hash: PairingToken::parse(&token).unwrap().hash(),
     };
@@ -169,7 +169,7 @@ story!(a_replacement_signed_by_another_servers_key_is_refused_and_takes_nothing,
         (PublicKey::from(&other.key).to_string(), PairingToken::parse(&token).unwrap().hash()),
         (request.agent_key.clone(), PairingToken::parse(&other_token).unwrap().hash()),
     ] {
-        let replace = Replace { server_id: victim.server_id.clone(), new_key, token_hash };
+        let replace = Replace { server_id: victim.server_id, new_key, token_hash };
         request.replaces = Some(Envelope::sign_json(envelope::REPLACE, &replace, &victim.key));
         assert_eq!(new.post("/agent/v1/pair", &request).await.unwrap().status, 422);
     }
@@ -186,7 +186,7 @@ story!(a_clone_that_pairs_with_its_originals_key_is_a_second_server, |engine| {
     let original = world.paired("web-1").await;
     let (token, _) = world.token(&world.anna, "copy").await;
     let mut clone = Agent::new(&world);
-    let reply = clone.pair_replacing(&token, &original.server_id, &original, "d").await;
+    let reply = clone.pair_replacing(&token, original.server_id, &original, "d").await;
     assert_eq!(reply.status, 200, "{}", String::from_utf8_lossy(&reply.body));
     let paired: PairResponse = reply.json().unwrap();
     assert_eq!(paired.name, "copy");
@@ -209,7 +209,7 @@ story!(a_replaced_key_that_never_stops_calling_is_refused_within_seconds, |engin
     let new = Agent::new(&world);
     // The backend knows the old key by heart at the moment it is replaced.
     assert_eq!(old.send_reports(vec![old.report()]).await.unwrap().status, 200);
-    let reply = new.pair_replacing(&token, &old.server_id, &old, "c").await;
+    let reply = new.pair_replacing(&token, old.server_id, &old, "c").await;
     assert_eq!(reply.json::<PairResponse>().unwrap().server_id, old.server_id);
     let replaced = Instant::now();
     loop {

@@ -1,18 +1,18 @@
 //! Who may use the bot, and what a role may do.
 
-use crate::domain::intent::Intent;
+use crate::domain::{confirmation::Asks, ids::UserId, intent::Intent};
 
 /// What configuration says about who may use the bot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Allowed {
     /// The owner by claim link, and these.
-    Listed(Vec<i64>),
+    Listed(Vec<UserId>),
     /// `*`: a public service; every chat sees only its own servers.
     Everyone,
 }
 
 impl Allowed {
-    pub fn admits(&self, user_id: i64, owner: Option<i64>) -> bool {
+    pub fn admits(&self, user_id: UserId, owner: Option<UserId>) -> bool {
         match self {
             Self::Everyone => true,
             Self::Listed(users) => owner == Some(user_id) || users.contains(&user_id),
@@ -20,7 +20,7 @@ impl Allowed {
     }
 
     /// Whether the backend offers a claim link: nobody is named, and there is no owner yet.
-    pub fn needs_owner(&self, owner: Option<i64>) -> bool {
+    pub fn needs_owner(&self, owner: Option<UserId>) -> bool {
         owner.is_none() && *self == Self::Listed(Vec::new())
     }
 }
@@ -36,6 +36,13 @@ pub enum Role {
     Manager,
 }
 
+/// What Telegram says of a person in a group. Not knowing means not allowing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    Member,
+    Administrator,
+}
+
 /// The role that an intent asks for.
 pub fn required(intent: &Intent) -> Role {
     match intent {
@@ -46,7 +53,7 @@ pub fn required(intent: &Intent) -> Role {
         | Intent::SetThreshold { .. } => Role::Manager,
         // Without a name it only asks.
         Intent::TimeZone { name } if name.is_some() => Role::Manager,
-        // What a confirmation confirms may ask for more: the use case looks.
+        // What is confirmed may ask for more: see `required_to_confirm`.
         Intent::AskRestart { .. }
         | Intent::AskChore { .. }
         | Intent::CancelReboot { .. }
@@ -79,24 +86,32 @@ pub fn required(intent: &Intent) -> Role {
     }
 }
 
+/// The role that a confirmed question asks for. The role is that of the second tap, not of the first.
+pub fn required_to_confirm(asks: &Asks) -> Role {
+    match asks {
+        Asks::Restart { .. } | Asks::Chore { .. } => Role::Operator,
+        Asks::Remove {} => Role::Manager,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn nobody_but_owner_and_listed_users_is_admitted() {
-        let listed = Allowed::Listed(vec![2]);
-        assert!(listed.admits(1, Some(1)));
-        assert!(listed.admits(2, None));
-        assert!(!listed.admits(3, Some(1)));
-        assert!(Allowed::Everyone.admits(3, None));
+        let listed = Allowed::Listed(vec![UserId(2)]);
+        assert!(listed.admits(UserId(1), Some(UserId(1))));
+        assert!(listed.admits(UserId(2), None));
+        assert!(!listed.admits(UserId(3), Some(UserId(1))));
+        assert!(Allowed::Everyone.admits(UserId(3), None));
     }
 
     #[test]
     fn a_claim_link_is_offered_only_where_nobody_is_named() {
         assert!(Allowed::Listed(Vec::new()).needs_owner(None));
-        assert!(!Allowed::Listed(Vec::new()).needs_owner(Some(1)));
-        assert!(!Allowed::Listed(vec![2]).needs_owner(None));
+        assert!(!Allowed::Listed(Vec::new()).needs_owner(Some(UserId(1))));
+        assert!(!Allowed::Listed(vec![UserId(2)]).needs_owner(None));
         assert!(!Allowed::Everyone.needs_owner(None));
     }
 }

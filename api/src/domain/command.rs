@@ -3,7 +3,10 @@
 use osm_protocol::action::{Action, OutcomeKind, Rejection};
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{MINUTE, Millis};
+use crate::domain::{
+    MINUTE, Millis,
+    ids::{CommandId, ServerId},
+};
 
 /// How long an agent may take up a command, by action.
 pub fn validity(action: &Action) -> Millis {
@@ -72,6 +75,16 @@ impl State {
         Self::ALL.into_iter().find(|state| state.as_str() == text)
     }
 
+    /// Tells whether it is on its way or was done: asking for the same again would change nothing.
+    pub fn is_under_way_or_done(self) -> bool {
+        matches!(self, Self::Queued | Self::Delivered | Self::Succeeded)
+    }
+
+    /// Tells whether the host may have acted on it.
+    pub fn may_have_acted(self) -> bool {
+        matches!(self, Self::Delivered | Self::Succeeded | Self::Unanswered)
+    }
+
     /// The state after an outcome from the agent; `None` where an outcome changes nothing (it was reported before).
     ///
     /// An outcome overrides whatever the backend had assumed: the agent saw what happened.
@@ -102,8 +115,8 @@ impl State {
 /// A command as its chat sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command {
-    pub id: String,
-    pub server_id: String,
+    pub id: CommandId,
+    pub server_id: ServerId,
     pub server_name: String,
     pub action: Action,
     pub state: State,
@@ -152,6 +165,9 @@ mod tests {
         // Taken up at its expiry, due a minute later, answered at the latest 10 minutes after that.
         assert!(answer_by(&Action::Reboot {}, 0) > 11 * MINUTE);
         assert_eq!(answer_by(&Action::CleanJournal {}, 0), 2 * MINUTE);
-        assert_eq!(answer_by(&Action::CancelReboot { of: String::new() }, 0), 2 * MINUTE);
+        assert_eq!(
+            answer_by(&Action::CancelReboot { of: "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap() }, 0),
+            2 * MINUTE
+        );
     }
 }

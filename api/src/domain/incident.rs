@@ -5,6 +5,7 @@ use osm_protocol::messages::Process;
 use crate::domain::{
     DAY, HOUR, MINUTE, Millis,
     alert::{Limits, Rule, Severity},
+    ids::{ChatId, IncidentId, MessageId, ServerId},
 };
 
 /// What fires again within this time comes and goes.
@@ -16,9 +17,9 @@ const REMIND_AFTER: Millis = 15 * MINUTE;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Incident {
-    pub id: String,
-    pub chat_id: i64,
-    pub server_id: String,
+    pub id: IncidentId,
+    pub chat_id: ChatId,
+    pub server_id: ServerId,
     pub server_name: String,
     pub rule: Rule,
     /// The mount point or unit: hostile text; empty for what a server has one of.
@@ -43,16 +44,27 @@ pub struct Incident {
     pub remind_at: Option<Millis>,
     pub reminders: i64,
     /// The message that shows it; none while it is muted.
-    pub message_id: Option<String>,
-    /// The message that told its end; empty: nobody is to be told.
-    pub recovery_id: Option<String>,
+    pub message_id: Option<MessageId>,
+    pub end: EndTold,
+}
+
+/// What the chat was told of an alert's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndTold {
+    /// Nothing: it has not ended, or its end is still to be told.
+    NotYet,
+    /// Nothing, and nobody is to be told.
+    Never,
+    /// By this message.
+    By(MessageId),
 }
 
 /// What fired, and where.
 #[derive(Clone, Debug)]
 pub struct Firing<'a> {
-    pub chat_id: i64,
-    pub server_id: &'a str,
+    pub chat_id: ChatId,
+    pub server_id: ServerId,
+    pub server_name: &'a str,
     pub rule: Rule,
     pub subject: &'a str,
     pub limits: Limits,
@@ -63,14 +75,14 @@ pub struct Firing<'a> {
 
 impl Incident {
     /// `times`: how often it has fired now.
-    pub fn begin(id: String, firing: Firing<'_>, times: i64, now: Millis) -> Self {
+    pub fn begin(id: IncidentId, firing: Firing<'_>, times: i64, now: Millis) -> Self {
         // A reboot is over when it is seen, and that is no news.
         let is_over = firing.rule == Rule::Reboot;
         Self {
             id,
             chat_id: firing.chat_id,
-            server_id: firing.server_id.to_owned(),
-            server_name: String::new(),
+            server_id: firing.server_id,
+            server_name: firing.server_name.to_owned(),
             rule: firing.rule,
             subject: firing.subject.to_owned(),
             limits: firing.limits,
@@ -87,7 +99,7 @@ impl Incident {
             remind_at: None,
             reminders: 0,
             message_id: None,
-            recovery_id: is_over.then(String::new),
+            end: if is_over { EndTold::Never } else { EndTold::NotYet },
         }
     }
 
@@ -139,8 +151,8 @@ impl Incident {
     }
 
     /// A message tells of it.
-    pub fn tell_in(&mut self, message_id: &str, now: Millis) {
-        self.message_id = Some(message_id.to_owned());
+    pub fn tell_in(&mut self, message_id: MessageId, now: Millis) {
+        self.message_id = Some(message_id);
         self.remind_at = self.first_reminder(now);
     }
 
@@ -189,14 +201,26 @@ pub fn by_urgency(a: &Incident, b: &Incident) -> std::cmp::Ordering {
 mod tests {
     use super::*;
 
+    const ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
+
     fn firing(rule: Rule) -> Firing<'static> {
         let limits = rule.default_limits();
-        Firing { chat_id: 1, server_id: "a", rule, subject: "", limits, value: 97.0, since: 0, processes: vec![] }
+        Firing {
+            chat_id: ChatId(1),
+            server_id: ID.parse().unwrap(),
+            server_name: "web-1",
+            rule,
+            subject: "",
+            limits,
+            value: 97.0,
+            since: 0,
+            processes: vec![],
+        }
     }
 
     fn told(rule: Rule) -> Incident {
-        let mut incident = Incident::begin("i".to_owned(), firing(rule), 1, 0);
-        incident.tell_in("m", 0);
+        let mut incident = Incident::begin(ID.parse().unwrap(), firing(rule), 1, 0);
+        incident.tell_in(ID.parse().unwrap(), 0);
         incident
     }
 
@@ -263,7 +287,7 @@ mod tests {
     fn a_reboot_is_over_at_once_and_a_third_one_within_the_hour_is_the_second_again() {
         let first = told(Rule::Reboot);
         assert!(!first.is_open() && !first.takes_in_more());
-        let mut second = Incident::begin("j".to_owned(), firing(Rule::Reboot), 2, MINUTE);
+        let mut second = Incident::begin(ID.parse().unwrap(), firing(Rule::Reboot), 2, MINUTE);
         assert!(second.takes_in_more());
         second.fires_again(Firing { since: 5, ..firing(Rule::Reboot) }, 2 * MINUTE);
         assert_eq!((second.times, second.since, second.resolved_at), (3, 5, Some(2 * MINUTE)));

@@ -3,7 +3,10 @@
 use osm_protocol::action::Chore;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::alert::{Rule, Setting};
+use crate::domain::{
+    alert::{Rule, Setting},
+    ids::{CallbackId, ChatId, CommandId, ConfirmationId, IncidentId, MuteId, PairingId, ServerId, TelegramMessageId, UserId},
+};
 
 /// One update, understood.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,7 +20,7 @@ pub struct Request {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chat {
-    pub id: i64,
+    pub id: ChatId,
     pub kind: ChatKind,
     /// The group's title, or the person's name.
     pub title: String,
@@ -33,24 +36,39 @@ pub enum ChatKind {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {
-    pub id: i64,
+    pub id: UserId,
     /// First name, and @username where there is one.
     pub name: String,
     /// IETF language tag of the person's client.
     pub language: Option<String>,
 }
 
+impl ChatKind {
+    pub const ALL: [Self; 2] = [Self::Private, Self::Group];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Private => "private",
+            Self::Group => "group",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
+}
+
 impl Actor {
     /// The id under which anonymous group administrators write (`@GroupAnonymousBot`).
-    pub const ANONYMOUS_ADMIN: i64 = 1_087_968_824;
+    pub const ANONYMOUS_ADMIN: UserId = UserId(1_087_968_824);
 }
 
 /// A tapped button: the query to answer, and the message it stands under.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tap {
-    pub callback_id: String,
+    pub callback_id: CallbackId,
     /// Telegram's id of the message; absent when it is too old for Telegram to say.
-    pub message_id: Option<i32>,
+    pub message_id: Option<TelegramMessageId>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,7 +85,7 @@ pub enum Intent {
     },
     /// The buttons of the pairing message: show the steps for one family of distributions.
     PairingSteps {
-        pairing_id: String,
+        pairing_id: PairingId,
         family: Family,
     },
     Servers {
@@ -79,31 +97,31 @@ pub enum Intent {
     },
     /// A server's button in a list: its card as a new message.
     ShowServer {
-        server_id: String,
+        server_id: ServerId,
     },
     /// A card's own buttons: show it again in place.
     Refresh {
-        server_id: String,
+        server_id: ServerId,
         page: u32,
     },
     /// The services of a server, to pick one to restart, in place.
     Services {
-        server_id: String,
+        server_id: ServerId,
         page: u32,
     },
     /// Restart a unit: asks to confirm. `unit` is [`crate::domain::server::unit_tag`] of its name, since a button holds 64 bytes.
     AskRestart {
-        server_id: String,
+        server_id: ServerId,
         unit: String,
     },
     /// A chore's button on a card: asks to confirm.
     AskChore {
-        server_id: String,
+        server_id: ServerId,
         chore: Chore,
     },
     /// The button under a reboot that is on its way: at once, since this is the safe side.
     CancelReboot {
-        command_id: String,
+        command_id: CommandId,
     },
     /// `/remove_server [name]`.
     RemoveServer {
@@ -111,7 +129,7 @@ pub enum Intent {
     },
     /// A server's button in the list of `/remove_server`: asks to confirm.
     AskRemove {
-        server_id: String,
+        server_id: ServerId,
     },
     /// `/alerts`, or a page of that list.
     Alerts {
@@ -119,16 +137,16 @@ pub enum Intent {
     },
     /// One of them as a message of its own.
     ShowIncident {
-        incident_id: String,
+        incident_id: IncidentId,
     },
     Acknowledge {
-        incident_id: String,
+        incident_id: IncidentId,
     },
     /// All that are open.
     AcknowledgeAll,
     /// No reminders for some hours.
     Snooze {
-        incident_id: String,
+        incident_id: IncidentId,
         hours: u32,
     },
     /// Does the phone ring?
@@ -139,17 +157,17 @@ pub enum Intent {
     },
     /// The limits of a server, or of the chat, in place.
     ShowThresholds {
-        server_id: Option<String>,
+        server_id: Option<ServerId>,
     },
     /// One limit, with a setting to try.
     TryThreshold {
-        server_id: Option<String>,
+        server_id: Option<ServerId>,
         rule: Rule,
         setting: Option<Setting>,
     },
     /// Sets a limit, or takes back what was set.
     SetThreshold {
-        server_id: Option<String>,
+        server_id: Option<ServerId>,
         rule: Rule,
         setting: Option<Setting>,
     },
@@ -158,21 +176,21 @@ pub enum Intent {
         words: Option<String>,
     },
     MuteFor {
-        server_id: Option<String>,
+        server_id: Option<ServerId>,
         hours: u32,
     },
     Unmute {
-        mute_id: String,
+        mute_id: MuteId,
     },
     /// `/timezone [Area/City]`.
     TimeZone {
         name: Option<String>,
     },
     Confirm {
-        confirmation_id: String,
+        confirmation_id: ConfirmationId,
     },
     Decline {
-        confirmation_id: String,
+        confirmation_id: ConfirmationId,
     },
     /// A button of an older version, or one that was tampered with.
     StaleButton,
@@ -184,7 +202,7 @@ pub enum Intent {
     },
     /// The group became a supergroup with another id.
     Migrated {
-        to: i64,
+        to: ChatId,
     },
 }
 

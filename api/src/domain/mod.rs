@@ -5,24 +5,32 @@
 //! | [`alert`] | when a figure becomes an alert, and when it stops being one |
 //! | [`access`] | who may use the bot, and what a role may do |
 //! | [`command`] | the states of a command and the transitions between them |
+//! | [`confirmation`] | a question that waits for a second tap |
+//! | [`figures`] | everything in a report that has a limit |
+//! | [`ids`] | every id, each a type of its own |
 //! | [`incident`] | an alert that fired, until it is over |
 //! | [`intent`] | what a person asked for, parsed |
 //! | [`mute`] | when a chat or a server makes no sound |
 //! | [`notice`] | what is to be told, as keys: rendered when it is sent |
+//! | [`pairing`] | from the token to the paired server |
 //! | [`server`] | a server as its chat knows it: online or not, its figures |
 //! | [`silence`] | which servers have gone silent |
-//! | [`view`] | a notice with fresh data, ready to be put in words |
+//! | [`update`] | the states of an update in the inbox |
 
 pub mod access;
 pub mod alert;
 pub mod command;
+pub mod confirmation;
+pub mod figures;
+pub mod ids;
 pub mod incident;
 pub mod intent;
 pub mod mute;
 pub mod notice;
+pub mod pairing;
 pub mod server;
 pub mod silence;
-pub mod view;
+pub mod update;
 
 /// Milliseconds since the Unix epoch.
 pub type Millis = i64;

@@ -1,6 +1,9 @@
 //! When a chat or a server makes no sound: until a time, or daily between two times of the day.
 
-use crate::domain::{DAY, HOUR, MINUTE, Millis};
+use crate::domain::{
+    DAY, HOUR, MINUTE, Millis,
+    ids::{MuteId, ServerId},
+};
 
 /// Minutes of a day.
 pub const MINUTES: i64 = DAY / MINUTE;
@@ -11,9 +14,9 @@ pub const PER_CHAT: usize = 50;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mute {
-    pub id: String,
+    pub id: MuteId,
     /// `None`: the whole chat.
-    pub server_id: Option<String>,
+    pub server_id: Option<ServerId>,
     pub window: Window,
     pub created_by: String,
 }
@@ -30,8 +33,8 @@ pub enum Window {
 
 impl Mute {
     /// Whether it covers this server at `now`, which is `minute` in the chat's day.
-    pub fn covers(&self, server_id: &str, now: Millis, minute: i64) -> bool {
-        self.server_id.as_deref().is_none_or(|id| id == server_id) && self.window.is_active(now, minute)
+    pub fn covers(&self, server_id: ServerId, now: Millis, minute: i64) -> bool {
+        self.server_id.is_none_or(|id| id == server_id) && self.window.is_active(now, minute)
     }
 }
 
@@ -120,13 +123,11 @@ mod tests {
 
     #[test]
     fn a_mute_of_one_server_is_not_one_of_another() {
-        let mute = |server: Option<&str>| Mute {
-            id: String::new(),
-            server_id: server.map(str::to_owned),
-            window: Window::Until(10),
-            created_by: String::new(),
-        };
-        assert!(mute(Some("a")).covers("a", 9, 0) && mute(None).covers("b", 9, 0));
-        assert!(!mute(Some("a")).covers("b", 9, 0) && !mute(None).covers("b", 10, 0));
+        let [one, other]: [ServerId; 2] =
+            ["01890a5d-ac96-774b-bcce-b302099a8057", "01890a5d-ac96-774b-bcce-b302099a8058"].map(|id| id.parse().unwrap());
+        let id: MuteId = "01890a5d-ac96-774b-bcce-b302099a8059".parse().unwrap();
+        let mute = |server_id| Mute { id, server_id, window: Window::Until(10), created_by: String::new() };
+        assert!(mute(Some(one)).covers(one, 9, 0) && mute(None).covers(other, 9, 0));
+        assert!(!mute(Some(one)).covers(other, 9, 0) && !mute(None).covers(other, 10, 0));
     }
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{
     alert::{Rule, Setting},
+    ids::{CommandId, ConfirmationId, IncidentId, MessageId, PairingId, ServerId, UpdateId},
     intent::Family,
 };
 
@@ -21,7 +22,7 @@ pub enum Notice {
     Help,
     /// The message that carries a pairing token while that is open.
     Pairing {
-        pairing_id: String,
+        pairing_id: PairingId,
         family: Family,
     },
     /// In a group: the pairing message went to the asker's private chat.
@@ -32,11 +33,11 @@ pub enum Notice {
     PairingNeedsPrivateChat,
     /// A server was paired.
     Paired {
-        server_id: String,
+        server_id: ServerId,
     },
     /// Reports come from two hosts in turn: one is a clone. Commands are suspended.
     Cloned {
-        server_id: String,
+        server_id: ServerId,
     },
     /// The agent was unpaired on the host.
     Unpaired {
@@ -47,12 +48,12 @@ pub enum Notice {
     },
     /// A server's card.
     Status {
-        server_id: String,
+        server_id: ServerId,
         page: u32,
     },
     /// The units that can be restarted.
     Services {
-        server_id: String,
+        server_id: ServerId,
         page: u32,
     },
     /// A name is missing or matches several servers: buttons to choose from.
@@ -64,11 +65,11 @@ pub enum Notice {
     },
     /// "Really?", with the two buttons.
     Confirmation {
-        confirmation_id: String,
+        confirmation_id: ConfirmationId,
     },
     /// A command's course, from queued to its result.
     Command {
-        command_id: String,
+        command_id: CommandId,
     },
     Removed {
         name: String,
@@ -82,21 +83,21 @@ pub enum Notice {
     UnknownCommand,
     /// An update that crashed the backend three times was set aside.
     SetAside {
-        update_id: i64,
+        update_id: UpdateId,
     },
     /// The alerts that this message was sent for: one, or many that came at once.
     Alert {
-        message_id: String,
+        message_id: MessageId,
     },
     /// They are over.
     Recovered {
-        recovery_id: String,
+        recovery_id: MessageId,
     },
     /// Critical ones that nobody has acknowledged.
     Reminder,
     /// One alert, opened from a list.
     Incident {
-        incident_id: String,
+        incident_id: IncidentId,
     },
     /// What is open now.
     Alerts {
@@ -105,11 +106,11 @@ pub enum Notice {
     TestAlert,
     /// The limits of the chat, or of a server.
     Thresholds {
-        server_id: Option<String>,
+        server_id: Option<ServerId>,
     },
     /// One of them, with the setting that is being tried.
     Threshold {
-        server_id: Option<String>,
+        server_id: Option<ServerId>,
         rule: Rule,
         tried: Option<Setting>,
     },

@@ -5,7 +5,7 @@ use osm_protocol::{
     messages::{Disk, Memory, Report, Service},
 };
 
-use crate::domain::Millis;
+use crate::domain::{Millis, ids::ServerId};
 
 /// Servers a chat may have.
 pub const PER_CHAT: i64 = 200;
@@ -16,7 +16,7 @@ const MISSED_INTERVALS: i64 = 3;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Server {
-    pub id: String,
+    pub id: ServerId,
     pub name: String,
     /// As the host said at pairing; reports bring it up to date.
     pub os: String,

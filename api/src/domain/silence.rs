@@ -3,7 +3,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::domain::{MINUTE, Millis, SECOND};
+use crate::domain::{
+    MINUTE, Millis, SECOND,
+    ids::{ChatId, ServerId},
+};
 
 /// However short its interval: nobody is called offline sooner.
 pub const SHORTEST_GRACE: Millis = 15 * SECOND;
@@ -13,10 +16,10 @@ const DEAF: Millis = 12 * SECOND;
 const TOGETHER: Millis = MINUTE;
 
 /// A server, at one look.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Seen {
-    pub server_id: String,
-    pub chat_id: i64,
+    pub server_id: ServerId,
+    pub chat_id: ChatId,
     /// When its newest report came; only whether it changed matters.
     pub received_at: Millis,
     pub interval: Millis,
@@ -28,7 +31,7 @@ pub struct Seen {
 
 #[derive(Debug, Default)]
 pub struct Listener {
-    heard: HashMap<String, Heard>,
+    heard: HashMap<ServerId, Heard>,
     looked_at: Option<Millis>,
 }
 
@@ -43,37 +46,53 @@ impl Listener {
     pub fn look(&mut self, now: Millis, servers: &[Seen]) -> Vec<usize> {
         let was_deaf = self.looked_at.is_none_or(|at| now - at > DEAF);
         self.looked_at = Some(now);
-        let known: HashSet<&str> = servers.iter().map(|seen| seen.server_id.as_str()).collect();
-        self.heard.retain(|id, _| known.contains(id.as_str()));
+        let known: HashSet<ServerId> = servers.iter().map(|seen| seen.server_id).collect();
+        self.heard.retain(|id, _| known.contains(id));
 
-        let silences: Vec<Millis> = servers.iter().map(|seen| self.silence(now, seen, was_deaf)).collect();
-        let late = |(seen, silence): (&Seen, &Millis)| {
-            // More than the tenth by which agents vary their interval.
-            !seen.excused && *silence <= seen.grace && *silence > seen.interval + seen.interval / 5
+        let silences: Vec<Silence> = servers.iter().map(|seen| self.silence(now, seen, was_deaf)).collect();
+        let chats_with = |wanted: fn(&Silence) -> bool| -> HashSet<ChatId> {
+            silences.iter().filter(|silence| wanted(silence)).map(|silence| silence.chat_id).collect()
         };
-        let waiting: HashSet<i64> =
-            servers.iter().zip(&silences).filter(|pair| late(*pair)).map(|(seen, _)| seen.chat_id).collect();
-        let over = |(seen, silence): (&Seen, &Millis)| !seen.excused && *silence > seen.grace;
+        let waiting = chats_with(Silence::is_late);
         // One that waited long enough takes the others of its chat with it.
-        let urgent: HashSet<i64> = servers
-            .iter()
-            .zip(&silences)
-            .filter(|(seen, silence)| over((seen, silence)) && **silence > seen.grace + TOGETHER)
-            .map(|(seen, _)| seen.chat_id)
-            .collect();
-        let told = servers.iter().zip(&silences).enumerate().filter(|(_, (seen, silence))| {
-            over((seen, silence)) && (!waiting.contains(&seen.chat_id) || urgent.contains(&seen.chat_id))
-        });
-        told.map(|(place, _)| place).collect()
+        let urgent = chats_with(Silence::is_urgent);
+        let is_told =
+            |silence: &Silence| silence.is_over() && (!waiting.contains(&silence.chat_id) || urgent.contains(&silence.chat_id));
+        (0..servers.len()).filter(|place| is_told(&silences[*place])).collect()
     }
 
-    fn silence(&mut self, now: Millis, seen: &Seen, was_deaf: bool) -> Millis {
+    fn silence(&mut self, now: Millis, seen: &Seen, was_deaf: bool) -> Silence {
         let fresh = Heard { received_at: seen.received_at, at: now };
-        let heard = self.heard.entry(seen.server_id.clone()).or_insert(fresh);
+        let heard = self.heard.entry(seen.server_id).or_insert(fresh);
         if was_deaf || heard.received_at != seen.received_at {
             *heard = fresh;
         }
-        now - heard.at
+        let Seen { chat_id, interval, grace, excused, .. } = *seen;
+        Silence { chat_id, interval, grace, excused, lasts: now - heard.at }
+    }
+}
+
+/// How long a server has been silent, by what this process saw itself.
+struct Silence {
+    chat_id: ChatId,
+    interval: Millis,
+    grace: Millis,
+    excused: bool,
+    lasts: Millis,
+}
+
+impl Silence {
+    /// Tells whether it is worth waiting for: by more than the tenth by which agents vary their interval, and not yet over.
+    fn is_late(&self) -> bool {
+        !self.excused && self.lasts <= self.grace && self.lasts > self.interval + self.interval / 5
+    }
+
+    fn is_over(&self) -> bool {
+        !self.excused && self.lasts > self.grace
+    }
+
+    fn is_urgent(&self) -> bool {
+        self.is_over() && self.lasts > self.grace + TOGETHER
     }
 }
 
@@ -83,8 +102,12 @@ mod tests {
 
     const INTERVAL: Millis = 30 * SECOND;
 
-    fn seen(id: &str, received_at: Millis) -> Seen {
-        Seen { server_id: id.to_owned(), chat_id: 1, received_at, interval: INTERVAL, grace: 3 * INTERVAL, excused: false }
+    fn id(n: u128) -> ServerId {
+        uuid::Uuid::from_u128(n).into()
+    }
+
+    fn seen(n: u128, received_at: Millis) -> Seen {
+        Seen { server_id: id(n), chat_id: ChatId(1), received_at, interval: INTERVAL, grace: 3 * INTERVAL, excused: false }
     }
 
     /// Looks every 5 s from 0 until before `until`; gives when something was told, and how much.
@@ -101,28 +124,28 @@ mod tests {
             if !places.is_empty() {
                 found.push((second, places.len()));
             }
-            told.extend(places.into_iter().map(|place| servers[place].server_id.clone()));
+            told.extend(places.into_iter().map(|place| servers[place].server_id));
         }
         found
     }
 
     #[test]
     fn a_server_is_offline_once_its_grace_is_over() {
-        assert_eq!(listen(300, |_| vec![seen("a", 1)]), [(95, 1)]);
+        assert_eq!(listen(300, |_| vec![seen(1, 1)]), [(95, 1)]);
         // Reports until 60 s, then none.
-        assert_eq!(listen(300, |now| vec![seen("a", now.min(60 * SECOND))]), [(155, 1)]);
+        assert_eq!(listen(300, |now| vec![seen(1, now.min(60 * SECOND))]), [(155, 1)]);
     }
 
     #[test]
     fn whoever_begins_to_listen_gives_everybody_the_whole_grace() {
         // Silent for a day already by the database's word.
-        assert_eq!(listen(90, |_| vec![seen("a", -86_400_000)]), []);
+        assert_eq!(listen(90, |_| vec![seen(1, -86_400_000)]), []);
     }
 
     #[test]
     fn after_deafness_everybody_has_the_grace_again() {
         let mut listener = Listener::default();
-        let servers = [seen("a", 1)];
+        let servers = [seen(1, 1)];
         assert!(listener.look(0, &servers).is_empty());
         assert!(listener.look(DEAF + 600 * SECOND, &servers).is_empty(), "ten minutes without the database");
         let mut now = DEAF + 600 * SECOND;
@@ -137,8 +160,8 @@ mod tests {
     #[test]
     fn servers_that_vanish_together_are_told_together() {
         // Their last reports are spread over one interval.
-        let last = |n: i64| 60 * SECOND + n * 2 * SECOND;
-        let told = listen(400, |now| (0..12).map(|n| seen(&n.to_string(), now.min(last(n)))).collect());
+        let last = |n: u128| 60 * SECOND + i64::try_from(n).unwrap() * 2 * SECOND;
+        let told = listen(400, |now| (0..12).map(|n| seen(n, now.min(last(n)))).collect());
         assert_eq!(told.iter().map(|(_, count)| count).sum::<usize>(), 12);
         assert_eq!(told.len(), 1, "{told:?}");
     }
@@ -147,16 +170,17 @@ mod tests {
     fn nobody_waits_for_long_for_one_that_is_merely_late() {
         // One vanished; another reports once an hour and is late for half an hour.
         let told = listen(400, |_| {
-            let slow = Seen { interval: 40 * SECOND, grace: 4000 * SECOND, ..seen("slow", 1) };
-            vec![seen("gone", 1), slow]
+            let slow = Seen { interval: 40 * SECOND, grace: 4000 * SECOND, ..seen(2, 1) };
+            vec![seen(1, 1), slow]
         });
         assert_eq!(told, [(155, 1)]);
     }
 
     #[test]
     fn another_chat_does_not_wait() {
-        let told =
-            listen(120, |_| vec![seen("a", 1), Seen { chat_id: 2, interval: 50 * SECOND, grace: 500 * SECOND, ..seen("b", 1) }]);
+        let told = listen(120, |_| {
+            vec![seen(1, 1), Seen { chat_id: ChatId(2), interval: 50 * SECOND, grace: 500 * SECOND, ..seen(2, 1) }]
+        });
         assert_eq!(told, [(95, 1)]);
     }
 }

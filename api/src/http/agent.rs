@@ -18,12 +18,13 @@ use poem_openapi::{
 use tokio::time::{Instant, sleep_until};
 
 use crate::{
+    domain::ids::CommandId,
     error::{Error, Refusal, Result},
     http::{
         Http,
         signed::{SelfSigned, Signed, SignedJson},
     },
-    usecase::{command, pair, report::Submission, server},
+    usecase::{command::finish, pair::complete::complete, report::Submission, server::remove},
 };
 
 /// The longest a poll may wait, seconds: below the idle time-outs that proxies have by default (60 s).
@@ -45,7 +46,7 @@ impl AgentApi {
     /// key gets the same answer again; wrong, used and expired tokens get one and the same refusal.
     #[oai(path = "/pair", method = "post", operation_id = "pair")]
     async fn pair(&self, http: Data<&Arc<Http>>, request: SelfSigned) -> Result<Json<PairResponse>> {
-        pair::complete(&http.core, &request.body, &request.key, &request.address).await.map(Json)
+        complete(&http.core, &request.body, &request.key, &request.address).await.map(Json)
     }
 
     /// Report
@@ -55,9 +56,7 @@ impl AgentApi {
     async fn reports(&self, http: Data<&Arc<Http>>, request: SignedJson<ReportBatch>) -> Result<Json<Receipt>> {
         let core = &http.core;
         let SignedJson { caller, body: batch } = request;
-        http.batches
-            .take(caller.server_id.clone(), core.clock.steady())
-            .map_err(|retry_after_s| Refusal::TooMany { retry_after_s })?;
+        http.batches.take(caller.server_id, core.clock.steady()).map_err(|retry_after_s| Refusal::TooMany { retry_after_s })?;
         let now = core.clock.now();
         batch.validate(now).map_err(|invalid| Refusal::Invalid(invalid.to_string()))?;
         http.reports.submit(Submission { server_id: caller.server_id, batch, address: caller.address, received_at: now }).await?;
@@ -77,13 +76,13 @@ impl AgentApi {
     ) -> Result<Json<Commands>> {
         let server_id = request.0.server_id;
         let deadline = Instant::now() + Duration::from_secs(wait.0.unwrap_or(0).min(WAIT_MAX));
-        let poll = http.core.store.hub.poll(&server_id);
+        let poll = http.core.store.hub.poll(server_id);
         loop {
             // Listening before looking: what is committed in between is not missed.
             let woken = poll.notified();
             tokio::pin!(woken);
             woken.as_mut().enable();
-            let commands = command::hand_out(&http.core, &server_id, after.0.unwrap_or(0)).await?;
+            let commands = finish::hand_out(&http.core, server_id, after.0.unwrap_or(0)).await?;
             let over = async {
                 tokio::select! {
                     () = woken => false,
@@ -101,8 +100,8 @@ impl AgentApi {
     ///
     /// Saying it again changes nothing. An outcome overrides what the backend had assumed.
     #[oai(path = "/commands/:id/outcome", method = "post", operation_id = "outcome")]
-    async fn outcome(&self, http: Data<&Arc<Http>>, request: SignedJson<Outcome>, id: Path<String>) -> Result<NoContent> {
-        command::finish(&http.core, &request.caller.server_id, &id.0, &request.body).await.map(|()| NoContent)
+    async fn outcome(&self, http: Data<&Arc<Http>>, request: SignedJson<Outcome>, id: Path<CommandId>) -> Result<NoContent> {
+        finish::finish(&http.core, request.caller.server_id, id.0, &request.body).await.map(|()| NoContent)
     }
 
     /// The key set
@@ -119,7 +118,7 @@ impl AgentApi {
     /// Deletes the server with all that is stored of it, and tells the chat.
     #[oai(path = "/unpair", method = "post", operation_id = "unpair")]
     async fn unpair(&self, http: Data<&Arc<Http>>, request: Signed) -> Result<NoContent> {
-        server::unpair(&http.core, &request.0.server_id).await.map(|()| NoContent)
+        remove::unpair(&http.core, request.0.server_id).await.map(|()| NoContent)
     }
 }
 

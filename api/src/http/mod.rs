@@ -14,7 +14,10 @@ use std::sync::Arc;
 use poem::{Endpoint, EndpointExt, IntoEndpoint, Route, get};
 use poem_openapi::OpenApiService;
 
-use crate::usecase::{Core, report::Reports};
+use crate::{
+    domain::ids::ServerId,
+    usecase::{Core, report::Reports},
+};
 
 pub use connection::HangUps;
 
@@ -26,7 +29,7 @@ pub struct Http {
     /// Pairings, by the caller's address.
     pairings: rate::Limiter<std::net::IpAddr>,
     /// Batches of reports, by server.
-    batches: rate::Limiter<String>,
+    batches: rate::Limiter<ServerId>,
 }
 
 impl Http {

@@ -23,6 +23,7 @@ use tokio::time::Instant;
 
 use crate::{
     body::read_limited,
+    domain::ids::ServerId,
     error::{Error, Refusal, Result},
     http::{Http, address},
     store::servers,
@@ -32,7 +33,7 @@ const SCHEME: &str = "agent-signature";
 
 /// Who sent a request, proven.
 pub struct Caller {
-    pub server_id: String,
+    pub server_id: ServerId,
     pub address: String,
 }
 
@@ -90,7 +91,7 @@ impl SelfSigned {
 pub struct KeyCache(Mutex<HashMap<String, Cached>>);
 
 struct Cached {
-    server_id: String,
+    server_id: ServerId,
     key: PublicKey,
     until: Instant,
 }
@@ -99,19 +100,19 @@ impl KeyCache {
     const KEPT: usize = 50_000;
     const FOR: Duration = Duration::from_secs(5);
 
-    fn get(&self, key_id: &str) -> Option<(String, PublicKey)> {
+    fn get(&self, key_id: &str) -> Option<(ServerId, PublicKey)> {
         let cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        cache.get(key_id).filter(|cached| cached.until > Instant::now()).map(|cached| (cached.server_id.clone(), cached.key))
+        cache.get(key_id).filter(|cached| cached.until > Instant::now()).map(|cached| (cached.server_id, cached.key))
     }
 
-    fn put(&self, key_id: &str, server_id: &str, key: PublicKey) {
+    fn put(&self, key_id: &str, server_id: ServerId, key: PublicKey) {
         let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if cache.len() >= Self::KEPT {
             let now = Instant::now();
             cache.retain(|_, cached| cached.until > now);
         }
         if cache.len() < Self::KEPT {
-            let cached = Cached { server_id: server_id.to_owned(), key, until: Instant::now() + Self::FOR };
+            let cached = Cached { server_id, key, until: Instant::now() + Self::FOR };
             cache.insert(key_id.to_owned(), cached);
         }
     }
@@ -131,13 +132,13 @@ async fn authenticate(request: &Request, body: &mut RequestBody) -> Result<(Call
     verify(http, request, &received, &bytes, &key)?;
     // Never prolonged: a key that was replaced is found out, however often it calls.
     if !is_cached {
-        http.keys.put(&received.keyid, &server_id, key);
+        http.keys.put(&received.keyid, server_id, key);
     }
     let address = address::of(request, &http.core.config.trusted_proxies).map(|address: IpAddr| address.to_string());
     Ok((Caller { server_id, address: address.unwrap_or_default() }, bytes))
 }
 
-async fn look_up(http: &Http, key_id: &str) -> Result<(String, PublicKey)> {
+async fn look_up(http: &Http, key_id: &str) -> Result<(ServerId, PublicKey)> {
     let mut tx = http.core.store.read().await?;
     match servers::by_key_id(&mut tx, key_id).await? {
         Some(agent) => Ok((agent.id, PublicKey::parse(&agent.agent_key).map_err(Error::internal)?)),

@@ -5,11 +5,8 @@ use std::time::Duration;
 
 use crate::{
     domain::{DAY, HOUR, MINUTE, Millis, SECOND},
-    store::{
-        self, commands, confirmations, incidents, leases, messages, mutes, outbox, pairings, reports, servers, thresholds,
-        updates,
-    },
-    usecase::{Core, command, incident, pair},
+    store::{self, commands, confirmations, incidents, leases, messages, mutes, outbox, pairings, reports, servers, updates},
+    usecase::{Core, alert::incident, command::finish, pair::token, work::Work},
 };
 
 const ROLE: &str = "housekeeper";
@@ -61,21 +58,21 @@ async fn sweep(core: &Core) -> store::Result<()> {
     if !due {
         return Ok(());
     }
-    let mut tx = core.store.begin().await?;
-    if leases::hold(&mut tx, ROLE, &core.instance, now, now + LEASE).await? {
+    let mut work = Work::begin(core).await?;
+    if leases::hold(&mut work.tx, ROLE, core.instance, now, now + LEASE).await? {
         // First: it waits for servers that are being judged, and those who judge wait for messages.
-        incident::sweep(&mut tx, core, now).await?;
-        command::sweep(&mut tx, core, now).await?;
-        pair::close_messages(&mut tx, core, now).await?;
+        incident::sweep(&mut work).await?;
+        finish::sweep(&mut work).await?;
+        token::close_messages(&mut work).await?;
     }
-    tx.commit("sweep").await
+    work.commit("sweep").await
 }
 
 async fn prune(core: &Core) -> store::Result<()> {
     let now = core.clock.now();
     loop {
         let mut tx = core.store.begin().await?;
-        if !leases::hold(&mut tx, ROLE, &core.instance, now, now + LEASE).await? {
+        if !leases::hold(&mut tx, ROLE, core.instance, now, now + LEASE).await? {
             return Ok(());
         }
         let more = reports::prune(&mut tx, now - KEEP_FIGURES, STEP).await?;
@@ -92,7 +89,6 @@ async fn prune(core: &Core) -> store::Result<()> {
     commands::prune(&mut tx, now - KEEP_COMMANDS).await?;
     incidents::prune(&mut tx, now - KEEP_INCIDENTS).await?;
     mutes::prune(&mut tx, now).await?;
-    thresholds::prune(&mut tx).await?;
     messages::prune(&mut tx, now - KEEP_MESSAGES).await?;
     servers::prune_removed(&mut tx, now - KEEP_REMOVED_KEYS).await?;
     tx.commit("prune").await

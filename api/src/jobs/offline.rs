@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     domain::{Millis, SECOND, silence::Listener},
     store::{self, leases},
-    usecase::{Core, alert},
+    usecase::{Core, alert::silence},
 };
 
 const ROLE: &str = "offline-judge";
@@ -18,7 +18,7 @@ pub async fn run(core: &Core) {
     while !core.store.hub.is_stopping() {
         let looked = async {
             if hold_lease(core).await? {
-                return alert::listen(core, &mut listener, ROLE).await;
+                return silence::listen(core, &mut listener, ROLE).await;
             }
             // Another instance listens; should it stop, this one begins anew.
             listener = Listener::default();
@@ -39,7 +39,7 @@ pub async fn run(core: &Core) {
 async fn hold_lease(core: &Core) -> store::Result<bool> {
     let now = core.clock.now();
     let mut tx = core.store.begin().await?;
-    let held = leases::hold(&mut tx, ROLE, &core.instance, now, now + LEASE).await?;
+    let held = leases::hold(&mut tx, ROLE, core.instance, now, now + LEASE).await?;
     tx.commit("judge-lease").await?;
     Ok(held)
 }

@@ -1,15 +1,19 @@
 //! Chats, private and groups.
 
-use super::{Result, Tx, execute, on, outbox::Gathers};
+use super::{
+    db::{Result, Tx, execute, on},
+    outbox::Gathers,
+};
 use crate::domain::{
     Millis,
+    ids::ChatId,
     intent::{Chat, ChatKind},
 };
 
 #[derive(sqlx::FromRow)]
 pub struct Row {
-    pub id: i64,
-    pub kind: String,
+    pub id: ChatId,
+    pub kind: ChatKind,
     pub language: Option<String>,
     pub zone: Option<String>,
     pub reachable: bool,
@@ -17,35 +21,31 @@ pub struct Row {
 
 /// Notes that somebody wrote in this chat: it can be reached.
 pub async fn seen(tx: &mut Tx, chat: &Chat, language: Option<&str>, now: Millis) -> Result<()> {
-    let kind = match chat.kind {
-        ChatKind::Private => "private",
-        ChatKind::Group => "group",
-    };
     execute!(tx, sqlx::query(
         "INSERT INTO chats (id, kind, title, language, reachable, refused_at, created_at) VALUES ($1, $2, $3, $4, TRUE, 0, $5)
          ON CONFLICT (id) DO UPDATE SET title = excluded.title, reachable = TRUE,
              language = COALESCE(excluded.language, chats.language)")
-        .bind(chat.id).bind(kind).bind(&chat.title).bind(language).bind(now))?;
+        .bind(chat.id).bind(chat.kind).bind(&chat.title).bind(language).bind(now))?;
     Ok(())
 }
 
-pub async fn get(tx: &mut Tx, id: i64) -> Result<Option<Row>> {
+pub async fn get(tx: &mut Tx, id: ChatId) -> Result<Option<Row>> {
     on!(tx, conn => sqlx::query_as("SELECT id, kind, language, zone, reachable FROM chats WHERE id = $1").bind(id).fetch_optional(conn).await)
 }
 
-pub async fn set_reachable(tx: &mut Tx, id: i64, reachable: bool) -> Result<()> {
+pub async fn set_reachable(tx: &mut Tx, id: ChatId, reachable: bool) -> Result<()> {
     execute!(tx, sqlx::query("UPDATE chats SET reachable = $2 WHERE id = $1").bind(id).bind(reachable))?;
     Ok(())
 }
 
 /// `None`: UTC.
-pub async fn set_zone(tx: &mut Tx, id: i64, zone: Option<&str>) -> Result<()> {
+pub async fn set_zone(tx: &mut Tx, id: ChatId, zone: Option<&str>) -> Result<()> {
     execute!(tx, sqlx::query("UPDATE chats SET zone = $2 WHERE id = $1").bind(id).bind(zone))?;
     Ok(())
 }
 
 /// Whether a stranger is to be told that this is a private bot: once in `every`.
-pub async fn may_refuse(tx: &mut Tx, id: i64, every: Millis, now: Millis) -> Result<bool> {
+pub async fn may_refuse(tx: &mut Tx, id: ChatId, every: Millis, now: Millis) -> Result<bool> {
     let done = execute!(
         tx,
         sqlx::query("UPDATE chats SET refused_at = $2 WHERE id = $1 AND refused_at <= $3").bind(id).bind(now).bind(now - every)
@@ -55,7 +55,7 @@ pub async fn may_refuse(tx: &mut Tx, id: i64, every: Millis, now: Millis) -> Res
 
 /// The chat's next new message of a kind may go out at the time that this gives: now, unless the one before was less than `apart`
 /// ago; with one that waits already, together. A time that lies further ahead is of a clock that was set back. `None`: a chat that nobody has written in.
-pub async fn take_turn(tx: &mut Tx, id: i64, gathers: Gathers, apart: Millis, now: Millis) -> Result<Option<Millis>> {
+pub async fn take_turn(tx: &mut Tx, id: ChatId, gathers: Gathers, apart: Millis, now: Millis) -> Result<Option<Millis>> {
     let statement = if gathers == Gathers::Recoveries {
         "UPDATE chats SET recovered_at = CASE WHEN recovered_at > $2 AND recovered_at <= $2 + $3 THEN recovered_at
              WHEN recovered_at <= $2 AND recovered_at + $3 > $2 THEN recovered_at + $3 ELSE $2 END
@@ -69,7 +69,7 @@ pub async fn take_turn(tx: &mut Tx, id: i64, gathers: Gathers, apart: Millis, no
 }
 
 /// A group became a supergroup: every row moves, in the caller's transaction.
-pub async fn migrate(tx: &mut Tx, from: i64, to: i64) -> Result<()> {
+pub async fn migrate(tx: &mut Tx, from: ChatId, to: ChatId) -> Result<()> {
     on!(tx, conn => {
         sqlx::query("DELETE FROM chats WHERE id = $1 AND EXISTS (SELECT 1 FROM chats WHERE id = $2)")
             .bind(to).bind(from).execute(&mut *conn).await?;

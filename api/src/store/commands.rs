@@ -1,47 +1,48 @@
 //! Commands to agents, from queued to their end.
 
-use osm_protocol::{action::Action, envelope::Envelope};
+use std::collections::HashSet;
 
-use super::{Result, Tx, execute, from_json, on, to_json};
+use osm_protocol::{
+    action::{Action, Rejection},
+    envelope::Envelope,
+};
+
+use super::db::{Result, Tx, execute, from_json, on, to_json};
 use crate::domain::{
     Millis,
     command::{Command, State},
+    ids::{ChatId, CommandId, MessageId, ServerId, UserId},
 };
 
 /// Commands that may wait for one server.
 pub const WAITING_MAX: i64 = 20;
 
 pub struct New<'a> {
-    pub id: &'a str,
-    pub server_id: &'a str,
-    pub chat_id: i64,
+    pub id: CommandId,
+    pub server_id: ServerId,
+    pub chat_id: ChatId,
     pub seq: i64,
     pub action: &'a Action,
     pub requested_by: &'a str,
-    pub user_id: i64,
+    pub user_id: UserId,
     pub envelope: &'a Envelope,
     pub created_at: Millis,
     pub expires_at: Millis,
     pub answer_by: Millis,
-    pub message_id: &'a str,
+    pub message_id: MessageId,
 }
 
 /// A command on its way.
-#[derive(Clone, Debug, sqlx::FromRow)]
+#[derive(Clone, Copy, Debug, sqlx::FromRow)]
 pub struct Open {
-    pub id: String,
-    pub server_id: String,
-    pub chat_id: i64,
-    pub state: String,
+    pub id: CommandId,
+    pub server_id: ServerId,
+    pub chat_id: ChatId,
+    pub state: State,
+    pub created_at: i64,
     pub expires_at: i64,
     pub answer_by: i64,
-    pub message_id: String,
-}
-
-impl Open {
-    pub fn state(&self) -> Option<State> {
-        State::parse(&self.state)
-    }
+    pub message_id: MessageId,
 }
 
 pub async fn insert(tx: &mut Tx, command: &New<'_>) -> Result<()> {
@@ -49,19 +50,19 @@ pub async fn insert(tx: &mut Tx, command: &New<'_>) -> Result<()> {
         "INSERT INTO commands (id, server_id, chat_id, seq, action, state, detail, requested_by, user_id, envelope, created_at,
              expires_at, answer_by, message_id) VALUES ($1, $2, $3, $4, $5, $6, '', $7, $8, $9, $10, $11, $12, $13)")
         .bind(command.id).bind(command.server_id).bind(command.chat_id).bind(command.seq).bind(to_json(command.action))
-        .bind(State::Queued.as_str()).bind(command.requested_by).bind(command.user_id).bind(to_json(command.envelope))
+        .bind(State::Queued).bind(command.requested_by).bind(command.user_id).bind(to_json(command.envelope))
         .bind(command.created_at).bind(command.expires_at).bind(command.answer_by).bind(command.message_id))?;
     Ok(())
 }
 
-pub async fn count_waiting(tx: &mut Tx, server_id: &str) -> Result<i64> {
+pub async fn count_waiting(tx: &mut Tx, server_id: ServerId) -> Result<i64> {
     on!(tx, conn => sqlx::query_scalar(
         "SELECT CAST(COUNT(*) AS BIGINT) FROM commands WHERE server_id = $1 AND state IN ('queued', 'delivered')")
         .bind(server_id).fetch_one(conn).await)
 }
 
 /// Whether anything waits for this server: the cheap look before [`hand_out`].
-pub async fn any_waiting(tx: &mut Tx, server_id: &str, after: i64, now: Millis) -> Result<bool> {
+pub async fn any_waiting(tx: &mut Tx, server_id: ServerId, after: i64, now: Millis) -> Result<bool> {
     let found: Option<i64> = on!(tx, conn => sqlx::query_scalar(
         "SELECT seq FROM commands WHERE server_id = $1 AND seq > $2 AND expires_at > $3 AND state IN ('queued', 'delivered') LIMIT 1")
         .bind(server_id).bind(after).bind(now).fetch_optional(conn).await)?;
@@ -70,7 +71,7 @@ pub async fn any_waiting(tx: &mut Tx, server_id: &str, after: i64, now: Millis) 
 
 /// Hands out what waits for this server with a higher seq, in order. What was handed out before and is still valid is handed out
 /// again: the answer may have been lost, and the agent's ledger knows what it has seen.
-pub async fn hand_out(tx: &mut Tx, server_id: &str, after: i64, now: Millis) -> Result<Vec<(Open, Envelope)>> {
+pub async fn hand_out(tx: &mut Tx, server_id: ServerId, after: i64, now: Millis) -> Result<Vec<(Open, Envelope)>> {
     #[derive(sqlx::FromRow)]
     struct Row {
         #[sqlx(flatten)]
@@ -80,15 +81,14 @@ pub async fn hand_out(tx: &mut Tx, server_id: &str, after: i64, now: Millis) -> 
     }
     // RETURNING gives the new state: what it was before is read first, under the same transaction.
     let mut rows: Vec<Row> = on!(tx, conn => sqlx::query_as(
-        "SELECT id, server_id, chat_id, state, expires_at, answer_by, message_id, seq, envelope FROM commands
+        "SELECT id, server_id, chat_id, state, created_at, expires_at, answer_by, message_id, seq, envelope FROM commands
          WHERE server_id = $1 AND seq > $2 AND expires_at > $3 AND state IN ('queued', 'delivered')")
         .bind(server_id).bind(after).bind(now).fetch_all(conn).await)?;
     rows.sort_by_key(|row| row.seq);
     let mut handed_out = Vec::with_capacity(rows.len());
     for row in rows {
-        let moved = row.open.state() != Some(State::Queued)
-            || transition(tx, &row.open.id, State::Queued, State::Delivered, None).await?;
-        if moved {
+        // What was handed out before stays delivered; what is queued is handed out once.
+        if row.open.state == State::Delivered || transition(tx, row.open.id, State::Queued, State::Delivered, None).await? {
             handed_out.push((row.open, from_json("envelope", &row.envelope)?));
         }
     }
@@ -97,20 +97,21 @@ pub async fn hand_out(tx: &mut Tx, server_id: &str, after: i64, now: Millis) -> 
 
 /// What an agent said of a command.
 pub struct Finish<'a> {
-    pub reason: Option<String>,
+    pub reason: Option<Rejection>,
     pub detail: &'a str,
     pub at: Millis,
 }
 
 /// Moves a command from one state to another, once: false when it was no longer in the first.
-pub async fn transition(tx: &mut Tx, id: &str, from: State, to: State, finish: Option<Finish<'_>>) -> Result<bool> {
-    let (reason, detail, at) = finish.map_or((None, "", None), |finish| (finish.reason, finish.detail, Some(finish.at)));
+pub async fn transition(tx: &mut Tx, id: CommandId, from: State, to: State, finish: Option<Finish<'_>>) -> Result<bool> {
+    let (reason, detail, at) =
+        finish.map_or((None, "", None), |finish| (finish.reason.as_ref().map(to_json), finish.detail, Some(finish.at)));
     let done = execute!(
         tx,
         sqlx::query("UPDATE commands SET state = $3, reason = $4, detail = $5, finished_at = $6 WHERE id = $1 AND state = $2")
             .bind(id)
-            .bind(from.as_str())
-            .bind(to.as_str())
+            .bind(from)
+            .bind(to)
             .bind(reason)
             .bind(detail)
             .bind(at)
@@ -119,31 +120,29 @@ pub async fn transition(tx: &mut Tx, id: &str, from: State, to: State, finish: O
 }
 
 /// A command of this server.
-pub async fn of_server(tx: &mut Tx, server_id: &str, id: &str) -> Result<Option<Open>> {
-    on!(tx, conn => sqlx::query_as("SELECT id, server_id, chat_id, state, expires_at, answer_by, message_id FROM commands WHERE server_id = $1 AND id = $2")
+pub async fn of_server(tx: &mut Tx, server_id: ServerId, id: CommandId) -> Result<Option<Open>> {
+    on!(tx, conn => sqlx::query_as("SELECT id, server_id, chat_id, state, created_at, expires_at, answer_by, message_id FROM commands WHERE server_id = $1 AND id = $2")
         .bind(server_id).bind(id).fetch_optional(conn).await)
 }
 
-/// A reboot that this chat asked for.
-pub async fn reboot(tx: &mut Tx, chat_id: i64, id: &str) -> Result<Option<Open>> {
-    on!(tx, conn => sqlx::query_as(
-        "SELECT id, server_id, chat_id, state, expires_at, answer_by, message_id FROM commands
-         WHERE chat_id = $1 AND id = $2 AND action = $3")
-        .bind(chat_id).bind(id).bind(to_json(&Action::Reboot {})).fetch_optional(conn).await)
-}
-
-/// Whether this server was asked for this very action, and it is on its way or was done.
-pub async fn is_asked(tx: &mut Tx, server_id: &str, action: &Action) -> Result<bool> {
-    let found: Option<i64> = on!(tx, conn => sqlx::query_scalar(
-        "SELECT seq FROM commands WHERE server_id = $1 AND action = $2 AND state IN ('queued', 'delivered', 'succeeded') LIMIT 1")
-        .bind(server_id).bind(to_json(action)).fetch_optional(conn).await)?;
-    Ok(found.is_some())
+/// Gives a command of this chat that is on its way or over, with what was asked for.
+pub async fn of_chat(tx: &mut Tx, chat_id: ChatId, id: CommandId) -> Result<Option<(Open, Action)>> {
+    #[derive(sqlx::FromRow)]
+    struct Row {
+        #[sqlx(flatten)]
+        open: Open,
+        action: String,
+    }
+    let row: Option<Row> = on!(tx, conn => sqlx::query_as(
+        "SELECT id, server_id, chat_id, state, created_at, expires_at, answer_by, message_id, action FROM commands WHERE chat_id = $1 AND id = $2")
+        .bind(chat_id).bind(id).fetch_optional(conn).await)?;
+    row.map(|row| Ok((row.open, from_json("action", &row.action)?))).transpose()
 }
 
 /// Commands of a server that nobody has fetched.
-pub async fn queued(tx: &mut Tx, server_id: &str) -> Result<Vec<Open>> {
+pub async fn queued(tx: &mut Tx, server_id: ServerId) -> Result<Vec<Open>> {
     on!(tx, conn => sqlx::query_as(
-        "SELECT id, server_id, chat_id, state, expires_at, answer_by, message_id FROM commands
+        "SELECT id, server_id, chat_id, state, created_at, expires_at, answer_by, message_id FROM commands
          WHERE server_id = $1 AND state = 'queued' ORDER BY seq")
         .bind(server_id).fetch_all(conn).await)
 }
@@ -151,7 +150,7 @@ pub async fn queued(tx: &mut Tx, server_id: &str) -> Result<Vec<Open>> {
 /// Commands on their way whose time is over.
 pub async fn due(tx: &mut Tx, now: Millis) -> Result<Vec<Open>> {
     on!(tx, conn => sqlx::query_as(
-        "SELECT id, server_id, chat_id, state, expires_at, answer_by, message_id FROM commands
+        "SELECT id, server_id, chat_id, state, created_at, expires_at, answer_by, message_id FROM commands
          WHERE (state = 'queued' AND expires_at < $1) OR (state = 'delivered' AND answer_by < $1) ORDER BY expires_at LIMIT 100")
         .bind(now).fetch_all(conn).await)
 }
@@ -160,14 +159,15 @@ pub async fn any_due(tx: &mut Tx, now: Millis) -> Result<bool> {
     Ok(!due(tx, now).await?.is_empty())
 }
 
-pub async fn get(tx: &mut Tx, chat_id: i64, id: &str) -> Result<Option<Command>> {
+/// Gives a command as its chat sees it.
+pub async fn get(tx: &mut Tx, chat_id: ChatId, id: CommandId) -> Result<Option<Command>> {
     #[derive(sqlx::FromRow)]
     struct Row {
-        id: String,
-        server_id: String,
+        id: CommandId,
+        server_id: ServerId,
         server_name: String,
         action: String,
-        state: String,
+        state: State,
         requested_by: String,
         reason: Option<String>,
         detail: String,
@@ -181,11 +181,11 @@ pub async fn get(tx: &mut Tx, chat_id: i64, id: &str) -> Result<Option<Command>>
     let Some(row) = row else { return Ok(None) };
     Ok(Some(Command {
         action: from_json("action", &row.action)?,
-        state: State::parse(&row.state).ok_or_else(|| sqlx::Error::Decode(format!("state {}", row.state).into()))?,
         reason: row.reason.as_deref().map(|reason| from_json("reason", reason)).transpose()?,
         id: row.id,
         server_id: row.server_id,
         server_name: row.server_name,
+        state: row.state,
         requested_by: row.requested_by,
         detail: row.detail,
         created_at: row.created_at,
@@ -193,20 +193,38 @@ pub async fn get(tx: &mut Tx, chat_id: i64, id: &str) -> Result<Option<Command>>
     }))
 }
 
-/// Whether somebody here asked for a reboot of this server after `since` that the host took up.
-pub async fn is_reboot_asked(tx: &mut Tx, server_id: &str, since: Millis) -> Result<bool> {
-    let found: Option<String> = on!(tx, conn => sqlx::query_scalar(
-        "SELECT id FROM commands WHERE server_id = $1 AND created_at > $2 AND action = $3
-             AND state IN ('delivered', 'succeeded', 'unanswered') LIMIT 1")
-        .bind(server_id).bind(since).bind(to_json(&Action::Reboot {})).fetch_optional(conn).await)?;
-    Ok(found.is_some())
+/// What a server was asked for.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    pub id: CommandId,
+    pub action: Action,
+    pub state: State,
 }
 
-/// The newest command for a server with this action since a time.
-pub async fn newest(tx: &mut Tx, server_id: &str, action: &Action, since: Millis) -> Result<Option<String>> {
-    on!(tx, conn => sqlx::query_scalar(
-        "SELECT id FROM commands WHERE server_id = $1 AND action = $2 AND created_at >= $3 ORDER BY seq DESC LIMIT 1")
-        .bind(server_id).bind(to_json(action)).bind(since).fetch_optional(conn).await)
+impl Asked {
+    /// Tells whether it is a reboot that the host may have done.
+    pub fn is_taken_up_reboot(&self) -> bool {
+        matches!(self.action, Action::Reboot {}) && self.state.may_have_acted()
+    }
+}
+
+/// Lists what a server was asked for at a time or later, newest first. An action that this version cannot read is left out.
+pub async fn asked(tx: &mut Tx, server_id: ServerId, since: Millis) -> Result<Vec<Asked>> {
+    let rows: Vec<(CommandId, String, State)> = on!(tx, conn => sqlx::query_as(
+        "SELECT id, action, state FROM commands WHERE server_id = $1 AND created_at >= $2 ORDER BY seq DESC")
+        .bind(server_id).bind(since).fetch_all(conn).await)?;
+    let readable =
+        rows.into_iter().filter_map(|(id, action, state)| Some(Asked { id, action: from_json("action", &action).ok()?, state }));
+    Ok(readable.collect())
+}
+
+/// Lists the servers on which a reboot that was asked for after a time may be under way: once the host is back, its command is ended.
+pub async fn rebooting(tx: &mut Tx, since: Millis) -> Result<HashSet<ServerId>> {
+    let rows: Vec<(ServerId, String)> = on!(tx, conn => sqlx::query_as(
+        "SELECT server_id, action FROM commands WHERE created_at > $1 AND state IN ('delivered', 'unanswered')")
+        .bind(since).fetch_all(conn).await)?;
+    let reboots = rows.into_iter().filter(|(_, action)| matches!(from_json("action", action), Ok(Action::Reboot {})));
+    Ok(reboots.map(|(server_id, _)| server_id).collect())
 }
 
 pub async fn prune(tx: &mut Tx, before: Millis) -> Result<()> {

@@ -2,18 +2,23 @@
 
 use sqlx::QueryBuilder;
 
-use super::{Result, Tx, execute, from_json, on, to_json};
+use super::db::{
+    Result, Tx, execute, from_json,
+    in_list::{AT_ONCE, InList as _},
+    on, to_json,
+};
 use crate::domain::{
     Millis,
     alert::{Limits, Rule, Severity},
-    incident::Incident,
+    ids::{ChatId, IncidentId, MessageId, ServerId},
+    incident::{EndTold, Incident},
 };
 
 #[derive(sqlx::FromRow)]
 struct Row {
-    id: String,
-    chat_id: i64,
-    server_id: String,
+    id: IncidentId,
+    chat_id: ChatId,
+    server_id: ServerId,
     server_name: String,
     rule: String,
     subject: String,
@@ -33,8 +38,9 @@ struct Row {
     snoozed_until: Option<i64>,
     remind_at: Option<i64>,
     reminders: i64,
-    message_id: Option<String>,
-    recovery_id: Option<String>,
+    message_id: Option<MessageId>,
+    end_told: String,
+    recovery_id: Option<MessageId>,
 }
 
 impl Row {
@@ -67,8 +73,29 @@ impl Row {
             remind_at: self.remind_at,
             reminders: self.reminders,
             message_id: self.message_id,
-            recovery_id: self.recovery_id,
+            end: end(&self.end_told, self.recovery_id)?,
         })
+    }
+}
+
+const NOT_YET: &str = "not-yet";
+const NEVER: &str = "never";
+const TOLD: &str = "told";
+
+fn columns(end: EndTold) -> (&'static str, Option<MessageId>) {
+    match end {
+        EndTold::NotYet => (NOT_YET, None),
+        EndTold::Never => (NEVER, None),
+        EndTold::By(message_id) => (TOLD, Some(message_id)),
+    }
+}
+
+fn end(told: &str, recovery_id: Option<MessageId>) -> Option<EndTold> {
+    match told {
+        NOT_YET => Some(EndTold::NotYet),
+        NEVER => Some(EndTold::Never),
+        TOLD => recovery_id.map(EndTold::By),
+        _ => None,
     }
 }
 
@@ -78,7 +105,7 @@ macro_rules! select {
         concat!(
             "SELECT i.id, i.chat_id, i.server_id, s.name AS server_name, i.rule, i.subject, i.severity, i.limit_value,
                  i.lower_value, i.hold, i.value, i.processes, i.since, i.opened_at, i.times, i.quiet_since, i.calm_at, i.resolved_at,
-                 i.acked_by, i.snoozed_until, i.remind_at, i.reminders, i.message_id, i.recovery_id
+                 i.acked_by, i.snoozed_until, i.remind_at, i.reminders, i.message_id, i.end_told, i.recovery_id
              FROM incidents i JOIN servers s ON s.id = i.server_id ",
             $end
         )
@@ -91,16 +118,17 @@ fn all(rows: Vec<Row>) -> Vec<Incident> {
 
 /// A new one, as it begins.
 pub async fn insert(tx: &mut Tx, incident: &Incident) -> Result<()> {
+    let (end_told, recovery_id) = columns(incident.end);
     execute!(
         tx,
         sqlx::query(
             "INSERT INTO incidents (id, chat_id, server_id, rule, subject, severity, limit_value, lower_value, hold, value, processes,
-                 since, opened_at, times, reminders, resolved_at, remind_at, message_id, recovery_id)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, $15, $16, $17, $18)"
+                 since, opened_at, times, reminders, resolved_at, remind_at, message_id, end_told, recovery_id)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, $15, $16, $17, $18, $19)"
         )
-        .bind(&incident.id)
+        .bind(incident.id)
         .bind(incident.chat_id)
-        .bind(&incident.server_id)
+        .bind(incident.server_id)
         .bind(incident.rule.as_str())
         .bind(&incident.subject)
         .bind(incident.limits.severity.as_str())
@@ -114,13 +142,14 @@ pub async fn insert(tx: &mut Tx, incident: &Incident) -> Result<()> {
         .bind(incident.times)
         .bind(incident.resolved_at)
         .bind(incident.remind_at)
-        .bind(&incident.message_id)
-        .bind(&incident.recovery_id)
+        .bind(incident.message_id)
+        .bind(end_told)
+        .bind(recovery_id)
     )?;
     Ok(())
 }
 
-/// Writes what may change in an incident's life. Its end is told by [`set_recovery`].
+/// Writes what may change in an incident's life. What is told of its end is written by [`set_end`].
 pub async fn update(tx: &mut Tx, incident: &Incident) -> Result<()> {
     execute!(
         tx,
@@ -130,7 +159,7 @@ pub async fn update(tx: &mut Tx, incident: &Incident) -> Result<()> {
                  limit_value = $15, lower_value = $16, hold = $17
              WHERE id = $1"
         )
-        .bind(&incident.id)
+        .bind(incident.id)
         .bind(incident.times)
         .bind(incident.quiet_since)
         .bind(incident.calm_at)
@@ -139,7 +168,7 @@ pub async fn update(tx: &mut Tx, incident: &Incident) -> Result<()> {
         .bind(incident.snoozed_until)
         .bind(incident.remind_at)
         .bind(incident.reminders)
-        .bind(&incident.message_id)
+        .bind(incident.message_id)
         .bind(incident.limits.severity.as_str())
         .bind(incident.since)
         .bind(incident.value)
@@ -151,14 +180,14 @@ pub async fn update(tx: &mut Tx, incident: &Incident) -> Result<()> {
     Ok(())
 }
 
-pub async fn get(tx: &mut Tx, chat_id: i64, id: &str) -> Result<Option<Incident>> {
+pub async fn get(tx: &mut Tx, chat_id: ChatId, id: IncidentId) -> Result<Option<Incident>> {
     let row: Option<Row> = on!(tx, conn => sqlx::query_as(select!("WHERE i.chat_id = $1 AND i.id = $2"))
         .bind(chat_id).bind(id).fetch_optional(conn).await)?;
     Ok(row.and_then(Row::into_incident))
 }
 
 /// The newest about this, if it is open or was until after `since`.
-pub async fn newest(tx: &mut Tx, server_id: &str, rule: Rule, subject: &str, since: Millis) -> Result<Option<Incident>> {
+pub async fn newest(tx: &mut Tx, server_id: ServerId, rule: Rule, subject: &str, since: Millis) -> Result<Option<Incident>> {
     let row: Option<Row> = on!(tx, conn => sqlx::query_as(select!(
         "WHERE i.server_id = $1 AND i.rule = $2 AND i.subject = $3 AND (i.resolved_at IS NULL OR i.resolved_at > $4)
          ORDER BY (i.resolved_at IS NULL) DESC, i.opened_at DESC, i.id DESC LIMIT 1"))
@@ -167,82 +196,86 @@ pub async fn newest(tx: &mut Tx, server_id: &str, rule: Rule, subject: &str, sin
 }
 
 /// What one message shows.
-pub async fn of_message(tx: &mut Tx, chat_id: i64, message_id: &str) -> Result<Vec<Incident>> {
+pub async fn of_message(tx: &mut Tx, chat_id: ChatId, message_id: MessageId) -> Result<Vec<Incident>> {
     let rows: Vec<Row> = on!(tx, conn => sqlx::query_as(select!("WHERE i.chat_id = $1 AND i.message_id = $2 ORDER BY i.id"))
         .bind(chat_id).bind(message_id).fetch_all(conn).await)?;
     Ok(all(rows))
 }
 
 /// Whether anything that a message shows is still open.
-pub async fn any_open_of_message(tx: &mut Tx, message_id: &str) -> Result<bool> {
-    let found: Option<String> = on!(tx, conn => sqlx::query_scalar(
+pub async fn any_open_of_message(tx: &mut Tx, message_id: MessageId) -> Result<bool> {
+    let found: Option<IncidentId> = on!(tx, conn => sqlx::query_scalar(
         "SELECT id FROM incidents WHERE message_id = $1 AND resolved_at IS NULL LIMIT 1")
         .bind(message_id).fetch_optional(conn).await)?;
     Ok(found.is_some())
 }
 
 /// What one message tells to be over.
-pub async fn of_recovery(tx: &mut Tx, chat_id: i64, recovery_id: &str) -> Result<Vec<Incident>> {
+pub async fn of_recovery(tx: &mut Tx, chat_id: ChatId, recovery_id: MessageId) -> Result<Vec<Incident>> {
     let rows: Vec<Row> = on!(tx, conn => sqlx::query_as(select!("WHERE i.chat_id = $1 AND i.recovery_id = $2 ORDER BY i.id"))
         .bind(chat_id).bind(recovery_id).fetch_all(conn).await)?;
     Ok(all(rows))
 }
 
 /// Messages that show a server's alert as something that is not over, or whose end was told to nobody.
-pub async fn live_messages(tx: &mut Tx, server_id: &str) -> Result<Vec<String>> {
+pub async fn live_messages(tx: &mut Tx, server_id: ServerId) -> Result<Vec<MessageId>> {
     on!(tx, conn => sqlx::query_scalar(
         "SELECT DISTINCT message_id FROM incidents
-         WHERE server_id = $1 AND message_id IS NOT NULL AND (resolved_at IS NULL OR recovery_id IS NULL) ORDER BY message_id")
+         WHERE server_id = $1 AND message_id IS NOT NULL AND (resolved_at IS NULL OR end_told = 'not-yet') ORDER BY message_id")
         .bind(server_id).fetch_all(conn).await)
 }
 
-/// What a message shows, is over, and was told to nobody; the servers, and when the first of them was over.
-pub async fn untold_ends(tx: &mut Tx, message_id: &str) -> Result<Vec<(String, String, Millis)>> {
+/// An alert that is over, and whose end was told to nobody.
+#[derive(Clone, Copy, Debug, sqlx::FromRow)]
+pub struct Untold {
+    pub id: IncidentId,
+    pub server_id: ServerId,
+    pub resolved_at: Millis,
+}
+
+/// What a message shows, is over, and was told to nobody; what was over first comes first.
+pub async fn untold_ends(tx: &mut Tx, message_id: MessageId) -> Result<Vec<Untold>> {
     on!(tx, conn => sqlx::query_as(
         "SELECT id, server_id, resolved_at FROM incidents
-         WHERE message_id = $1 AND resolved_at IS NOT NULL AND recovery_id IS NULL ORDER BY resolved_at, id")
+         WHERE message_id = $1 AND resolved_at IS NOT NULL AND end_told = 'not-yet' ORDER BY resolved_at, id")
         .bind(message_id).fetch_all(conn).await)
 }
 
 /// Messages of which something was over before a time and told to nobody.
-pub async fn messages_with_untold_ends(tx: &mut Tx, before: Millis) -> Result<Vec<(i64, String)>> {
+pub async fn messages_with_untold_ends(tx: &mut Tx, before: Millis) -> Result<Vec<(ChatId, MessageId)>> {
     on!(tx, conn => sqlx::query_as(
         "SELECT DISTINCT chat_id, message_id FROM incidents
-         WHERE recovery_id IS NULL AND message_id IS NOT NULL AND resolved_at <= $1 ORDER BY chat_id, message_id")
+         WHERE end_told = 'not-yet' AND message_id IS NOT NULL AND resolved_at <= $1 ORDER BY chat_id, message_id")
         .bind(before).fetch_all(conn).await)
 }
 
-/// The end of these was told by a message; empty: nobody is to be told.
-pub async fn set_recovery(tx: &mut Tx, ids: &[String], recovery_id: &str) -> Result<()> {
-    for ids in ids.chunks(1000) {
+/// Notes what was told of the end of these.
+pub async fn set_end(tx: &mut Tx, ids: &[IncidentId], end: EndTold) -> Result<()> {
+    let (end_told, recovery_id) = columns(end);
+    for ids in ids.chunks(AT_ONCE) {
         on!(tx, conn => {
-            let mut query = QueryBuilder::new("UPDATE incidents SET recovery_id = ");
-            query.push_bind(recovery_id).push(" WHERE id IN (");
-            let mut list = query.separated(", ");
-            for id in ids {
-                list.push_bind(id);
-            }
-            query.push(")");
+            let mut query = QueryBuilder::new("UPDATE incidents SET end_told = ");
+            query.push_bind(end_told).push(", recovery_id = ").push_bind(recovery_id).push(" WHERE id").push_in(ids);
             query.build().execute(conn).await.map(drop)
         })?;
     }
     Ok(())
 }
 
-pub async fn open_in_chat(tx: &mut Tx, chat_id: i64) -> Result<Vec<Incident>> {
+pub async fn open_in_chat(tx: &mut Tx, chat_id: ChatId) -> Result<Vec<Incident>> {
     let rows: Vec<Row> = on!(tx, conn => sqlx::query_as(select!("WHERE i.chat_id = $1 AND i.resolved_at IS NULL ORDER BY i.id"))
         .bind(chat_id).fetch_all(conn).await)?;
     Ok(all(rows))
 }
 
-pub async fn open_of_server(tx: &mut Tx, server_id: &str) -> Result<Vec<Incident>> {
+pub async fn open_of_server(tx: &mut Tx, server_id: ServerId) -> Result<Vec<Incident>> {
     let rows: Vec<Row> = on!(tx, conn => sqlx::query_as(select!("WHERE i.server_id = $1 AND i.resolved_at IS NULL ORDER BY i.id"))
         .bind(server_id).fetch_all(conn).await)?;
     Ok(all(rows))
 }
 
 /// Chats in which something is wrong that is to be repeated by now or was never told, or something has been well for long enough.
-pub async fn chats_due(tx: &mut Tx, now: Millis) -> Result<Vec<i64>> {
+pub async fn chats_due(tx: &mut Tx, now: Millis) -> Result<Vec<ChatId>> {
     on!(tx, conn => sqlx::query_scalar(
         "SELECT DISTINCT chat_id FROM incidents
          WHERE resolved_at IS NULL AND (calm_at <= $1 OR (quiet_since IS NULL AND (remind_at <= $1 OR message_id IS NULL)))

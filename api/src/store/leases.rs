@@ -1,10 +1,10 @@
 //! Roles that one instance holds at a time.
 
-use super::{Result, Tx, execute, on};
-use crate::domain::Millis;
+use super::db::{Result, Tx, execute, on};
+use crate::domain::{Millis, ids::InstanceId};
 
 /// Gains or keeps a role until `until`; whether this instance has it.
-pub async fn hold(tx: &mut Tx, role: &str, holder: &str, now: Millis, until: Millis) -> Result<bool> {
+pub async fn hold(tx: &mut Tx, role: &str, holder: InstanceId, now: Millis, until: Millis) -> Result<bool> {
     let done = execute!(
         tx,
         sqlx::query(
@@ -21,12 +21,12 @@ pub async fn hold(tx: &mut Tx, role: &str, holder: &str, now: Millis, until: Mil
 }
 
 /// Who has a role: asked inside a transaction that acts on it. Its time may be over: while nobody took it, it is still his.
-pub async fn holder(tx: &mut Tx, role: &str) -> Result<Option<String>> {
+pub async fn holder(tx: &mut Tx, role: &str) -> Result<Option<InstanceId>> {
     on!(tx, conn => sqlx::query_scalar("SELECT holder FROM leases WHERE role = $1").bind(role).fetch_optional(conn).await)
 }
 
 /// Gives everything up, so that another instance need not wait.
-pub async fn release(tx: &mut Tx, holder: &str) -> Result<()> {
+pub async fn release(tx: &mut Tx, holder: InstanceId) -> Result<()> {
     execute!(tx, sqlx::query("DELETE FROM leases WHERE holder = $1").bind(holder))?;
     Ok(())
 }

@@ -1,33 +1,42 @@
 //! Messages of ours in chats: our id, and Telegram's once it is known.
 
-use super::{Result, Tx, execute, on};
-use crate::domain::Millis;
+use super::db::{Result, Tx, execute, on};
+use crate::domain::{
+    Millis,
+    ids::{ChatId, MessageId, TelegramMessageId},
+};
 
-pub async fn insert(tx: &mut Tx, id: &str, chat_id: i64, telegram_id: Option<i32>, now: Millis) -> Result<()> {
+pub async fn insert(
+    tx: &mut Tx,
+    id: MessageId,
+    chat_id: ChatId,
+    telegram_id: Option<TelegramMessageId>,
+    now: Millis,
+) -> Result<()> {
     execute!(
         tx,
         sqlx::query("INSERT INTO messages (id, chat_id, telegram_id, created_at) VALUES ($1, $2, $3, $4)")
             .bind(id)
             .bind(chat_id)
-            .bind(telegram_id.map(i64::from))
+            .bind(telegram_id)
             .bind(now)
     )?;
     Ok(())
 }
 
-pub async fn by_telegram_id(tx: &mut Tx, chat_id: i64, telegram_id: i32) -> Result<Option<String>> {
+pub async fn by_telegram_id(tx: &mut Tx, chat_id: ChatId, telegram_id: TelegramMessageId) -> Result<Option<MessageId>> {
     on!(tx, conn => sqlx::query_scalar("SELECT id FROM messages WHERE chat_id = $1 AND telegram_id = $2")
-        .bind(chat_id).bind(i64::from(telegram_id)).fetch_optional(conn).await)
+        .bind(chat_id).bind(telegram_id).fetch_optional(conn).await)
 }
 
-pub async fn telegram_id(tx: &mut Tx, id: &str) -> Result<Option<i32>> {
-    let found: Option<Option<i64>> = on!(tx, conn => sqlx::query_scalar("SELECT telegram_id FROM messages WHERE id = $1")
+pub async fn telegram_id(tx: &mut Tx, id: MessageId) -> Result<Option<TelegramMessageId>> {
+    let found: Option<Option<TelegramMessageId>> = on!(tx, conn => sqlx::query_scalar("SELECT telegram_id FROM messages WHERE id = $1")
         .bind(id).fetch_optional(conn).await)?;
-    Ok(found.flatten().and_then(|id| i32::try_from(id).ok()))
+    Ok(found.flatten())
 }
 
-pub async fn set_telegram_id(tx: &mut Tx, id: &str, telegram_id: Option<i32>) -> Result<()> {
-    execute!(tx, sqlx::query("UPDATE messages SET telegram_id = $2 WHERE id = $1").bind(id).bind(telegram_id.map(i64::from)))?;
+pub async fn set_telegram_id(tx: &mut Tx, id: MessageId, telegram_id: Option<TelegramMessageId>) -> Result<()> {
+    execute!(tx, sqlx::query("UPDATE messages SET telegram_id = $2 WHERE id = $1").bind(id).bind(telegram_id))?;
     Ok(())
 }
 

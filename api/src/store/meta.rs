@@ -1,6 +1,7 @@
 //! Facts of the whole installation.
 
-use super::{Result, Tx, execute, on};
+use super::db::{Result, Tx, execute, on};
+use crate::domain::ids::UserId;
 
 /// Telegram id of the owner.
 pub const OWNER: &str = "owner";
@@ -36,6 +37,6 @@ pub async fn take(tx: &mut Tx, key: &str, value: &str) -> Result<bool> {
     Ok(done == 1)
 }
 
-pub async fn owner(tx: &mut Tx) -> Result<Option<i64>> {
+pub async fn owner(tx: &mut Tx) -> Result<Option<UserId>> {
     Ok(get(tx, OWNER).await?.and_then(|id| id.parse().ok()))
 }

@@ -1,12 +1,13 @@
 //! When a chat or a server makes no sound.
 
-use super::{Result, Tx, execute, on};
+use super::db::{Result, Tx, execute, on};
 use crate::domain::{
     Millis,
+    ids::{ChatId, MuteId, ServerId},
     mute::{Mute, Window},
 };
 
-pub async fn insert(tx: &mut Tx, chat_id: i64, mute: &Mute) -> Result<()> {
+pub async fn insert(tx: &mut Tx, chat_id: ChatId, mute: &Mute) -> Result<()> {
     let (until, from, to) = match mute.window {
         Window::Until(until) => (Some(until), None, None),
         Window::Daily { from, to } => (None, Some(from), Some(to)),
@@ -17,9 +18,9 @@ pub async fn insert(tx: &mut Tx, chat_id: i64, mute: &Mute) -> Result<()> {
             "INSERT INTO mutes (id, chat_id, server_id, until, from_minute, to_minute, created_by)
          VALUES ($1, $2, $3, $4, $5, $6, $7)"
         )
-        .bind(&mute.id)
+        .bind(mute.id)
         .bind(chat_id)
-        .bind(mute.server_id.as_deref().unwrap_or_default())
+        .bind(mute.server_id)
         .bind(until)
         .bind(from)
         .bind(to)
@@ -29,11 +30,11 @@ pub async fn insert(tx: &mut Tx, chat_id: i64, mute: &Mute) -> Result<()> {
 }
 
 /// A chat's mutes that are not over.
-pub async fn of_chat(tx: &mut Tx, chat_id: i64, now: Millis) -> Result<Vec<Mute>> {
+pub async fn of_chat(tx: &mut Tx, chat_id: ChatId, now: Millis) -> Result<Vec<Mute>> {
     #[derive(sqlx::FromRow)]
     struct Row {
-        id: String,
-        server_id: String,
+        id: MuteId,
+        server_id: Option<ServerId>,
         until: Option<i64>,
         from_minute: Option<i64>,
         to_minute: Option<i64>,
@@ -49,23 +50,18 @@ pub async fn of_chat(tx: &mut Tx, chat_id: i64, now: Millis) -> Result<Vec<Mute>
             (None, Some(from), Some(to)) => Window::Daily { from, to },
             _ => return None,
         };
-        let server_id = Some(row.server_id).filter(|id| !id.is_empty());
-        Some(Mute { id: row.id, server_id, window, created_by: row.created_by })
+        Some(Mute { id: row.id, server_id: row.server_id, window, created_by: row.created_by })
     });
     Ok(mutes.collect())
 }
 
-pub async fn remove(tx: &mut Tx, chat_id: i64, id: &str) -> Result<bool> {
+pub async fn remove(tx: &mut Tx, chat_id: ChatId, id: MuteId) -> Result<bool> {
     let done = execute!(tx, sqlx::query("DELETE FROM mutes WHERE chat_id = $1 AND id = $2").bind(chat_id).bind(id))?;
     Ok(done == 1)
 }
 
-/// Drops what is over, and what is about servers that are gone.
+/// Drops what is over.
 pub async fn prune(tx: &mut Tx, now: Millis) -> Result<()> {
-    execute!(
-        tx,
-        sqlx::query("DELETE FROM mutes WHERE until <= $1 OR (server_id <> '' AND server_id NOT IN (SELECT id FROM servers))")
-            .bind(now)
-    )?;
+    execute!(tx, sqlx::query("DELETE FROM mutes WHERE until <= $1").bind(now))?;
     Ok(())
 }

@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Result, Tx, Wake, execute, from_json, on, to_json};
+use super::db::{Result, Tx, execute, from_json, on, to_json, wake::Wake};
 use crate::domain::{
     MINUTE, Millis,
+    ids::{CallbackId, ChatId, MessageId, OutboxId},
     notice::{Notice, Toast, Urgency},
 };
 
@@ -41,10 +42,10 @@ const LONGEST_HOLD: Millis = MINUTE;
 
 #[derive(Clone, Debug)]
 pub struct Entry {
-    pub id: String,
-    pub chat_id: i64,
-    pub message_id: Option<String>,
-    pub callback_id: Option<String>,
+    pub id: OutboxId,
+    pub chat_id: ChatId,
+    pub message_id: Option<MessageId>,
+    pub callback_id: Option<CallbackId>,
     /// `None`: another version of the backend wrote it, and this one cannot read it.
     pub content: Option<Content>,
     pub version: i64,
@@ -54,16 +55,16 @@ pub struct Entry {
     pub created_at: Millis,
 }
 
-/// A message is to show this. What waits for the same message is replaced: only the last state is worth a call.
-pub async fn push_notice(
-    tx: &mut Tx,
-    id: &str,
-    chat_id: i64,
-    message_id: &str,
-    notice: &Notice,
-    urgency: Urgency,
-    now: Millis,
-) -> Result<()> {
+/// What a message is to show.
+pub struct Shown<'a> {
+    pub chat_id: ChatId,
+    pub message_id: MessageId,
+    pub notice: &'a Notice,
+    pub urgency: Urgency,
+}
+
+/// Leaves what a message is to show. What waits for the same message is replaced: only the last state is worth a call.
+pub async fn push_notice(tx: &mut Tx, id: OutboxId, shown: &Shown<'_>, now: Millis) -> Result<()> {
     execute!(
         tx,
         sqlx::query(
@@ -73,10 +74,10 @@ pub async fn push_notice(
              urgency = CASE WHEN excluded.urgency < outbox.urgency THEN excluded.urgency ELSE outbox.urgency END"
         )
         .bind(id)
-        .bind(chat_id)
-        .bind(message_id)
-        .bind(to_json(&Content::Notice(notice.clone())))
-        .bind(urgency as i16)
+        .bind(shown.chat_id)
+        .bind(shown.message_id)
+        .bind(to_json(&Content::Notice(shown.notice.clone())))
+        .bind(shown.urgency as i16)
         .bind(now)
     )?;
     tx.wake(Wake::Outbox);
@@ -84,7 +85,7 @@ pub async fn push_notice(
 }
 
 /// From now on, until it is on its way, this new message takes in more of what it tells; it is not sent before `hold_until`.
-pub async fn gather(tx: &mut Tx, message_id: &str, gathers: Gathers, hold_until: Option<Millis>) -> Result<()> {
+pub async fn gather(tx: &mut Tx, message_id: MessageId, gathers: Gathers, hold_until: Option<Millis>) -> Result<()> {
     execute!(
         tx,
         sqlx::query("UPDATE outbox SET gathers = $2, hold_until = $3 WHERE message_id = $1")
@@ -96,14 +97,14 @@ pub async fn gather(tx: &mut Tx, message_id: &str, gathers: Gathers, hold_until:
 }
 
 /// The chat's message that still takes in more of a kind. It is held, so that the sender cannot send it meanwhile.
-pub async fn gathering(tx: &mut Tx, chat_id: i64, gathers: Gathers) -> Result<Option<String>> {
+pub async fn gathering(tx: &mut Tx, chat_id: ChatId, gathers: Gathers) -> Result<Option<MessageId>> {
     on!(tx, conn => sqlx::query_scalar(
         "UPDATE outbox SET version = version WHERE chat_id = $1 AND gathers = $2 RETURNING message_id")
         .bind(chat_id).bind(gathers.as_str()).fetch_optional(conn).await)
 }
 
 /// Whether this message is not on its way yet; it is held, as by [`gathering`].
-pub async fn is_gathering(tx: &mut Tx, message_id: &str) -> Result<bool> {
+pub async fn is_gathering(tx: &mut Tx, message_id: MessageId) -> Result<bool> {
     let held = execute!(
         tx,
         sqlx::query("UPDATE outbox SET version = version WHERE message_id = $1 AND gathers IS NOT NULL").bind(message_id)
@@ -114,11 +115,19 @@ pub async fn is_gathering(tx: &mut Tx, message_id: &str) -> Result<bool> {
 /// An entry is on its way: what comes from now on is for another message. Gives the entry as it is now; `None` when it is gone.
 pub async fn close(tx: &mut Tx, entry: &Entry) -> Result<Option<Entry>> {
     let version: Option<i64> = on!(tx, conn => sqlx::query_scalar("UPDATE outbox SET gathers = NULL WHERE id = $1 RETURNING version")
-        .bind(&entry.id).fetch_optional(conn).await)?;
+        .bind(entry.id).fetch_optional(conn).await)?;
     Ok(version.map(|version| Entry { version, ..entry.clone() }))
 }
 
-pub async fn push_toast(tx: &mut Tx, id: &str, chat_id: i64, callback_id: &str, toast: Toast, now: Millis) -> Result<()> {
+/// What pops up where a button was tapped.
+pub struct Popped<'a> {
+    pub chat_id: ChatId,
+    pub callback_id: &'a CallbackId,
+    pub toast: Toast,
+}
+
+/// Leaves the answer to a tap.
+pub async fn push_toast(tx: &mut Tx, id: OutboxId, popped: &Popped<'_>, now: Millis) -> Result<()> {
     execute!(
         tx,
         sqlx::query(
@@ -126,9 +135,9 @@ pub async fn push_toast(tx: &mut Tx, id: &str, chat_id: i64, callback_id: &str, 
          VALUES ($1, $2, $3, $4, $5, 0, 0, $6)"
         )
         .bind(id)
-        .bind(chat_id)
-        .bind(callback_id)
-        .bind(to_json(&Content::Toast(toast)))
+        .bind(popped.chat_id)
+        .bind(popped.callback_id)
+        .bind(to_json(&Content::Toast(popped.toast)))
         .bind(Urgency::Tap as i16)
         .bind(now)
     )?;
@@ -142,10 +151,10 @@ pub async fn push_toast(tx: &mut Tx, id: &str, chat_id: i64, callback_id: &str, 
 pub async fn due(tx: &mut Tx, now: Millis, limit: i64) -> Result<Vec<Entry>> {
     #[derive(sqlx::FromRow)]
     struct Row {
-        id: String,
-        chat_id: i64,
-        message_id: Option<String>,
-        callback_id: Option<String>,
+        id: OutboxId,
+        chat_id: ChatId,
+        message_id: Option<MessageId>,
+        callback_id: Option<CallbackId>,
         content: String,
         version: i64,
         attempts: i64,
@@ -178,13 +187,13 @@ pub async fn due(tx: &mut Tx, now: Millis, limit: i64) -> Result<Vec<Entry>> {
 
 /// Takes an accepted entry out; one that changed meanwhile stays, and is sent again as an edit.
 pub async fn sent(tx: &mut Tx, entry: &Entry) -> Result<()> {
-    execute!(tx, sqlx::query("DELETE FROM outbox WHERE id = $1 AND version = $2").bind(&entry.id).bind(entry.version))?;
+    execute!(tx, sqlx::query("DELETE FROM outbox WHERE id = $1 AND version = $2").bind(entry.id).bind(entry.version))?;
     Ok(())
 }
 
 /// Counts a failed call.
 pub async fn failed(tx: &mut Tx, entry: &Entry) -> Result<()> {
-    execute!(tx, sqlx::query("UPDATE outbox SET attempts = attempts + 1 WHERE id = $1").bind(&entry.id))?;
+    execute!(tx, sqlx::query("UPDATE outbox SET attempts = attempts + 1 WHERE id = $1").bind(entry.id))?;
     Ok(())
 }
 

@@ -1,29 +1,32 @@
 //! Pairing tokens, by their hash.
 
-use super::{Result, Tx, execute, on};
-use crate::domain::Millis;
+use super::db::{Result, Tx, execute, on};
+use crate::domain::{
+    Millis,
+    ids::{ChatId, MessageId, PairingId, ServerId, UserId},
+};
 
 #[derive(Clone, Debug, sqlx::FromRow)]
 pub struct Pairing {
-    pub id: String,
-    pub chat_id: i64,
-    pub user_id: i64,
+    pub id: PairingId,
+    pub chat_id: ChatId,
+    pub user_id: UserId,
     pub name: String,
     pub expires_at: i64,
     pub used_by_key: Option<String>,
-    pub server_id: Option<String>,
-    pub message_id: String,
+    pub server_id: Option<ServerId>,
+    pub message_id: MessageId,
 }
 
 pub struct New<'a> {
-    pub id: &'a str,
-    pub chat_id: i64,
-    pub user_id: i64,
+    pub id: PairingId,
+    pub chat_id: ChatId,
+    pub user_id: UserId,
     pub name: &'a str,
     pub token_hash: &'a str,
     pub created_at: Millis,
     pub expires_at: Millis,
-    pub message_id: &'a str,
+    pub message_id: MessageId,
 }
 
 pub async fn insert(tx: &mut Tx, pairing: &New<'_>) -> Result<()> {
@@ -46,7 +49,7 @@ pub async fn insert(tx: &mut Tx, pairing: &New<'_>) -> Result<()> {
 }
 
 /// Uses a token up, in one guarded UPDATE: the first key to come while it is open has it.
-pub async fn consume(tx: &mut Tx, token_hash: &str, key: &str, server_id: &str, now: Millis) -> Result<Option<Pairing>> {
+pub async fn consume(tx: &mut Tx, token_hash: &str, key: &str, server_id: ServerId, now: Millis) -> Result<Option<Pairing>> {
     on!(tx, conn => sqlx::query_as(
         "UPDATE pairings SET used_by_key = $2, server_id = $3 WHERE token_hash = $1 AND used_by_key IS NULL AND expires_at > $4
          RETURNING id, chat_id, user_id, name, expires_at, used_by_key, server_id, message_id")
@@ -62,14 +65,14 @@ pub async fn used_by(tx: &mut Tx, token_hash: &str, key: &str) -> Result<Option<
 }
 
 /// A pairing that this person asked for.
-pub async fn get(tx: &mut Tx, user_id: i64, id: &str) -> Result<Option<Pairing>> {
+pub async fn get(tx: &mut Tx, user_id: UserId, id: PairingId) -> Result<Option<Pairing>> {
     on!(tx, conn => sqlx::query_as(
         "SELECT id, chat_id, user_id, name, expires_at, used_by_key, server_id, message_id FROM pairings WHERE user_id = $1 AND id = $2")
         .bind(user_id).bind(id).fetch_optional(conn).await)
 }
 
 /// Tokens of this person that can still be used.
-pub async fn count_open(tx: &mut Tx, user_id: i64, now: Millis) -> Result<i64> {
+pub async fn count_open(tx: &mut Tx, user_id: UserId, now: Millis) -> Result<i64> {
     on!(tx, conn => sqlx::query_scalar(
         "SELECT CAST(COUNT(*) AS BIGINT) FROM pairings WHERE user_id = $1 AND used_by_key IS NULL AND expires_at > $2")
         .bind(user_id).bind(now).fetch_one(conn).await)

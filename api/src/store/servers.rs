@@ -3,17 +3,22 @@
 use osm_protocol::key::PublicKey;
 use sqlx::QueryBuilder;
 
-use super::{Conn, Result, Tx, execute, from_json, on};
+use super::db::{
+    Conn, Result, Tx, execute, from_json,
+    in_list::{AT_ONCE, InList as _},
+    on,
+};
 use crate::domain::{
     Millis,
+    ids::{ChatId, ServerId},
     server::{Latest, Server},
 };
 
 /// A server as agents' requests see it.
 #[derive(Clone, sqlx::FromRow)]
 pub struct Agent {
-    pub id: String,
-    pub chat_id: i64,
+    pub id: ServerId,
+    pub chat_id: ChatId,
     pub name: String,
     pub agent_key: String,
     pub machine: String,
@@ -21,8 +26,8 @@ pub struct Agent {
 }
 
 pub struct New<'a> {
-    pub id: &'a str,
-    pub chat_id: i64,
+    pub id: ServerId,
+    pub chat_id: ChatId,
     pub name: &'a str,
     pub agent_key: &'a PublicKey,
     pub machine: &'a str,
@@ -37,7 +42,7 @@ pub async fn by_key_id(tx: &mut Tx, key_id: &str) -> Result<Option<Agent>> {
     on!(tx, conn => sqlx::query_as(AGENT).bind(key_id).fetch_optional(conn).await)
 }
 
-pub async fn by_id(tx: &mut Tx, id: &str) -> Result<Option<Agent>> {
+pub async fn by_id(tx: &mut Tx, id: ServerId) -> Result<Option<Agent>> {
     on!(tx, conn => sqlx::query_as("SELECT id, chat_id, name, agent_key, machine, suspended FROM servers WHERE id = $1")
         .bind(id).fetch_optional(conn).await)
 }
@@ -92,7 +97,7 @@ pub async fn replace(tx: &mut Tx, server: &New<'_>) -> Result<()> {
 }
 
 /// Deletes a server with all that hangs on it, and remembers its key as removed. Returns its name.
-pub async fn remove(tx: &mut Tx, chat_id: i64, id: &str, now: Millis) -> Result<Option<String>> {
+pub async fn remove(tx: &mut Tx, chat_id: ChatId, id: ServerId, now: Millis) -> Result<Option<String>> {
     let removed: Option<(String, String)> = on!(tx, conn => sqlx::query_as(
         "DELETE FROM servers WHERE id = $1 AND chat_id = $2 RETURNING name, key_id")
         .bind(id).bind(chat_id).fetch_optional(conn).await)?;
@@ -113,25 +118,25 @@ pub async fn forget_key(tx: &mut Tx, key_id: &str, now: Millis) -> Result<()> {
 }
 
 /// Takes the next sequence number, higher than every one before, and locks the server's row until the transaction ends.
-pub async fn next_seq(tx: &mut Tx, id: &str, now: Millis) -> Result<Option<i64>> {
+pub async fn next_seq(tx: &mut Tx, id: ServerId, now: Millis) -> Result<Option<i64>> {
     on!(tx, conn => sqlx::query_scalar(
         "UPDATE servers SET last_seq = CASE WHEN last_seq >= $2 THEN last_seq + 1 ELSE $2 END WHERE id = $1 RETURNING last_seq")
         .bind(id).bind(now).fetch_optional(conn).await)
 }
 
-pub async fn suspend(tx: &mut Tx, id: &str) -> Result<bool> {
+pub async fn suspend(tx: &mut Tx, id: ServerId) -> Result<bool> {
     let done = execute!(tx, sqlx::query("UPDATE servers SET suspended = TRUE WHERE id = $1 AND suspended = FALSE").bind(id))?;
     Ok(done == 1)
 }
 
-pub async fn count(tx: &mut Tx, chat_id: i64) -> Result<i64> {
+pub async fn count(tx: &mut Tx, chat_id: ChatId) -> Result<i64> {
     on!(tx, conn => sqlx::query_scalar("SELECT CAST(COUNT(*) AS BIGINT) FROM servers WHERE chat_id = $1")
         .bind(chat_id).fetch_one(conn).await)
 }
 
 #[derive(sqlx::FromRow)]
 struct Row {
-    id: String,
+    id: ServerId,
     name: String,
     agent_key: String,
     os: String,
@@ -176,22 +181,18 @@ impl Row {
 /// Holds these servers until the transaction ends: instances judge one server one after the other, and a statement that follows sees
 /// what the one before left. In one order, so that two groups do not wait for each other in a circle. SQLite has one writer, and
 /// needs none of it.
-pub async fn hold(tx: &mut Tx, ids: &[String]) -> Result<()> {
+pub async fn hold(tx: &mut Tx, ids: &[ServerId]) -> Result<()> {
     let Conn::Postgres(conn) = &mut tx.conn else { return Ok(()) };
-    for ids in ids.chunks(1000) {
-        let mut query = QueryBuilder::new("SELECT id FROM servers WHERE id IN (");
-        let mut list = query.separated(", ");
-        for id in ids {
-            list.push_bind(id);
-        }
-        query.push(") ORDER BY id FOR NO KEY UPDATE");
+    for ids in ids.chunks(AT_ONCE) {
+        let mut query = QueryBuilder::new("SELECT id FROM servers WHERE id");
+        query.push_in(ids).push(" ORDER BY id FOR NO KEY UPDATE");
         query.build().fetch_all(&mut **conn).await?;
     }
     Ok(())
 }
 
 /// One server of a chat with its newest report.
-pub async fn get(tx: &mut Tx, chat_id: i64, id: &str) -> Result<Option<Server>> {
+pub async fn get(tx: &mut Tx, chat_id: ChatId, id: ServerId) -> Result<Option<Server>> {
     let row: Option<Row> = on!(tx, conn => sqlx::query_as(
         "SELECT s.id, s.name, s.agent_key, s.os, s.address AS paired_from, s.suspended, s.paired_at, t.received_at, t.address, t.agent_version, t.report,
              (SELECT CAST(COUNT(*) AS BIGINT) FROM incidents i WHERE i.server_id = s.id AND i.resolved_at IS NULL) AS open_alerts
@@ -201,7 +202,7 @@ pub async fn get(tx: &mut Tx, chat_id: i64, id: &str) -> Result<Option<Server>> 
 }
 
 /// A chat's servers by name.
-pub async fn list(tx: &mut Tx, chat_id: i64, offset: i64, limit: i64) -> Result<Vec<Server>> {
+pub async fn list(tx: &mut Tx, chat_id: ChatId, offset: i64, limit: i64) -> Result<Vec<Server>> {
     let rows: Vec<Row> = on!(tx, conn => sqlx::query_as(
         "SELECT s.id, s.name, s.agent_key, s.os, s.address AS paired_from, s.suspended, s.paired_at, t.received_at, t.address, t.agent_version, t.report,
              (SELECT CAST(COUNT(*) AS BIGINT) FROM incidents i WHERE i.server_id = s.id AND i.resolved_at IS NULL) AS open_alerts
@@ -211,7 +212,7 @@ pub async fn list(tx: &mut Tx, chat_id: i64, offset: i64, limit: i64) -> Result<
 }
 
 /// Ids of a chat's servers with this name, in any case of letters.
-pub async fn named(tx: &mut Tx, chat_id: i64, name: &str) -> Result<Vec<String>> {
+pub async fn named(tx: &mut Tx, chat_id: ChatId, name: &str) -> Result<Vec<ServerId>> {
     on!(tx, conn => sqlx::query_scalar("SELECT id FROM servers WHERE chat_id = $1 AND LOWER(name) = LOWER($2) ORDER BY id LIMIT 10")
         .bind(chat_id).bind(name).fetch_all(conn).await)
 }

@@ -4,30 +4,40 @@ use std::collections::HashMap;
 
 use sqlx::QueryBuilder;
 
-use super::{Result, Tx, execute, on};
-use crate::domain::alert::{Limits, Rule, Severity};
+use super::db::{
+    Result, Tx, execute,
+    in_list::{AT_ONCE, InList as _},
+    on,
+};
+use crate::domain::{
+    alert::{Limits, Rule, Severity},
+    ids::{ChatId, ServerId},
+};
+
+/// A chat's limit of a rule, or one of its servers'.
+type Key = (ChatId, Option<ServerId>, Rule);
 
 /// The limits of some chats and their servers; the defaults are not in here.
 #[derive(Debug, Default)]
-pub struct Thresholds(HashMap<(i64, String, Rule), Limits>);
+pub struct Thresholds(HashMap<Key, Limits>);
 
 impl Thresholds {
-    /// A server's own, else its chat's, else the default.
-    pub fn of(&self, chat_id: i64, server_id: &str, rule: Rule) -> Limits {
-        let set = |server_id: &str| self.0.get(&(chat_id, server_id.to_owned(), rule)).copied();
-        set(server_id).or_else(|| set("")).unwrap_or_else(|| rule.default_limits())
+    /// Gives a server's own limits, else its chat's, else the default; without a server, the chat's or the default.
+    pub fn of(&self, chat_id: ChatId, server_id: Option<ServerId>, rule: Rule) -> Limits {
+        let set = |server_id| self.0.get(&(chat_id, server_id, rule)).copied();
+        set(server_id).or_else(|| set(None)).unwrap_or_else(|| rule.default_limits())
     }
 
-    /// Whether this very scope has set it.
-    pub fn is_set(&self, chat_id: i64, server_id: &str, rule: Rule) -> bool {
-        self.0.contains_key(&(chat_id, server_id.to_owned(), rule))
+    /// Tells whether this very scope has set it.
+    pub fn is_set(&self, chat_id: ChatId, server_id: Option<ServerId>, rule: Rule) -> bool {
+        self.0.contains_key(&(chat_id, server_id, rule))
     }
 }
 
 #[derive(sqlx::FromRow)]
 struct Row {
-    chat_id: i64,
-    server_id: String,
+    chat_id: ChatId,
+    server_id: Option<ServerId>,
     rule: String,
     enabled: bool,
     limit_value: f64,
@@ -38,7 +48,7 @@ struct Row {
 
 impl Row {
     /// `None`: a rule of another version of the backend.
-    fn into_entry(self) -> Option<((i64, String, Rule), Limits)> {
+    fn into_entry(self) -> Option<(Key, Limits)> {
         let rule = Rule::parse(&self.rule)?;
         let severity = Severity::parse(&self.severity);
         let limits =
@@ -47,23 +57,19 @@ impl Row {
     }
 }
 
-impl FromIterator<((i64, String, Rule), Limits)> for Thresholds {
-    fn from_iter<T: IntoIterator<Item = ((i64, String, Rule), Limits)>>(entries: T) -> Self {
+impl FromIterator<(Key, Limits)> for Thresholds {
+    fn from_iter<T: IntoIterator<Item = (Key, Limits)>>(entries: T) -> Self {
         Self(entries.into_iter().collect())
     }
 }
 
-pub async fn of_chats(tx: &mut Tx, chat_ids: &[i64]) -> Result<Thresholds> {
+pub async fn of_chats(tx: &mut Tx, chat_ids: &[ChatId]) -> Result<Thresholds> {
     let mut found: Vec<Row> = Vec::new();
-    for chat_ids in chat_ids.chunks(1000) {
+    for chat_ids in chat_ids.chunks(AT_ONCE) {
         let rows: Vec<Row> = on!(tx, conn => {
             let mut query = QueryBuilder::new(
-                "SELECT chat_id, server_id, rule, enabled, limit_value, lower_value, hold, severity FROM thresholds WHERE chat_id IN (");
-            let mut list = query.separated(", ");
-            for id in chat_ids {
-                list.push_bind(id);
-            }
-            query.push(")");
+                "SELECT chat_id, server_id, rule, enabled, limit_value, lower_value, hold, severity FROM thresholds WHERE chat_id");
+            query.push_in(chat_ids);
             query.build_query_as().fetch_all(conn).await
         })?;
         found.extend(rows);
@@ -71,35 +77,38 @@ pub async fn of_chats(tx: &mut Tx, chat_ids: &[i64]) -> Result<Thresholds> {
     Ok(found.into_iter().filter_map(Row::into_entry).collect())
 }
 
-/// `server_id` empty: the whole chat.
-pub async fn set(tx: &mut Tx, chat_id: i64, server_id: &str, rule: Rule, limits: &Limits) -> Result<()> {
+/// Sets a limit; without a server, for the whole chat.
+pub async fn set(tx: &mut Tx, chat_id: ChatId, server_id: Option<ServerId>, rule: Rule, limits: &Limits) -> Result<()> {
+    // Two unique indexes, since a NULL is never the same as another.
+    let unique = if server_id.is_some() {
+        "(chat_id, server_id, rule) WHERE server_id IS NOT NULL"
+    } else {
+        "(chat_id, rule) WHERE server_id IS NULL"
+    };
+    on!(tx, conn => {
+        let mut query = QueryBuilder::new(
+            "INSERT INTO thresholds (chat_id, server_id, rule, enabled, limit_value, lower_value, hold, severity) ");
+        query.push_values([limits], |mut row, limits| {
+            row.push_bind(chat_id).push_bind(server_id).push_bind(rule.as_str()).push_bind(limits.enabled).push_bind(limits.limit)
+                .push_bind(limits.lower).push_bind(limits.hold).push_bind(limits.severity.as_str());
+        });
+        query.push(" ON CONFLICT ").push(unique).push(
+            " DO UPDATE SET enabled = excluded.enabled, limit_value = excluded.limit_value,
+              lower_value = excluded.lower_value, hold = excluded.hold, severity = excluded.severity");
+        query.build().execute(conn).await.map(drop)
+    })
+}
+
+/// Takes back what was set.
+pub async fn reset(tx: &mut Tx, chat_id: ChatId, server_id: Option<ServerId>, rule: Rule) -> Result<()> {
     execute!(
         tx,
         sqlx::query(
-            "INSERT INTO thresholds (chat_id, server_id, rule, enabled, limit_value, lower_value, hold, severity)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-         ON CONFLICT (chat_id, server_id, rule) DO UPDATE SET enabled = excluded.enabled, limit_value = excluded.limit_value,
-             lower_value = excluded.lower_value, hold = excluded.hold, severity = excluded.severity"
+            "DELETE FROM thresholds WHERE chat_id = $1 AND rule = $3 AND (server_id = $2 OR (server_id IS NULL AND $2 IS NULL))"
         )
         .bind(chat_id)
         .bind(server_id)
         .bind(rule.as_str())
-        .bind(limits.enabled)
-        .bind(limits.limit)
-        .bind(limits.lower)
-        .bind(limits.hold)
-        .bind(limits.severity.as_str())
-    )?;
-    Ok(())
-}
-
-pub async fn reset(tx: &mut Tx, chat_id: i64, server_id: &str, rule: Rule) -> Result<()> {
-    execute!(
-        tx,
-        sqlx::query("DELETE FROM thresholds WHERE chat_id = $1 AND server_id = $2 AND rule = $3")
-            .bind(chat_id)
-            .bind(server_id)
-            .bind(rule.as_str())
     )?;
     Ok(())
 }
@@ -110,10 +119,4 @@ pub async fn of_rule(tx: &mut Tx, rule: Rule) -> Result<Thresholds> {
         "SELECT chat_id, server_id, rule, enabled, limit_value, lower_value, hold, severity FROM thresholds WHERE rule = $1")
         .bind(rule.as_str()).fetch_all(conn).await)?;
     Ok(rows.into_iter().filter_map(Row::into_entry).collect())
-}
-
-/// Drops what is about servers that are gone.
-pub async fn prune(tx: &mut Tx) -> Result<()> {
-    execute!(tx, sqlx::query("DELETE FROM thresholds WHERE server_id <> '' AND server_id NOT IN (SELECT id FROM servers)"))?;
-    Ok(())
 }

@@ -1,7 +1,12 @@
 //! The inbox: what people asked for, until it is handled.
 
-use super::{Result, Tx, Wake, execute, from_json, on, to_json};
-use crate::domain::{Millis, intent::Request};
+use super::db::{Result, Tx, execute, from_json, on, to_json, wake::Wake};
+use crate::domain::{
+    Millis,
+    ids::{ChatId, UpdateId},
+    intent::Request,
+    update::State,
+};
 
 /// How long a worker may take with an update before another may try.
 pub const CLAIM: Millis = 10_000;
@@ -9,25 +14,26 @@ pub const CLAIM: Millis = 10_000;
 pub const ATTEMPTS: i64 = 3;
 
 pub struct Claimed {
-    pub update_id: i64,
-    pub chat_id: i64,
+    pub update_id: UpdateId,
+    pub chat_id: ChatId,
     /// `None`: another version of the backend wrote it, and this one cannot read it.
     pub request: Option<Request>,
     pub attempts: i64,
 }
 
 /// Stores an update once.
-pub async fn insert(tx: &mut Tx, update_id: i64, request: &Request, now: Millis) -> Result<()> {
+pub async fn insert(tx: &mut Tx, update_id: UpdateId, request: &Request, now: Millis) -> Result<()> {
     let done = execute!(
         tx,
         sqlx::query(
             "INSERT INTO updates (update_id, chat_id, request, state, attempts, claimed_until, received_at)
-         VALUES ($1, $2, $3, 'open', 0, 0, $4) ON CONFLICT (update_id) DO NOTHING"
+         VALUES ($1, $2, $3, $5, 0, 0, $4) ON CONFLICT (update_id) DO NOTHING"
         )
         .bind(update_id)
         .bind(request.chat.id)
         .bind(to_json(request))
         .bind(now)
+        .bind(State::Open)
     )?;
     if done == 1 {
         tx.wake(Wake::Inbox);
@@ -37,21 +43,21 @@ pub async fn insert(tx: &mut Tx, update_id: i64, request: &Request, now: Millis)
 
 /// Whether anything can be claimed: the cheap look before [`claim`].
 pub async fn any_open(tx: &mut Tx, now: Millis) -> Result<bool> {
-    let found: Option<i64> = on!(tx, conn => sqlx::query_scalar(
-        "SELECT update_id FROM updates WHERE state = 'open' AND claimed_until <= $1 LIMIT 1")
-        .bind(now).fetch_optional(conn).await)?;
+    let found: Option<UpdateId> = on!(tx, conn => sqlx::query_scalar(
+        "SELECT update_id FROM updates WHERE state = $2 AND claimed_until <= $1 LIMIT 1")
+        .bind(now).bind(State::Open).fetch_optional(conn).await)?;
     Ok(found.is_some())
 }
 
 /// Claims the oldest open update of some chat.
 pub async fn claim(tx: &mut Tx, now: Millis) -> Result<Option<Claimed>> {
-    let row: Option<(i64, i64, String, i64)> = on!(tx, conn => sqlx::query_as(
+    let row: Option<(UpdateId, ChatId, String, i64)> = on!(tx, conn => sqlx::query_as(
         "UPDATE updates SET attempts = attempts + 1, claimed_until = $1
-         WHERE state = 'open' AND claimed_until <= $2 AND update_id = (
-             SELECT MIN(u.update_id) FROM updates u WHERE u.state = 'open' AND u.claimed_until <= $2 AND NOT EXISTS (
-                 SELECT 1 FROM updates e WHERE e.state = 'open' AND e.chat_id = u.chat_id AND e.update_id < u.update_id))
+         WHERE state = $3 AND claimed_until <= $2 AND update_id = (
+             SELECT MIN(u.update_id) FROM updates u WHERE u.state = $3 AND u.claimed_until <= $2 AND NOT EXISTS (
+                 SELECT 1 FROM updates e WHERE e.state = $3 AND e.chat_id = u.chat_id AND e.update_id < u.update_id))
          RETURNING update_id, chat_id, request, attempts")
-        .bind(now + CLAIM).bind(now).fetch_optional(conn).await)?;
+        .bind(now + CLAIM).bind(now).bind(State::Open).fetch_optional(conn).await)?;
     Ok(row.map(|(update_id, chat_id, request, attempts)| Claimed {
         update_id,
         chat_id,
@@ -65,31 +71,31 @@ pub async fn claim(tx: &mut Tx, now: Millis) -> Result<Option<Claimed>> {
 }
 
 /// Ends an update and erases its payload. False when it is no longer this claim's.
-pub async fn finish(tx: &mut Tx, claimed: &Claimed, set_aside: bool) -> Result<bool> {
-    let state = if set_aside { "set-aside" } else { "done" };
+pub async fn finish(tx: &mut Tx, claimed: &Claimed, end: State) -> Result<bool> {
     let done = execute!(
         tx,
-        sqlx::query("UPDATE updates SET state = $3, request = NULL WHERE update_id = $1 AND state = 'open' AND attempts = $2")
+        sqlx::query("UPDATE updates SET state = $3, request = NULL WHERE update_id = $1 AND state = $4 AND attempts = $2")
             .bind(claimed.update_id)
             .bind(claimed.attempts)
-            .bind(state)
+            .bind(end)
+            .bind(State::Open)
     )?;
     Ok(done == 1)
 }
 
 /// After a crash of the only process that uses this database, nothing is claimed.
 pub async fn release_all(tx: &mut Tx) -> Result<()> {
-    execute!(tx, sqlx::query("UPDATE updates SET claimed_until = 0 WHERE state = 'open'"))?;
+    execute!(tx, sqlx::query("UPDATE updates SET claimed_until = 0 WHERE state = $1").bind(State::Open))?;
     Ok(())
 }
 
 /// Updates of a chat that wait.
-pub async fn count_open(tx: &mut Tx, chat_id: i64) -> Result<i64> {
-    on!(tx, conn => sqlx::query_scalar("SELECT CAST(COUNT(*) AS BIGINT) FROM updates WHERE state = 'open' AND chat_id = $1")
-        .bind(chat_id).fetch_one(conn).await)
+pub async fn count_open(tx: &mut Tx, chat_id: ChatId) -> Result<i64> {
+    on!(tx, conn => sqlx::query_scalar("SELECT CAST(COUNT(*) AS BIGINT) FROM updates WHERE state = $2 AND chat_id = $1")
+        .bind(chat_id).bind(State::Open).fetch_one(conn).await)
 }
 
 pub async fn prune(tx: &mut Tx, before: Millis) -> Result<()> {
-    execute!(tx, sqlx::query("DELETE FROM updates WHERE state <> 'open' AND received_at < $1").bind(before))?;
+    execute!(tx, sqlx::query("DELETE FROM updates WHERE state <> $2 AND received_at < $1").bind(before).bind(State::Open))?;
     Ok(())
 }

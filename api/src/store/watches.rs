@@ -1,17 +1,21 @@
 //! Figures that are not plainly well. What is well has no row.
 
-use osm_protocol::action::Action;
 use sqlx::QueryBuilder;
 
-use super::{Result, Tx, execute, on, to_json};
+use super::db::{
+    Result, Tx, execute,
+    in_list::{AT_ONCE, InList as _},
+    on,
+};
 use crate::domain::{
     Millis,
     alert::{Rule, Watch},
+    ids::{ChatId, ServerId},
 };
 
 #[derive(Clone, Debug)]
 pub struct Row {
-    pub server_id: String,
+    pub server_id: ServerId,
     pub rule: Rule,
     pub subject: String,
     pub watch: Watch,
@@ -19,7 +23,7 @@ pub struct Row {
 
 #[derive(sqlx::FromRow)]
 struct Raw {
-    server_id: String,
+    server_id: ServerId,
     rule: String,
     subject: String,
     at: i64,
@@ -36,21 +40,14 @@ impl Raw {
     }
 }
 
-/// SQLite binds at most 32,766 values in a statement, PostgreSQL 65,535.
-const ROWS: usize = 1000;
-
 /// The watches of these servers.
-pub async fn of(tx: &mut Tx, server_ids: &[String]) -> Result<Vec<Row>> {
+pub async fn of(tx: &mut Tx, server_ids: &[ServerId]) -> Result<Vec<Row>> {
     let mut found = Vec::new();
-    for ids in server_ids.chunks(ROWS) {
+    for ids in server_ids.chunks(AT_ONCE) {
         let rows: Vec<Raw> = on!(tx, conn => {
             let mut query = QueryBuilder::new(
-                "SELECT server_id, rule, subject, at, above_since, below_since, firing FROM watches WHERE server_id IN (");
-            let mut list = query.separated(", ");
-            for id in ids {
-                list.push_bind(id);
-            }
-            query.push(")");
+                "SELECT server_id, rule, subject, at, above_since, below_since, firing FROM watches WHERE server_id");
+            query.push_in(ids);
             query.build_query_as().fetch_all(conn).await
         })?;
         found.extend(rows.into_iter().filter_map(Raw::into_row));
@@ -61,11 +58,11 @@ pub async fn of(tx: &mut Tx, server_ids: &[String]) -> Result<Vec<Row>> {
 /// Remembers these watches; those that are idle are forgotten.
 pub async fn put(tx: &mut Tx, rows: &[Row]) -> Result<()> {
     let (idle, kept): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| row.watch.is_idle());
-    for rows in kept.chunks(ROWS) {
+    for rows in kept.chunks(AT_ONCE) {
         on!(tx, conn => {
             let mut query = QueryBuilder::new("INSERT INTO watches (server_id, rule, subject, at, above_since, below_since, firing) ");
             query.push_values(rows, |mut to, row| {
-                to.push_bind(&row.server_id).push_bind(row.rule.as_str()).push_bind(&row.subject).push_bind(row.watch.at)
+                to.push_bind(row.server_id).push_bind(row.rule.as_str()).push_bind(&row.subject).push_bind(row.watch.at)
                     .push_bind(row.watch.above_since).push_bind(row.watch.below_since).push_bind(row.watch.firing);
             });
             query.push(
@@ -78,7 +75,7 @@ pub async fn put(tx: &mut Tx, rows: &[Row]) -> Result<()> {
         execute!(
             tx,
             sqlx::query("DELETE FROM watches WHERE server_id = $1 AND rule = $2 AND subject = $3")
-                .bind(&row.server_id)
+                .bind(row.server_id)
                 .bind(row.rule.as_str())
                 .bind(&row.subject)
         )?;
@@ -87,7 +84,7 @@ pub async fn put(tx: &mut Tx, rows: &[Row]) -> Result<()> {
 }
 
 /// Forgets what was seen of a server: its host was paired anew.
-pub async fn forget(tx: &mut Tx, server_id: &str) -> Result<()> {
+pub async fn forget(tx: &mut Tx, server_id: ServerId) -> Result<()> {
     execute!(tx, sqlx::query("DELETE FROM watches WHERE server_id = $1").bind(server_id))?;
     Ok(())
 }
@@ -95,34 +92,30 @@ pub async fn forget(tx: &mut Tx, server_id: &str) -> Result<()> {
 /// A server as the offline judge sees it.
 #[derive(Clone, Debug, sqlx::FromRow)]
 pub struct Heard {
-    pub server_id: String,
-    pub chat_id: i64,
+    pub server_id: ServerId,
+    pub server_name: String,
+    pub chat_id: ChatId,
     pub received_at: Millis,
     pub interval_s: i64,
     /// It is already known to be offline.
     pub is_offline: bool,
-    /// Somebody here asked for a reboot, and it may be under way: once the host is back, its command is ended.
-    pub is_rebooting: bool,
 }
 
-/// Every server that ever reported. Reboots asked for after `rebooting_since` excuse a silence.
-pub async fn heard(tx: &mut Tx, rebooting_since: Millis) -> Result<Vec<Heard>> {
+/// Lists every server that ever reported.
+pub async fn heard(tx: &mut Tx) -> Result<Vec<Heard>> {
     on!(tx, conn => sqlx::query_as(
-        "SELECT t.server_id, s.chat_id, t.received_at, t.interval_s,
-             COALESCE(w.firing, FALSE) AS is_offline,
-             EXISTS (SELECT 1 FROM commands c WHERE c.server_id = t.server_id AND c.created_at > $1
-                 AND c.action = $2 AND c.state IN ('delivered', 'unanswered')) AS is_rebooting
+        "SELECT t.server_id, s.name AS server_name, s.chat_id, t.received_at, t.interval_s, COALESCE(w.firing, FALSE) AS is_offline
          FROM server_states t JOIN servers s ON s.id = t.server_id
-         LEFT JOIN watches w ON w.server_id = t.server_id AND w.rule = 'offline' AND w.subject = '' ORDER BY t.server_id")
-        .bind(rebooting_since).bind(to_json(&Action::Reboot {})).fetch_all(conn).await)
+         LEFT JOIN watches w ON w.server_id = t.server_id AND w.rule = $1 AND w.subject = '' ORDER BY t.server_id")
+        .bind(Rule::Offline.as_str()).fetch_all(conn).await)
 }
 
 /// Whether a server is as silent as it was at the look, and nobody has told so. The caller holds it, so that a report that comes now
 /// waits.
 pub async fn is_still(tx: &mut Tx, heard: &Heard) -> Result<bool> {
-    let same: Option<String> = on!(tx, conn => sqlx::query_scalar(
+    let same: Option<ServerId> = on!(tx, conn => sqlx::query_scalar(
         "SELECT server_id FROM server_states WHERE server_id = $1 AND received_at = $2 AND NOT EXISTS (
-             SELECT 1 FROM watches w WHERE w.server_id = $1 AND w.rule = 'offline' AND w.firing)")
-        .bind(&heard.server_id).bind(heard.received_at).fetch_optional(conn).await)?;
+             SELECT 1 FROM watches w WHERE w.server_id = $1 AND w.rule = $3 AND w.firing)")
+        .bind(heard.server_id).bind(heard.received_at).bind(Rule::Offline.as_str()).fetch_optional(conn).await)?;
     Ok(same.is_some())
 }

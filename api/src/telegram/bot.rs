@@ -12,13 +12,16 @@ use teloxide::{
     },
     prelude::Requester,
     types::{
-        AllowedUpdate, BotCommand, BotCommandScope, CallbackQueryId, ChatId, ChatMemberKind, LinkPreviewOptions, MessageId,
-        ParseMode, Update, UserId,
+        self, AllowedUpdate, BotCommand, BotCommandScope, CallbackQueryId, ChatMemberKind, LinkPreviewOptions, ParseMode, Update,
     },
 };
 use url::Url;
 
-use crate::{config::Telegram, telegram::cards::Rendered};
+use crate::{
+    config::Telegram,
+    domain::ids::{CallbackId, ChatId, TelegramMessageId, UserId},
+    telegram::cards::Rendered,
+};
 
 pub struct Bot {
     bot: teloxide::Bot,
@@ -42,7 +45,7 @@ pub enum Fault {
     TooMany(u32),
     /// The group is a supergroup now.
     #[error("the group has the id {0} now")]
-    Migrated(i64),
+    Migrated(ChatId),
     /// Blocked, kicked, deactivated, never started: stop until somebody writes again.
     #[error("the chat cannot be reached: {0}")]
     Unreachable(String),
@@ -80,21 +83,21 @@ impl Bot {
         Ok(())
     }
 
-    pub async fn send(&self, chat_id: i64, message: Rendered) -> Result<i32> {
+    pub async fn send(&self, chat_id: ChatId, message: Rendered) -> Result<TelegramMessageId> {
         let sent = self
             .bot
-            .send_message(ChatId(chat_id), message.html)
+            .send_message(types::ChatId(chat_id.0), message.html)
             .parse_mode(ParseMode::Html)
             .link_preview_options(no_preview())
             .reply_markup(message.keyboard)
             .await
             .map_err(|error| self.fault(&error))?;
-        Ok(sent.id.0)
+        Ok(TelegramMessageId(sent.id.0))
     }
 
-    pub async fn edit(&self, chat_id: i64, telegram_id: i32, message: Rendered) -> Result<()> {
+    pub async fn edit(&self, chat_id: ChatId, telegram_id: TelegramMessageId, message: Rendered) -> Result<()> {
         self.bot
-            .edit_message_text(ChatId(chat_id), MessageId(telegram_id), message.html)
+            .edit_message_text(types::ChatId(chat_id.0), types::MessageId(telegram_id.0), message.html)
             .parse_mode(ParseMode::Html)
             .link_preview_options(no_preview())
             .reply_markup(message.keyboard)
@@ -103,15 +106,15 @@ impl Bot {
             .map_err(|error| self.fault(&error))
     }
 
-    pub async fn answer(&self, callback_id: &str, text: String) -> Result<()> {
-        let call = self.bot.answer_callback_query(CallbackQueryId(callback_id.to_owned()));
+    pub async fn answer(&self, callback_id: &CallbackId, text: String) -> Result<()> {
+        let call = self.bot.answer_callback_query(CallbackQueryId(callback_id.0.clone()));
         let call = if text.is_empty() { call } else { call.text(text) };
         call.await.map(drop).map_err(|error| self.fault(&error))
     }
 
-    pub async fn is_admin(&self, chat_id: i64, user_id: i64) -> Result<bool> {
-        let user_id = UserId(u64::try_from(user_id).unwrap_or_default());
-        let member = self.bot.get_chat_member(ChatId(chat_id), user_id).await.map_err(|error| self.fault(&error))?;
+    pub async fn is_admin(&self, chat_id: ChatId, user_id: UserId) -> Result<bool> {
+        let user_id = types::UserId(u64::try_from(user_id.0).unwrap_or_default());
+        let member = self.bot.get_chat_member(types::ChatId(chat_id.0), user_id).await.map_err(|error| self.fault(&error))?;
         Ok(matches!(member.kind, ChatMemberKind::Owner(_) | ChatMemberKind::Administrator(_)))
     }
 
@@ -137,7 +140,7 @@ impl Bot {
     fn fault(&self, error: &RequestError) -> Fault {
         match error {
             RequestError::RetryAfter(seconds) => Fault::TooMany(seconds.seconds()),
-            RequestError::MigrateToChatId(id) => Fault::Migrated(id.0),
+            RequestError::MigrateToChatId(id) => Fault::Migrated(ChatId(id.0)),
             RequestError::Api(error) => api_fault(error),
             RequestError::Network(_) | RequestError::InvalidJson { .. } | RequestError::Io(_) => {
                 // Teloxide hides the token in these; not to depend on it costs nothing.

@@ -5,6 +5,8 @@ use std::{collections::HashMap, time::Duration};
 
 use tokio::time::Instant;
 
+use crate::domain::ids::ChatId;
+
 /// 8 at once and 20 a second never exceed 28 in a second; the rest is for calls that arrive closer together than they left.
 const OVERALL: Rate = Rate { burst: 8.0, per_second: 20.0 };
 /// Of these: whoever taps all the time takes no more than half.
@@ -17,13 +19,13 @@ const GROUP: Rate = Rate { burst: 8.0, per_second: 12.0 / 60.0 };
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Lane {
     /// A chat's messages and their edits, in order.
-    Messages(i64),
+    Messages(ChatId),
     /// Answers to taps in a chat. They are no messages: Telegram's limits for chats are not about them.
-    Taps(i64),
+    Taps(ChatId),
 }
 
 impl Lane {
-    fn chat_id(self) -> i64 {
+    fn chat_id(self) -> ChatId {
         let (Self::Messages(chat_id) | Self::Taps(chat_id)) = self;
         chat_id
     }
@@ -78,7 +80,7 @@ impl State {
         let rates: &[Rate] = match lane {
             Lane::Taps(_) => &[],
             // Groups have negative ids.
-            Lane::Messages(..0) => &[CHAT, GROUP],
+            Lane::Messages(ChatId(..0)) => &[CHAT, GROUP],
             Lane::Messages(_) => &[CHAT],
         };
         Self { buckets: rates.iter().map(|rate| Bucket::new(*rate, started)).collect(), ..Self::default() }
@@ -175,8 +177,8 @@ mod tests {
     use super::*;
 
     const S: Duration = Duration::from_secs(1);
-    const CHAT: Lane = Lane::Messages(7);
-    const GROUP: Lane = Lane::Messages(-7);
+    const CHAT: Lane = Lane::Messages(ChatId(7));
+    const GROUP: Lane = Lane::Messages(ChatId(-7));
 
     /// A budget whose buckets are full, and the moment of that.
     fn full() -> (Budget, Instant) {
@@ -224,7 +226,7 @@ mod tests {
     #[test]
     fn no_second_has_more_than_thirty_and_those_of_a_rush_have_twenty() {
         let (mut budget, now) = full();
-        let lanes: Vec<Lane> = (1..=500).map(Lane::Messages).chain((1..=100).map(Lane::Taps)).collect();
+        let lanes: Vec<Lane> = (1..=500).map(ChatId).map(Lane::Messages).chain((1..=100).map(ChatId).map(Lane::Taps)).collect();
         let taken = greedy(&mut budget, &lanes, now, 10 * S);
         assert!((26..=28).contains(&most_within(&taken, S)), "{}", most_within(&taken, S));
         assert!((200..=208).contains(&taken.len()), "{}", taken.len());
@@ -236,15 +238,15 @@ mod tests {
         let mut clock = now;
         for _ in 0..40 {
             clock += S / 10;
-            assert_eq!(budget.take(Lane::Taps(-7), clock), Ok(()));
+            assert_eq!(budget.take(Lane::Taps(ChatId(-7)), clock), Ok(()));
         }
         for _ in 0..3 {
             assert_eq!(budget.take(GROUP, clock), Ok(()));
         }
-        let taps: Vec<Lane> = (1..=50).map(Lane::Taps).collect();
+        let taps: Vec<Lane> = (1..=50).map(ChatId).map(Lane::Taps).collect();
         let taken = greedy(&mut budget, &taps, clock, 10 * S).len();
         assert!((98..=104).contains(&taken), "{taken}");
-        assert_eq!(budget.take(Lane::Messages(8), clock + 10 * S), Ok(()));
+        assert_eq!(budget.take(Lane::Messages(ChatId(8)), clock + 10 * S), Ok(()));
     }
 
     #[test]
@@ -258,7 +260,7 @@ mod tests {
         assert_eq!(budget.take(GROUP, now + 5 * S), Ok(()));
         // Another chat, later: the time before counts for it too.
         for _ in 0..3 {
-            assert_eq!(budget.take(Lane::Messages(8), now + 10 * S), Ok(()));
+            assert_eq!(budget.take(Lane::Messages(ChatId(8)), now + 10 * S), Ok(()));
         }
     }
 
@@ -276,27 +278,27 @@ mod tests {
     #[test]
     fn one_throttled_chat_waits_alone_and_two_stop_all() {
         let (mut budget, now) = full();
-        budget.throttle(Lane::Taps(1), 5 * S, now);
-        assert_eq!(budget.take(Lane::Messages(1), now), Err(5 * S));
-        assert_eq!(budget.take(Lane::Taps(1), now), Err(5 * S));
-        budget.throttle(Lane::Messages(1), 4 * S, now);
-        assert_eq!(budget.take(Lane::Messages(2), now), Ok(()));
-        budget.throttle(Lane::Messages(2), 3 * S, now);
-        assert_eq!(budget.take(Lane::Messages(3), now), Err(3 * S));
-        assert_eq!(budget.take(Lane::Messages(3), now + 3 * S), Ok(()));
+        budget.throttle(Lane::Taps(ChatId(1)), 5 * S, now);
+        assert_eq!(budget.take(Lane::Messages(ChatId(1)), now), Err(5 * S));
+        assert_eq!(budget.take(Lane::Taps(ChatId(1)), now), Err(5 * S));
+        budget.throttle(Lane::Messages(ChatId(1)), 4 * S, now);
+        assert_eq!(budget.take(Lane::Messages(ChatId(2)), now), Ok(()));
+        budget.throttle(Lane::Messages(ChatId(2)), 3 * S, now);
+        assert_eq!(budget.take(Lane::Messages(ChatId(3)), now), Err(3 * S));
+        assert_eq!(budget.take(Lane::Messages(ChatId(3)), now + 3 * S), Ok(()));
     }
 
     #[test]
     fn a_longer_wait_is_not_cut_short_by_another() {
         let (mut budget, now) = full();
         for chat in [1, 2] {
-            budget.throttle(Lane::Messages(chat), 30 * S, now);
+            budget.throttle(Lane::Messages(ChatId(chat)), 30 * S, now);
         }
         for chat in [1, 2] {
-            budget.throttle(Lane::Messages(chat), 3 * S, now);
-            budget.pause(Lane::Messages(chat), S, now);
-            assert_eq!(budget.take(Lane::Messages(chat), now), Err(30 * S));
+            budget.throttle(Lane::Messages(ChatId(chat)), 3 * S, now);
+            budget.pause(Lane::Messages(ChatId(chat)), S, now);
+            assert_eq!(budget.take(Lane::Messages(ChatId(chat)), now), Err(30 * S));
         }
-        assert_eq!(budget.take(Lane::Messages(3), now), Err(30 * S), "all wait");
+        assert_eq!(budget.take(Lane::Messages(ChatId(3)), now), Err(30 * S), "all wait");
     }
 }

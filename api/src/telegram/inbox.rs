@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use crate::{
-    domain::intent::Request,
+    domain::{access::Standing, intent::Request},
     telegram::bot::Bot,
     usecase::{Core, access, update},
 };
@@ -34,21 +34,22 @@ pub async fn run(core: &Core, bot: &Bot) {
 /// Applies one update; whether there was one.
 async fn work(core: &Core, bot: &Bot) -> crate::error::Result<bool> {
     let Some(claimed) = update::claim(core).await? else { return Ok(false) };
-    let is_admin = match &claimed.request {
-        Some(request) if access::depends_on_group_role(core, request).await? => is_admin(bot, request).await,
-        _ => false,
+    let standing = match &claimed.request {
+        Some(request) if access::depends_on_group_role(core, request).await? => standing(bot, request).await,
+        _ => Standing::Member,
     };
-    update::apply(core, &claimed, is_admin).await?;
+    update::apply(core, &claimed, standing).await?;
     Ok(true)
 }
 
-/// Not knowing means not allowing.
-async fn is_admin(bot: &Bot, request: &Request) -> bool {
+/// Asks Telegram. Not knowing means not allowing.
+async fn standing(bot: &Bot, request: &Request) -> Standing {
     match timeout(LOOK_UP, bot.is_admin(request.chat.id, request.actor.id)).await {
-        Ok(Ok(is_admin)) => is_admin,
+        Ok(Ok(true)) => Standing::Administrator,
+        Ok(Ok(false)) => Standing::Member,
         unknown => {
             tracing::warn!(?unknown, "the role in a group could not be looked up");
-            false
+            Standing::Member
         }
     }
 }

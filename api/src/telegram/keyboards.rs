@@ -3,12 +3,15 @@
 //! Data is a verb of one letter and its ids, split by colons. Nothing in it is trusted when it comes back: ids are only
 //! keys for look-ups that also ask for the chat, and whoever taps is authorised at the tap.
 
+use std::str::FromStr;
+
 use osm_protocol::action::Chore;
 use teloxide::types::{CopyTextButton, InlineKeyboardButton, InlineKeyboardButtonKind, InlineKeyboardMarkup};
 
 use crate::{
     domain::{
         alert::{Rule, Setting, Severity},
+        ids::ServerId,
         intent::{Family, Intent},
     },
     telegram::text::printable,
@@ -20,8 +23,6 @@ pub const DATA_MAX: usize = 64;
 pub const COPY_MAX: usize = 256;
 /// Longer texts are cut off on phones anyway.
 const LABEL_MAX: usize = 60;
-/// A UUID's text.
-const ID_MAX: usize = 36;
 /// For how many hours something can be made silent by a tap.
 pub const HOURS: [u32; 3] = [1, 8, 24];
 /// What no verb is; answered as a stale button.
@@ -52,10 +53,10 @@ pub fn data(intent: &Intent) -> String {
         Intent::AcknowledgeAll => "K".to_owned(),
         Intent::Snooze { incident_id, hours } => format!("z:{incident_id}:{hours}"),
         Intent::TestAlert => "t".to_owned(),
-        Intent::ShowThresholds { server_id } => format!("T:{}", scope_text(server_id.as_ref())),
-        Intent::TryThreshold { server_id, rule, setting } => threshold("e", server_id.as_ref(), *rule, *setting),
-        Intent::SetThreshold { server_id, rule, setting } => threshold("E", server_id.as_ref(), *rule, *setting),
-        Intent::MuteFor { server_id, hours } => format!("m:{}:{hours}", scope_text(server_id.as_ref())),
+        Intent::ShowThresholds { server_id } => format!("T:{}", scope_text(*server_id)),
+        Intent::TryThreshold { server_id, rule, setting } => threshold("e", *server_id, *rule, *setting),
+        Intent::SetThreshold { server_id, rule, setting } => threshold("E", *server_id, *rule, *setting),
+        Intent::MuteFor { server_id, hours } => format!("m:{}:{hours}", scope_text(*server_id)),
         Intent::Unmute { mute_id } => format!("w:{mute_id}"),
         Intent::Confirm { confirmation_id } => format!("y:{confirmation_id}"),
         Intent::Decline { confirmation_id } => format!("n:{confirmation_id}"),
@@ -140,18 +141,17 @@ fn understand(data: &str) -> Option<Intent> {
     parts.next().is_none().then_some(intent)
 }
 
-fn id(part: Option<&str>) -> Option<String> {
-    let part = part.filter(|part| (1..=ID_MAX).contains(&part.len()))?;
-    part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-').then(|| part.to_owned())
+fn id<I: FromStr>(part: Option<&str>) -> Option<I> {
+    part?.parse().ok()
 }
 
 /// A server, or `-` for the whole chat.
-fn scope(part: Option<&str>) -> Result<Option<String>, Strange> {
+fn scope(part: Option<&str>) -> Result<Option<ServerId>, Strange> {
     if part == Some(NOTHING) { Ok(None) } else { id(part).map(Some).ok_or(Strange) }
 }
 
-fn scope_text(server_id: Option<&String>) -> &str {
-    server_id.map_or(NOTHING, String::as_str)
+fn scope_text(server_id: Option<ServerId>) -> String {
+    server_id.map_or_else(|| NOTHING.to_owned(), |server_id| server_id.to_string())
 }
 
 /// Those that buttons offer.
@@ -159,7 +159,7 @@ fn hours(part: Option<&str>) -> Option<u32> {
     HOURS.into_iter().find(|hours| part == Some(hours.to_string().as_str()))
 }
 
-fn threshold(verb: &str, server_id: Option<&String>, rule: Rule, setting: Option<Setting>) -> String {
+fn threshold(verb: &str, server_id: Option<ServerId>, rule: Rule, setting: Option<Setting>) -> String {
     let head = format!("{verb}:{}:{}", scope_text(server_id), rule_letter(rule));
     let Some(Setting { enabled, tenths, lower_tenths, minutes, severity }) = setting else { return head };
     let mode = match (enabled, severity) {
@@ -248,13 +248,17 @@ fn chore(letter: &str) -> Option<Chore> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::server::unit_tag;
+    use crate::domain::{ids::ChatId, server::unit_tag};
 
     const ID: &str = "019aab1c-7e1f-7c3a-9f00-ffffffffffff";
 
+    fn id<I: FromStr<Err: std::fmt::Debug>>() -> I {
+        ID.parse().unwrap()
+    }
+
     /// Every intent that a button carries, each with the longest ids it can have.
     fn carried() -> Vec<Intent> {
-        let server_id = || ID.to_owned();
+        let server_id: fn() -> ServerId = id;
         let mut intents = vec![
             Intent::AddServer { name: None },
             Intent::Help,
@@ -263,30 +267,30 @@ mod tests {
             Intent::Refresh { server_id: server_id(), page: u32::MAX },
             Intent::Services { server_id: server_id(), page: u32::MAX },
             Intent::AskRestart { server_id: server_id(), unit: unit_tag("nginx.service") },
-            Intent::CancelReboot { command_id: ID.to_owned() },
+            Intent::CancelReboot { command_id: id() },
             Intent::AskRemove { server_id: server_id() },
             Intent::Alerts { page: u32::MAX },
-            Intent::ShowIncident { incident_id: ID.to_owned() },
-            Intent::Acknowledge { incident_id: ID.to_owned() },
+            Intent::ShowIncident { incident_id: id() },
+            Intent::Acknowledge { incident_id: id() },
             Intent::AcknowledgeAll,
-            Intent::Snooze { incident_id: ID.to_owned(), hours: 24 },
+            Intent::Snooze { incident_id: id(), hours: 24 },
             Intent::TestAlert,
-            Intent::Unmute { mute_id: ID.to_owned() },
-            Intent::Confirm { confirmation_id: ID.to_owned() },
-            Intent::Decline { confirmation_id: ID.to_owned() },
+            Intent::Unmute { mute_id: id() },
+            Intent::Confirm { confirmation_id: id() },
+            Intent::Decline { confirmation_id: id() },
         ];
         for family in [Family::Short, Family::Apt, Family::Dnf] {
-            intents.push(Intent::PairingSteps { pairing_id: ID.to_owned(), family });
+            intents.push(Intent::PairingSteps { pairing_id: id(), family });
         }
         for scope in [None, Some(server_id())] {
             let setting =
                 Setting { enabled: false, tenths: 36_000, lower_tenths: 36_000, minutes: 1440, severity: Severity::Critical };
-            intents.push(Intent::ShowThresholds { server_id: scope.clone() });
-            intents.push(Intent::MuteFor { server_id: scope.clone(), hours: 24 });
+            intents.push(Intent::ShowThresholds { server_id: scope });
+            intents.push(Intent::MuteFor { server_id: scope, hours: 24 });
             for rule in Rule::ALL {
                 for setting in [None, Some(setting), Some(rule.default_limits().into())] {
-                    intents.push(Intent::TryThreshold { server_id: scope.clone(), rule, setting });
-                    intents.push(Intent::SetThreshold { server_id: scope.clone(), rule, setting });
+                    intents.push(Intent::TryThreshold { server_id: scope, rule, setting });
+                    intents.push(Intent::SetThreshold { server_id: scope, rule, setting });
                 }
             }
         }
@@ -318,6 +322,9 @@ mod tests {
             "l:4294967296".to_owned(),
             format!("s:{ID}:0"),
             format!("s:{ID}0"),
+            format!("s:{}", ID.to_uppercase()),
+            format!("s:{{{ID}}}"),
+            "s:s1".to_owned(),
             "s:' OR 1=1".to_owned(),
             "s:\0".to_owned(),
             "s:🦀".to_owned(),
@@ -346,8 +353,7 @@ mod tests {
 
     #[test]
     fn what_no_button_carries_becomes_a_stale_one() {
-        let too_long = Intent::ShowServer { server_id: "x".repeat(64) };
-        for intent in [Intent::Start { code: None }, Intent::Migrated { to: 1 }, Intent::StaleButton, too_long] {
+        for intent in [Intent::Start { code: None }, Intent::Migrated { to: ChatId(1) }, Intent::StaleButton] {
             assert_eq!(parse(&data(&intent)), Intent::StaleButton);
         }
     }

@@ -9,7 +9,6 @@
 //! | [`update`] | an update becomes a parsed request, pure |
 //! | [`inbox`] | applies requests, a chat's oldest first |
 //! | [`outbox`] | sends, within Telegram's budgets |
-//! | [`views`] | loads what a notice is about |
 //! | [`cards`], [`keyboards`], [`text`] | puts it in words and buttons |
 
 pub mod bot;
@@ -22,5 +21,4 @@ pub mod polling;
 pub mod setup;
 pub mod text;
 pub mod update;
-mod views;
 pub mod webhook;

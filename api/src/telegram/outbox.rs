@@ -7,7 +7,7 @@ use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::Fu
 use tokio::time::{Instant, timeout};
 
 use crate::{
-    domain::{MINUTE, Millis, SECOND, view::View},
+    domain::{MINUTE, Millis, SECOND, ids::TelegramMessageId},
     store::{
         self, chats, leases, messages,
         outbox::{self, Content, Entry},
@@ -15,9 +15,8 @@ use crate::{
     telegram::{
         bot::{Bot, Fault},
         budget::{Budget, Lane},
-        cards::{self, Frame},
+        cards::{self, Frame, Place},
         text::Text,
-        views,
     },
     usecase::Core,
     zone::Zone,
@@ -77,7 +76,7 @@ struct Sender<'a> {
 
 /// An entry, what became of its call, and when.
 type Call = (Entry, Sent, Instant);
-type Sent = Result<Option<i32>, Fault>;
+type Sent = Result<Option<TelegramMessageId>, Fault>;
 
 /// Toasts are no part of what a chat is told in order: whatever becomes of one, the chat's messages go on.
 fn lane(entry: &Entry) -> Lane {
@@ -136,9 +135,9 @@ impl Sender<'_> {
         let now = self.core.clock.now();
         let mut tx = self.core.store.begin().await?;
         let before = leases::holder(&mut tx, ROLE).await?;
-        let held = leases::hold(&mut tx, ROLE, &self.core.instance, now, now + LEASE).await?;
+        let held = leases::hold(&mut tx, ROLE, self.core.instance, now, now + LEASE).await?;
         tx.commit("sender-lease").await?;
-        if held && before.as_ref() != Some(&self.core.instance) {
+        if held && before != Some(self.core.instance) {
             // A lease that ran out says since when nothing was sent; one that was given up says nothing.
             let quiet = if before.is_some() { QUIET } else { Duration::ZERO };
             self.budget = Budget::new(Instant::now() - quiet);
@@ -156,7 +155,7 @@ impl Sender<'_> {
 
     /// The database did not take it: a moment later it may.
     fn try_again(&mut self, entry: &Entry, error: &sqlx::Error) {
-        tracing::error!(chat = entry.chat_id, %error, "outbox");
+        tracing::error!(chat = %entry.chat_id, %error, "outbox");
         self.budget.pause(lane(entry), SWEEP, Instant::now());
     }
 
@@ -165,41 +164,41 @@ impl Sender<'_> {
         let now = Instant::now();
         let mut tx = self.core.store.begin().await?;
         // Whoever took the lease over also sends this again: at least once, never lost.
-        if leases::holder(&mut tx, ROLE).await?.as_ref() != Some(&self.core.instance) {
+        if leases::holder(&mut tx, ROLE).await? != Some(self.core.instance) {
             return Ok(());
         }
         match sent {
             Ok(telegram_id) => {
-                if let (Some(telegram_id), Some(message_id)) = (telegram_id, &entry.message_id) {
+                if let (Some(telegram_id), Some(message_id)) = (telegram_id, entry.message_id) {
                     messages::set_telegram_id(&mut tx, message_id, Some(telegram_id)).await?;
                 }
                 outbox::sent(&mut tx, entry).await?;
             }
             Err(Fault::NotModified | Fault::QueryTooOld) => outbox::sent(&mut tx, entry).await?,
-            Err(Fault::MessageGone) => match &entry.message_id {
+            Err(Fault::MessageGone) => match entry.message_id {
                 // What it would have shown still counts: it goes out as a new message.
                 Some(message_id) => messages::set_telegram_id(&mut tx, message_id, None).await?,
                 None => outbox::sent(&mut tx, entry).await?,
             },
             Err(Fault::TooMany(seconds)) => {
-                tracing::info!(chat = entry.chat_id, seconds, "Telegram asks to wait");
+                tracing::info!(chat = %entry.chat_id, seconds, "Telegram asks to wait");
                 self.budget.throttle(lane(entry), Duration::from_secs(u64::from(seconds)), now);
             }
             Err(Fault::Migrated(to)) => {
-                tracing::info!(from = entry.chat_id, to, "a group became a supergroup");
+                tracing::info!(from = %entry.chat_id, %to, "a group became a supergroup");
                 chats::migrate(&mut tx, entry.chat_id, to).await?;
             }
             Err(Fault::Unreachable(said)) => {
-                tracing::info!(chat = entry.chat_id, said, "a chat cannot be reached until somebody writes there");
+                tracing::info!(chat = %entry.chat_id, said, "a chat cannot be reached until somebody writes there");
                 chats::set_reachable(&mut tx, entry.chat_id, false).await?;
             }
             Err(Fault::Permanent(said)) => {
-                tracing::error!(chat = entry.chat_id, said, "Telegram refused a message, which is dropped");
+                tracing::error!(chat = %entry.chat_id, said, "Telegram refused a message, which is dropped");
                 outbox::sent(&mut tx, entry).await?;
             }
             Err(fault @ (Fault::Transient(_) | Fault::BadToken | Fault::Conflict)) => {
                 let wait = Duration::from_secs(1 << entry.attempts.clamp(0, 6));
-                tracing::warn!(chat = entry.chat_id, "a message did not go out: {fault}; next try in {} s", wait.as_secs());
+                tracing::warn!(chat = %entry.chat_id, "a message did not go out: {fault}; next try in {} s", wait.as_secs());
                 outbox::failed(&mut tx, entry).await?;
                 self.budget.pause(lane(entry), wait, now);
             }
@@ -233,24 +232,13 @@ async fn prepare<'a>(core: &Core, bot: &'a Bot, entry: &Entry) -> store::Result<
     let now = core.clock.now();
     let (chat_id, chat) = (entry.chat_id, chats::get(&mut tx, entry.chat_id).await?);
     let text = Text::new(chat.as_ref().and_then(|chat| chat.language.as_deref()));
-    match (&entry.content, &entry.callback_id, &entry.message_id) {
+    match (&entry.content, &entry.callback_id, entry.message_id) {
         (Some(Content::Toast(_)), ..) if is_stale(entry, now) => Ok(ready(Ok(None)).boxed()),
         (Some(Content::Toast(toast)), Some(callback_id), _) => {
             let (callback_id, said) = (callback_id.clone(), cards::toast(*toast, &text));
             Ok(async move { bot.answer(&callback_id, said).await.map(|()| None) }.boxed())
         }
         (Some(Content::Notice(notice)), _, Some(message_id)) => {
-            let view = match views::load(&mut tx, core, bot.username(), chat_id, notice).await {
-                Ok(view) => view,
-                // A row that cannot be read will not be readable later.
-                Err(error @ (sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_))) => {
-                    return Ok(ready(Err(Fault::Permanent(error.to_string()))).boxed());
-                }
-                Err(error) => return Err(error),
-            };
-            if view == View::Nothing {
-                return Ok(ready(Ok(None)).boxed());
-            }
             let telegram_id = messages::telegram_id(&mut tx, message_id).await?;
             // An edit makes no sound, and what it shows is of now.
             let is_late = telegram_id.is_none() && notice.is_news() && now - entry.created_at > LATE;
@@ -260,7 +248,16 @@ async fn prepare<'a>(core: &Core, bot: &'a Bot, entry: &Entry) -> store::Result<
                 now,
                 delayed_since: is_late.then_some(entry.created_at),
             };
-            let rendered = cards::render(&view, &frame);
+            let place = Place { core, bot_username: bot.username(), chat_id };
+            let rendered = match cards::show(&mut tx, &place, &frame, notice).await {
+                Ok(Some(rendered)) => rendered,
+                Ok(None) => return Ok(ready(Ok(None)).boxed()),
+                // A row that cannot be read will not be readable later.
+                Err(error @ (sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_))) => {
+                    return Ok(ready(Err(Fault::Permanent(error.to_string()))).boxed());
+                }
+                Err(error) => return Err(error),
+            };
             Ok(match telegram_id {
                 Some(telegram_id) => async move { bot.edit(chat_id, telegram_id, rendered).await.map(|()| None) }.boxed(),
                 None => async move { bot.send(chat_id, rendered).await.map(Some) }.boxed(),

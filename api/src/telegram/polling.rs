@@ -62,7 +62,7 @@ async fn poll(core: &Core, bot: &Bot, offset: &mut i32) -> std::result::Result<b
 async fn is_poller(core: &Core) -> Result<bool> {
     let now = core.clock.now();
     let mut tx = core.store.begin().await?;
-    let held = leases::hold(&mut tx, ROLE, &core.instance, now, now + LEASE).await?;
+    let held = leases::hold(&mut tx, ROLE, core.instance, now, now + LEASE).await?;
     tx.commit("poller-lease").await?;
     Ok(held)
 }

@@ -8,7 +8,10 @@ use teloxide::types::{
 };
 
 use crate::{
-    domain::intent::{Actor, Chat, ChatKind, Intent, Request, Tap},
+    domain::{
+        ids::{CallbackId, ChatId, TelegramMessageId, UserId},
+        intent::{Actor, Chat, ChatKind, Intent, Request, Tap},
+    },
     telegram::{
         keyboards,
         text::{Text, printable, visible},
@@ -71,7 +74,7 @@ pub fn commands(scope: &BotCommandScope, text: &Text) -> Vec<BotCommand> {
 fn from_message(message: &Message, bot_username: &str) -> Result<Request, &'static str> {
     let chat = chat(&message.chat)?;
     if let Some(to) = message.migrate_to_chat_id() {
-        return Ok(Request { actor: sender(message), intent: Intent::Migrated { to: to.0 }, chat, tap: None });
+        return Ok(Request { actor: sender(message), intent: Intent::Migrated { to: ChatId(to.0) }, chat, tap: None });
     }
     if message.sender_chat.as_ref().is_some_and(types::Chat::is_channel) {
         return Err("sent_as_channel");
@@ -103,7 +106,7 @@ fn from_message(message: &Message, bot_username: &str) -> Result<Request, &'stat
 fn from_tap(query: &CallbackQuery) -> Result<Request, &'static str> {
     // The bot writes no inline messages; without a message there is no chat.
     let message = query.message.as_ref().ok_or("inline_callback")?;
-    let tap = Tap { callback_id: query.id.0.clone(), message_id: Some(message.id().0) };
+    let tap = Tap { callback_id: CallbackId(query.id.0.clone()), message_id: Some(TelegramMessageId(message.id().0)) };
     let intent = query.data.as_deref().map_or(Intent::StaleButton, keyboards::parse);
     Ok(Request { chat: chat(MaybeInaccessibleMessage::chat(message))?, actor: person(&query.from), intent, tap: Some(tap) })
 }
@@ -182,7 +185,7 @@ fn chat(chat: &types::Chat) -> Result<Chat, &'static str> {
     } else {
         (ChatKind::Group, printable(chat.title().unwrap_or_default(), TITLE_MAX))
     };
-    Ok(Chat { id: chat.id.0, kind, title })
+    Ok(Chat { id: ChatId(chat.id.0), kind, title })
 }
 
 /// Who wrote. Service messages may come from nobody, and those of a group's anonymous administrators from
@@ -192,7 +195,7 @@ fn sender(message: &Message) -> Actor {
         return person(from);
     }
     let chat = message.sender_chat.as_ref().unwrap_or(&message.chat);
-    Actor { id: chat.id.0, name: printable(chat.title().unwrap_or_default(), NAME_MAX), language: None }
+    Actor { id: UserId(chat.id.0), name: printable(chat.title().unwrap_or_default(), NAME_MAX), language: None }
 }
 
 fn person(user: &User) -> Actor {
@@ -202,7 +205,7 @@ fn person(user: &User) -> Actor {
         // RFC 5646 advises room for 35 characters.
         (2..=35).contains(&tag.len()) && tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
     });
-    Actor { id, name: full_name(&user.first_name, user.username.as_deref(), id), language }
+    Actor { id: UserId(id), name: full_name(&user.first_name, user.username.as_deref(), id), language }
 }
 
 /// First name and @username; of a deleted account, which has neither, the number.

@@ -60,8 +60,8 @@ fn named(name: &str) -> Option<String> {
 #[test]
 fn a_private_command_is_understood_with_chat_and_person() {
     let request = request(&message(&private(), "/status web-1", &json!({})));
-    assert_eq!(request.chat, Chat { id: 218_485_655, kind: ChatKind::Private, title: "Anna (@anna)".to_owned() });
-    assert_eq!(request.actor, Actor { id: 218_485_655, name: "Anna (@anna)".to_owned(), language: named("pt-br") });
+    assert_eq!(request.chat, Chat { id: ChatId(218_485_655), kind: ChatKind::Private, title: "Anna (@anna)".to_owned() });
+    assert_eq!(request.actor, Actor { id: UserId(218_485_655), name: "Anna (@anna)".to_owned(), language: named("pt-br") });
     assert_eq!(request.intent, Intent::Status { name: named("web-1") });
     assert_eq!(request.tap, None);
 }
@@ -154,7 +154,7 @@ fn an_anonymous_administrator_keeps_the_id_that_says_so() {
     let update = message(&group(), "/servers", &json!({"from": anonymous, "sender_chat": group()}));
     assert_eq!(request(&update).actor.id, Actor::ANONYMOUS_ADMIN);
     let nobody = request(&message(&group(), "/servers", &json!({"from": null})));
-    assert_eq!(nobody.actor, Actor { id: nobody.chat.id, name: "Operations".to_owned(), language: None });
+    assert_eq!(nobody.actor, Actor { id: UserId(nobody.chat.id.0), name: "Operations".to_owned(), language: None });
 }
 
 fn tap(message: &Value, data: &Value) -> Value {
@@ -167,15 +167,18 @@ fn a_tap_says_where_and_what() {
     let under = message(&group(), "card", &json!({}))["message"].clone();
     let request = request(&tap(&under, &json!("l:2")));
     assert_eq!(request.intent, Intent::Servers { page: 2 });
-    assert_eq!(request.tap, Some(Tap { callback_id: "4382bfdwdsb323b2d9".to_owned(), message_id: Some(6557) }));
-    assert_eq!((request.chat.kind, request.actor.id), (ChatKind::Group, 218_485_655));
+    assert_eq!(
+        request.tap,
+        Some(Tap { callback_id: CallbackId("4382bfdwdsb323b2d9".to_owned()), message_id: Some(TelegramMessageId(6557)) })
+    );
+    assert_eq!((request.chat.kind, request.actor.id), (ChatKind::Group, UserId(218_485_655)));
 }
 
 #[test]
 fn a_tap_under_an_old_message_is_still_understood() {
     let inaccessible = json!({"chat": private(), "message_id": 4, "date": 0});
     let request = request(&tap(&inaccessible, &json!("h")));
-    assert_eq!((request.intent, request.tap.unwrap().message_id), (Intent::Help, Some(4)));
+    assert_eq!((request.intent, request.tap.unwrap().message_id), (Intent::Help, Some(TelegramMessageId(4))));
 }
 
 #[test]
@@ -232,7 +235,7 @@ fn a_group_that_moves_is_named_by_its_old_id() {
     let old = json!({"id": -42, "title": "Operations", "type": "group"});
     let update = message(&old, "", &json!({"text": null, "migrate_to_chat_id": -1_001_293_752_024_i64}));
     let request = request(&update);
-    assert_eq!((request.chat.id, request.intent), (-42, Intent::Migrated { to: -1_001_293_752_024 }));
+    assert_eq!((request.chat.id, request.intent), (ChatId(-42), Intent::Migrated { to: ChatId(-1_001_293_752_024) }));
     let echo = message(&group(), "", &json!({"text": null, "migrate_from_chat_id": -42}));
     ignored(&echo, "no_text");
 }
@@ -254,7 +257,7 @@ fn hostile_names_are_cut_and_cleaned() {
     let from = json!({"id": u64::MAX, "is_bot": false, "first_name": name, "username": name, "language_code": name});
     let chat = json!({"id": -7, "title": name, "type": "group"});
     let request = request(&message(&chat, "/servers", &json!({"from": from})));
-    assert_eq!(request.actor.id, 0);
+    assert_eq!(request.actor.id, UserId(0));
     assert_eq!(request.actor.language, None);
     assert!(request.actor.name.chars().count() <= 64 + 32 + 4 && request.chat.title.chars().count() <= 128);
     assert!(!request.actor.name.contains(['\0', '\u{202e}']));

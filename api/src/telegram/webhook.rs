@@ -9,6 +9,7 @@ use teloxide::types::Update;
 
 use crate::{
     body::read_limited,
+    domain::ids::UpdateId,
     error::{Error, Refusal, Result},
     telegram::{
         bot::Bot,
@@ -49,7 +50,7 @@ async fn webhook(
 /// Stores what an update asks for; what asks for nothing is acknowledged and dropped.
 pub async fn store_update(core: &Core, bot: &Bot, update: &Update) -> Result<()> {
     match update::parse(update, bot.username()) {
-        Parsed::Request(request) => usecase::update::receive(core, i64::from(update.id.0), &request).await,
+        Parsed::Request(request) => usecase::update::receive(core, UpdateId(update.id.0.into()), &request).await,
         Parsed::Ignored(kind) => {
             tracing::debug!(kind, "an update without a request was dropped");
             Ok(())

@@ -5,13 +5,13 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     domain::{
-        access::{Role, required},
+        access::{Role, Standing, required},
         intent::{Actor, ChatKind, Request},
     },
     error::{Error, Result},
     keys,
     store::{self, Tx, meta, servers},
-    usecase::Core,
+    usecase::{Core, work::Work},
 };
 
 /// A fresh claim code, if the bot has no owner and nobody is named. Only its hash is stored; one made before is dead.
@@ -27,22 +27,25 @@ pub async fn offer_claim(core: &Core) -> Result<Option<String>> {
 }
 
 /// Makes this person the owner, if the code is the open one. It works once.
-pub async fn claim(tx: &mut Tx, core: &Core, actor: &Actor, code: &str) -> store::Result<bool> {
+pub async fn claim(work: &mut Work<'_>, actor: &Actor, code: &str) -> store::Result<bool> {
     // A link of before somebody was named in the configuration is dead.
-    let open = core.config.allowed_users.needs_owner(meta::owner(tx).await?);
+    let tx = &mut work.tx;
+    let open = work.core.config.allowed_users.needs_owner(meta::owner(tx).await?);
     Ok(open
         && meta::take(tx, meta::CLAIM_HASH, &hash(code)).await?
         && meta::set_once(tx, meta::OWNER, &actor.id.to_string()).await?)
 }
 
-/// The role of whoever sent this, or `None` for a stranger. `is_admin`: what Telegram says of him in a group.
-pub async fn role(tx: &mut Tx, core: &Core, request: &Request, is_admin: bool) -> store::Result<Option<Role>> {
+/// Gives the role of whoever sent this, or `None` for a stranger.
+pub async fn role(work: &mut Work<'_>, request: &Request, standing: Standing) -> store::Result<Option<Role>> {
+    let tx = &mut work.tx;
     let owner = meta::owner(tx).await?;
-    let admitted = core.config.allowed_users.admits(request.actor.id, owner);
+    let acts = standing == Standing::Administrator || owner == Some(request.actor.id);
+    let admitted = work.core.config.allowed_users.admits(request.actor.id, owner);
     match request.chat.kind {
         ChatKind::Private => Ok(admitted.then_some(Role::Manager)),
         ChatKind::Group if request.actor.id == Actor::ANONYMOUS_ADMIN => viewer_of_own(tx, request).await,
-        ChatKind::Group if admitted && (is_admin || owner == Some(request.actor.id)) => Ok(Some(Role::Manager)),
+        ChatKind::Group if admitted && acts => Ok(Some(Role::Manager)),
         ChatKind::Group if admitted => Ok(Some(Role::Viewer)),
         ChatKind::Group => viewer_of_own(tx, request).await,
     }

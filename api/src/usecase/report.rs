@@ -9,19 +9,20 @@ use tokio::sync::{mpsc, oneshot};
 use crate::{
     domain::{
         Millis,
+        ids::ServerId,
         notice::{Notice, Urgency},
         server::{disk_percent, inode_percent, load_per_cpu, memory_percent, swap_percent},
     },
     error::{Refusal, Result},
     store::{
-        self, Tx,
+        self,
         reports::{self, Figures, Known, State},
         servers,
     },
     usecase::{
         Core,
-        alert::{self, Judge},
-        tell::Teller,
+        alert::judge::{self, Clock, Judge},
+        work::Work,
     },
 };
 
@@ -32,7 +33,7 @@ const GROUP: usize = 512;
 
 /// One agent's batch, validated.
 pub struct Submission {
-    pub server_id: String,
+    pub server_id: ServerId,
     pub batch: ReportBatch,
     pub address: String,
     pub received_at: Millis,
@@ -88,10 +89,10 @@ impl Writer {
         }
         let mut servers = HashSet::new();
         let (mut group, held_over): (Vec<_>, Vec<_>) =
-            waiting.into_iter().partition(|waiting| servers.insert(waiting.submission.server_id.clone()));
+            waiting.into_iter().partition(|waiting| servers.insert(waiting.submission.server_id));
         self.held_over = held_over;
         // Two writers that lock rows in the same order do not wait for each other in a circle.
-        group.sort_unstable_by(|a, b| a.submission.server_id.cmp(&b.submission.server_id));
+        group.sort_unstable_by_key(|waiting| waiting.submission.server_id);
         Some(group)
     }
 }
@@ -110,7 +111,7 @@ async fn write(core: &Core, group: Vec<Waiting>) {
                 let result = match commit(core, &[&waiting.submission]).await {
                     Ok(mut results) => results.pop().unwrap_or(Ok(())),
                     Err(error) => {
-                        tracing::warn!(server = waiting.submission.server_id, %error, "a report could not be stored");
+                        tracing::warn!(server = %waiting.submission.server_id, %error, "a report could not be stored");
                         Err(error.into())
                     }
                 };
@@ -120,58 +121,72 @@ async fn write(core: &Core, group: Vec<Waiting>) {
     }
 }
 
-/// One transaction for all; the results stand in the order of the submissions.
+/// Writes all in one transaction; the results stand in the order of the submissions.
 async fn commit(core: &Core, submissions: &[&Submission]) -> store::Result<Vec<Result<()>>> {
-    let mut tx = core.store.begin().await?;
-    let ids: Vec<String> = submissions.iter().map(|submission| submission.server_id.clone()).collect();
-    servers::hold(&mut tx, &ids).await?;
-    let known: HashMap<String, Known> =
-        reports::known(&mut tx, &ids).await?.into_iter().map(|known| (known.id.clone(), known)).collect();
+    let mut work = Work::begin(core).await?;
+    let ids: Vec<ServerId> = submissions.iter().map(|submission| submission.server_id).collect();
+    servers::hold(&mut work.tx, &ids).await?;
+    let known = reports::known(&mut work.tx, &ids).await?;
+    let known: HashMap<ServerId, &Known> = known.iter().map(|known| (known.id, known)).collect();
 
-    let now = core.clock.now();
-    let mut judge = Judge::load(&mut tx, core, &known.values().collect::<Vec<_>>(), now).await?;
-    let mut states = Vec::with_capacity(submissions.len());
-    let mut figures = Vec::with_capacity(submissions.len());
+    let mut judge = Judge::load(&mut work, &known.values().copied().collect::<Vec<_>>()).await?;
+    let mut written = Written::default();
     let mut results = Vec::with_capacity(submissions.len());
-    let mut heard_again = Vec::new();
     for submission in submissions {
         let Some(known) = known.get(&submission.server_id) else {
             results.push(Err(Refusal::Removed.into()));
             continue;
         };
-        figures.extend(submission.batch.reports.iter().map(|report| figures_of(submission, report)));
+        written.figures.extend(submission.batch.reports.iter().map(|report| figures_of(submission, report)));
         // The newest is the live one, unless it is old: then all of it is history, and judges nothing.
         let newest = submission.batch.reports.iter().max_by_key(|report| report.at);
-        if let Some(fresh) = newest.filter(|newest| alert::is_fresh(newest, submission.received_at)) {
-            // No report may lie that far ahead: what is known came by a clock of ours that was set back since.
-            let is_clock_back = known.at.is_some_and(|at| at > submission.received_at + AHEAD_MS);
-            if is_clock_back || known.at.is_none_or(|at| fresh.at > at) {
-                notice_changes(&mut tx, core, known, fresh, submission.received_at).await?;
-                judge.report(&mut tx, known, fresh, is_clock_back).await?;
-                states.push(state_of(submission, known, fresh));
-            } else {
+        if let Some(fresh) = newest.filter(|newest| judge::is_fresh(newest, submission.received_at)) {
+            match standing(known, fresh, submission.received_at) {
+                Some(clock) => {
+                    notice_changes(&mut work, known, fresh).await?;
+                    judge.report(&mut work, known, fresh, clock).await?;
+                    written.states.push(state_of(submission, known, fresh));
+                }
                 // Nothing new, but a sign of life.
-                heard_again.push(known.id.as_str());
+                None => written.heard_again.push(known.id),
             }
         }
         results.push(Ok(()));
     }
-    judge.finish(&mut tx).await?;
-    reports::put_states(&mut tx, &states).await?;
-    reports::touch(&mut tx, &heard_again, now).await?;
-    reports::put_figures(&mut tx, &figures).await?;
-    tx.commit("reports").await?;
+    judge.finish(&mut work).await?;
+    reports::put_states(&mut work.tx, &written.states).await?;
+    reports::touch(&mut work.tx, &written.heard_again, work.now).await?;
+    reports::put_figures(&mut work.tx, &written.figures).await?;
+    work.commit("reports").await?;
     Ok(results)
 }
 
+/// What a group of reports comes to.
+#[derive(Default)]
+struct Written<'a> {
+    states: Vec<State<'a>>,
+    figures: Vec<Figures>,
+    heard_again: Vec<ServerId>,
+}
+
+/// Judges whether a report is newer than what is known, and by which clock; `None`: it is not.
+fn standing(known: &Known, fresh: &Report, received_at: Millis) -> Option<Clock> {
+    match known.at {
+        // No report may lie that far ahead: what is known came by a clock of ours that was set back since.
+        Some(at) if at > received_at + AHEAD_MS => Some(Clock::SetBack),
+        Some(at) if fresh.at <= at => None,
+        Some(_) | None => Some(Clock::Steady),
+    }
+}
+
 /// The first report brings the first card; two boot ids in turn mean that two hosts report with one key.
-async fn notice_changes(tx: &mut Tx, core: &Core, known: &Known, live: &Report, now: Millis) -> store::Result<()> {
-    let teller = Teller { clock: &core.clock, chat_id: known.chat_id, now };
+async fn notice_changes(work: &mut Work<'_>, known: &Known, live: &Report) -> store::Result<()> {
+    let server_id = known.id;
     match &known.boot {
-        None => teller.send(tx, &Notice::Status { server_id: known.id.clone(), page: 0 }, Urgency::Answer).await.map(drop),
+        None => work.send(known.chat_id, &Notice::Status { server_id, page: 0 }, Urgency::Answer).await,
         Some(boot) if *boot != live.boot && known.previous_boot.as_deref() == Some(&live.boot) => {
-            if servers::suspend(tx, &known.id).await? {
-                teller.send(tx, &Notice::Cloned { server_id: known.id.clone() }, Urgency::Background).await?;
+            if servers::suspend(&mut work.tx, server_id).await? {
+                work.send(known.chat_id, &Notice::Cloned { server_id }, Urgency::Background).await?;
             }
             Ok(())
         }
@@ -179,11 +194,11 @@ async fn notice_changes(tx: &mut Tx, core: &Core, known: &Known, live: &Report, 
     }
 }
 
-fn state_of(submission: &Submission, known: &Known, live: &Report) -> State {
+fn state_of<'a>(submission: &Submission, known: &Known, live: &'a Report) -> State<'a> {
     let same_boot = known.boot.as_deref() == Some(&live.boot);
     let previous_boot = if same_boot { known.previous_boot.clone() } else { known.boot.clone() };
     State {
-        server_id: submission.server_id.clone(),
+        server_id: submission.server_id,
         at: live.at,
         received_at: submission.received_at,
         interval_s: i64::from(live.interval_s),
@@ -191,21 +206,13 @@ fn state_of(submission: &Submission, known: &Known, live: &Report) -> State {
         agent_version: submission.batch.agent_version.clone(),
         boot: live.boot.clone(),
         previous_boot: previous_boot.unwrap_or_default(),
-        report: kept(live),
+        report: live,
     }
-}
-
-/// Processes are for the alert that they explain, and are kept nowhere else.
-fn kept(live: &Report) -> String {
-    if live.processes.is_empty() {
-        return store::to_json(live);
-    }
-    store::to_json(&Report { processes: Vec::new(), ..live.clone() })
 }
 
 fn figures_of(submission: &Submission, report: &Report) -> Figures {
     Figures {
-        server_id: submission.server_id.clone(),
+        server_id: submission.server_id,
         at: report.at,
         received_at: submission.received_at,
         cpu: report.cpu,

@@ -18,8 +18,8 @@ use crate::{
         incident::Incident,
         intent::Intent,
         server::{Server, unit_tag},
-        view,
     },
+    query::{Page, alerts::Alert},
     telegram::{keyboards::button, text::printable},
 };
 
@@ -30,8 +30,8 @@ const BUTTONS: usize = 6;
 /// From here on it is more likely that the backend's own network is at fault.
 const ALL_GONE: i64 = 3;
 
-pub(super) fn incident(words: &Words, view: &view::Incident) -> Card {
-    let incident = &view.incident;
+pub(super) fn alert(words: &Words, alert: &Alert) -> Card {
+    let incident = &alert.incident;
     let mut lines = vec![line(words, incident)];
     lines.extend(condition(words, incident));
     lines.push(course(words, incident));
@@ -41,12 +41,12 @@ pub(super) fn incident(words: &Words, view: &view::Incident) -> Card {
     }
     lines.extend(seen_to(words, incident));
     lines.extend(processes(words, incident));
-    lines.extend(view.command.as_ref().map(|command| {
+    lines.extend(alert.command.as_ref().map(|command| {
         let arguments =
             [("person", safe(&command.requested_by, width::NAME).into()), ("ago", words.ago(command.created_at).into())];
         words.with(action_key(command.state), &arguments)
     }));
-    Card { lines, rows: vec![see_to_buttons(words, incident), fix_buttons(words, incident, &view.server)] }
+    Card { lines, rows: vec![see_to_buttons(words, incident), fix_buttons(words, incident, &alert.server)] }
 }
 
 /// "🔴 <b>web-1</b> · critical: CPU at 97 %".
@@ -178,7 +178,7 @@ fn see_to_buttons(words: &Words, incident: &Incident) -> Vec<InlineKeyboardButto
     if !incident.is_open() {
         return Vec::new();
     }
-    let incident_id = || incident.id.clone();
+    let incident_id = || incident.id;
     let ack = (incident.acked_by.is_none())
         .then(|| button(&words.get("button-acknowledge"), &Intent::Acknowledge { incident_id: incident_id() }));
     let snooze = crate::telegram::keyboards::HOURS.into_iter().map(|hours| {
@@ -191,19 +191,19 @@ fn see_to_buttons(words: &Words, incident: &Incident) -> Vec<InlineKeyboardButto
 /// What the chat can do about it, where it can.
 fn fix_buttons(words: &Words, incident: &Incident, server: &Server) -> Vec<InlineKeyboardButton> {
     let mut buttons = Vec::new();
-    let server_id = || server.id.clone();
+    let server_id = server.id;
     if incident.is_open() && !server.suspended {
         let tag = unit_tag(&incident.subject);
         if incident.rule == Rule::Service && server.restartable(&tag).is_some() {
             let label = words.with("button-restart", &[("unit", printable(&incident.subject, 40).into())]);
-            buttons.push(button(&label, &Intent::AskRestart { server_id: server_id(), unit: tag }));
+            buttons.push(button(&label, &Intent::AskRestart { server_id, unit: tag }));
         }
         if incident.rule == Rule::Disk && server.keeps_logs_on(&incident.subject) && server.offers(Chore::CleanJournal) {
-            let intent = Intent::AskChore { server_id: server_id(), chore: Chore::CleanJournal };
+            let intent = Intent::AskChore { server_id, chore: Chore::CleanJournal };
             buttons.push(button(&words.get("button-clean-journal"), &intent));
         }
     }
-    buttons.push(show_button(words, &server.name, &server.id));
+    buttons.push(show_button(words, &server.name, server.id));
     buttons
 }
 
@@ -265,7 +265,7 @@ fn list_rows(words: &Words, open: &[&Incident], unseen: bool) -> Vec<Vec<InlineK
 fn open_button(incident: &Incident) -> InlineKeyboardButton {
     let subject = if incident.subject.is_empty() { incident.rule.as_str() } else { &incident.subject };
     let label = format!("{} {} · {}", symbol(incident), printable(&incident.server_name, 28), printable(subject, 28));
-    button(&label, &Intent::ShowIncident { incident_id: incident.id.clone() })
+    button(&label, &Intent::ShowIncident { incident_id: incident.id })
 }
 
 /// What one message told is over.
@@ -306,7 +306,8 @@ pub(super) fn reminder(words: &Words, open: &[Incident]) -> Card {
 }
 
 /// `/alerts`.
-pub(super) fn alerts(words: &Words, open: &[Incident], count: usize, page: u32, pages: u32) -> Card {
+pub(super) fn alerts(words: &Words, list: &Page<Incident>) -> Card {
+    let (open, count) = (&list.items, list.count);
     let test = button(&words.get("button-test-alert"), &Intent::TestAlert);
     let limits = button(&words.get("button-thresholds"), &Intent::ShowThresholds { server_id: None });
     if open.is_empty() {
@@ -322,7 +323,7 @@ pub(super) fn alerts(words: &Words, open: &[Incident], count: usize, page: u32, 
         };
         format!("{} · {}{state}", line(words, incident), words.ago(incident.since))
     }));
-    let turns = page_turns(words, page, pages, |page| Intent::Alerts { page });
+    let turns = page_turns(words, list.page, list.pages, |page| Intent::Alerts { page });
     lines.extend(turns.line);
     let mut rows: Vec<Vec<InlineKeyboardButton>> = open.iter().map(|incident| vec![open_button(incident)]).collect();
     rows.push(turns.buttons);

@@ -6,7 +6,7 @@ use super::{
     lists::{add_button, servers_button},
 };
 use crate::{
-    domain::{intent::Intent, notice::Limit, server::PER_CHAT},
+    domain::{ids::UpdateId, intent::Intent, notice::Limit, server::PER_CHAT},
     telegram::{keyboards::button, update::COMMANDS},
 };
 
@@ -42,4 +42,8 @@ pub(super) fn limit_reached(words: &Words, limit: Limit) -> Card {
         Limit::Commands => Card::line(words.get("limit-commands")),
         Limit::Mutes => Card::line(words.get("limit-mutes")),
     }
+}
+
+pub(super) fn set_aside(words: &Words, update_id: UpdateId) -> Card {
+    Card::line(words.with("set-aside", &[("update", update_id.to_string().into())]))
 }

@@ -13,38 +13,43 @@ use super::{
 use crate::{
     domain::{
         command::{Command, State},
+        confirmation::{self, Asks},
         intent::Intent,
-        view::{Asks, Confirmation, ConfirmationState},
     },
+    query::confirmations::Question,
     telegram::keyboards::button,
 };
 
-pub(super) fn confirmation(words: &Words, confirmation: &Confirmation) -> Card {
-    let server = safe(&confirmation.server_name, width::NAME);
-    let question = match &confirmation.asks {
+pub(super) fn confirmation(words: &Words, question: &Question) -> Card {
+    let Question { confirmation, server_name } = question;
+    let server = safe(server_name, width::NAME);
+    let line = match &confirmation.asks {
         Asks::Restart { unit } => {
             words.with("confirm-restart", &[("unit", code(unit, width::UNIT).into()), ("server", server.into())])
         }
         Asks::Chore { chore } => words.with(chore_question(*chore), &[("server", server.into())]),
-        Asks::Remove => words.with("confirm-remove", &[("server", server.into())]),
+        Asks::Remove {} => words.with("confirm-remove", &[("server", server.into())]),
     };
     let person = [("person", safe(&confirmation.actor_name, width::NAME).into())];
     match confirmation.state {
-        ConfirmationState::Open => {
+        confirmation::State::Open => {
             let yes = match confirmation.asks {
                 Asks::Restart { .. } => "button-confirm-restart",
                 Asks::Chore { chore: Chore::CleanJournal } => "button-confirm-clean-journal",
                 Asks::Chore { chore: Chore::RunLogrotate } => "button-confirm-logrotate",
                 Asks::Chore { chore: Chore::Reboot } => "button-confirm-reboot",
-                Asks::Remove => "button-confirm-remove",
+                Asks::Remove {} => "button-confirm-remove",
             };
-            let confirmation_id = || confirmation.id.clone();
-            let yes = button(&words.get(yes), &Intent::Confirm { confirmation_id: confirmation_id() });
-            let no = button(&words.get("button-cancel"), &Intent::Decline { confirmation_id: confirmation_id() });
-            Card { lines: vec![question, words.with("confirm-who", &person)], rows: vec![vec![yes, no]] }
+            let confirmation_id = confirmation.id;
+            let yes = button(&words.get(yes), &Intent::Confirm { confirmation_id });
+            let no = button(&words.get("button-cancel"), &Intent::Decline { confirmation_id });
+            Card { lines: vec![line, words.with("confirm-who", &person)], rows: vec![vec![yes, no]] }
         }
-        ConfirmationState::Declined => Card { lines: vec![question, words.with("confirm-declined", &person)], rows: vec![] },
-        ConfirmationState::Expired => Card { lines: vec![question, words.get("confirm-expired")], rows: vec![] },
+        confirmation::State::Declined => Card { lines: vec![line, words.with("confirm-declined", &person)], rows: vec![] },
+        // A confirmed one's message shows what it led to.
+        confirmation::State::Expired | confirmation::State::Confirmed => {
+            Card { lines: vec![line, words.get("confirm-expired")], rows: vec![] }
+        }
     }
 }
 
@@ -72,11 +77,11 @@ pub(super) fn command(words: &Words, command: &Command) -> Card {
 fn buttons(words: &Words, command: &Command) -> Vec<InlineKeyboardButton> {
     match (command.state, &command.action) {
         (State::Queued | State::Delivered, Action::Reboot {}) => {
-            vec![button(&words.get("button-cancel-reboot"), &Intent::CancelReboot { command_id: command.id.clone() })]
+            vec![button(&words.get("button-cancel-reboot"), &Intent::CancelReboot { command_id: command.id })]
         }
         // While it runs, the message speaks for itself.
         (State::Queued | State::Delivered, _) => vec![],
-        _ => vec![show_button(words, &command.server_name, &command.server_id)],
+        _ => vec![show_button(words, &command.server_name, command.server_id)],
     }
 }
 

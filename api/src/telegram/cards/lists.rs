@@ -11,10 +11,12 @@ use super::{
 };
 use crate::{
     domain::{
+        ids::ServerId,
         intent::Intent,
         notice::Purpose,
         server::{Server, unit_tag},
     },
+    query::Page,
     telegram::{keyboards::button, text::printable},
 };
 
@@ -27,7 +29,8 @@ const LINES_MAX: usize = 30;
 /// Longer unit names would push their state off the button.
 const BUTTON_NAME: usize = 40;
 
-pub(super) fn servers(words: &Words, servers: &[Server], page: u32, pages: u32) -> Card {
+pub(super) fn servers(words: &Words, list: &Page<Server>) -> Card {
+    let servers = &list.items;
     if servers.is_empty() {
         return Card { lines: vec![words.get("servers-none")], rows: vec![vec![add_button(words)]] };
     }
@@ -39,7 +42,7 @@ pub(super) fn servers(words: &Words, servers: &[Server], page: u32, pages: u32) 
         lines.push(title(words, server) + &worst.map(|worst| format!(" · {worst}")).unwrap_or_default());
     }
     lines.extend(left_out(words, servers.len(), LINES_MAX));
-    let turns = page_turns(words, page, pages, |page| Intent::Servers { page });
+    let turns = page_turns(words, list.page, list.pages, |page| Intent::Servers { page });
     lines.extend(turns.line);
     let mut rows = server_rows(words, &servers[..servers.len().min(LINES_MAX)], |server_id| Intent::ShowServer { server_id });
     rows.push(turns.buttons);
@@ -47,10 +50,10 @@ pub(super) fn servers(words: &Words, servers: &[Server], page: u32, pages: u32) 
     Card { lines, rows }
 }
 
-pub(super) fn services(words: &Words, server: &Server, services: &[Service], page: u32, pages: u32) -> Card {
-    let server_id = || server.id.clone();
+pub(super) fn services(words: &Words, server: &Server, list: &Page<Service>) -> Card {
+    let (server_id, services) = (server.id, &list.items);
     let name = [("server", safe(&server.name, width::NAME).into())];
-    let back = vec![button(&words.get("button-back"), &Intent::Refresh { server_id: server_id(), page: 0 })];
+    let back = vec![button(&words.get("button-back"), &Intent::Refresh { server_id, page: 0 })];
     if services.is_empty() {
         return Card { lines: vec![words.with("pick-service-none", &name)], rows: vec![back] };
     }
@@ -60,9 +63,9 @@ pub(super) fn services(words: &Words, server: &Server, services: &[Service], pag
     for service in services.iter().take(LINES_MAX) {
         let unit = printable(&service.unit, BUTTON_NAME);
         let label = format!("{} {unit} — {}", service_symbol(service), printable(&service.active_state, BUTTON_NAME));
-        rows.push(vec![button(&label, &Intent::AskRestart { server_id: server_id(), unit: unit_tag(&service.unit) })]);
+        rows.push(vec![button(&label, &Intent::AskRestart { server_id, unit: unit_tag(&service.unit) })]);
     }
-    let turns = page_turns(words, page, pages, |page| Intent::Services { server_id: server_id(), page });
+    let turns = page_turns(words, list.page, list.pages, |page| Intent::Services { server_id, page });
     lines.extend(turns.line);
     rows.push(turns.buttons);
     rows.push(back);
@@ -126,10 +129,10 @@ pub(super) fn page_turns(words: &Words, page: u32, pages: u32, to: impl Fn(u32) 
     PageTurns { line: Some(words.with("page-of", &place)), buttons }
 }
 
-fn server_rows(words: &Words, servers: &[Server], to: impl Fn(String) -> Intent) -> Vec<Vec<InlineKeyboardButton>> {
+fn server_rows(words: &Words, servers: &[Server], to: impl Fn(ServerId) -> Intent) -> Vec<Vec<InlineKeyboardButton>> {
     let buttons = servers.iter().map(|server| {
         let label = format!("{} {}", symbol(server.presence(words.now)), printable(&server.name, BUTTON_NAME));
-        button(&label, &to(server.id.clone()))
+        button(&label, &to(server.id))
     });
     let buttons: Vec<InlineKeyboardButton> = buttons.collect();
     let in_a_row = if buttons.len() > ROWS_MAX { 2 } else { 1 };

@@ -1,6 +1,6 @@
-//! Views as messages: HTML for Telegram's parse mode, and a keyboard.
+//! Notices as messages: HTML for Telegram's parse mode, and a keyboard.
 //!
-//! Whatever a view holds, the message is one that Telegram takes: every string of a host or person goes through
+//! [`show`] loads what a notice is about through `query` and calls the card that puts it in words; cards are pure. Whatever they are given, the message is one that Telegram takes: every string of a host or person goes through
 //! [`markup::safe`] or [`markup::code`], and what is too long loses whole lines, never the end of a tag.
 //!
 //! | module | what |
@@ -32,12 +32,28 @@ mod threshold;
 use teloxide::types::{InlineKeyboardButton, InlineKeyboardMarkup};
 
 use crate::{
-    domain::{Millis, notice::Toast, view::View},
+    domain::{
+        Millis,
+        ids::{ChatId, ServerId, UserId},
+        notice::{Notice, Toast},
+        pairing::Source,
+        server::Server,
+    },
+    query::{
+        self, Wanted,
+        alerts::{self, Alerts},
+        thresholds::{self, Looked},
+    },
+    store::{self, Tx, commands, incidents, mutes, servers},
     telegram::{keyboards::keyboard, text::Text},
+    usecase::Core,
     zone::Zone,
 };
 
 use figures::Words;
+
+/// Servers, services or alerts on one page.
+const PER_PAGE: u32 = 8;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rendered {
@@ -54,51 +70,130 @@ pub struct Frame<'a> {
     pub delayed_since: Option<Millis>,
 }
 
-/// The message of a view. Pages count from 0; one beyond the last is the last.
-pub fn render(view: &View, frame: &Frame<'_>) -> Rendered {
-    let Frame { text, zone, now, delayed_since } = *frame;
-    let words = &Words { text, zone, now };
-    let mut card = match view {
-        View::Welcome { servers, claimed } => chat::welcome(words, *servers, *claimed),
-        View::PrivateBot => Card::line(words.get("private-bot")),
-        View::Help => chat::help(words),
-        View::Pairing(pairing) => pairing::pairing(words, pairing),
-        View::PairingSentPrivately { name } => pairing::sent_privately(words, name),
-        View::PairingNeedsPrivateChat { link } => pairing::needs_private_chat(words, link),
-        View::Paired { server } => pairing::paired(words, server),
-        View::Cloned { server } => pairing::cloned(words, server),
-        View::Unpaired { name } => pairing::unpaired(words, name),
-        View::Servers { servers, page, pages } => lists::servers(words, servers, *page, *pages),
-        View::Status { server, page } => status::status(words, server, *page),
-        View::Services { server, services, page, pages } => lists::services(words, server, services, *page, *pages),
-        View::Choose { purpose, servers } => lists::choose(words, *purpose, servers),
-        View::NoSuchServer { name } => lists::no_such_server(words, name),
-        View::Confirmation(confirmation) => command::confirmation(words, confirmation),
-        View::Command(command) => command::command(words, command),
-        View::Removed { name } => command::removed(words, name),
-        View::NotAllowed => Card::line(words.get("not-allowed")),
-        View::LimitReached { limit } => chat::limit_reached(words, *limit),
-        View::UnknownCommand => Card::line(words.get("unknown-command")),
-        View::SetAside { update_id } => Card::line(words.with("set-aside", &[("update", update_id.to_string().into())])),
-        View::Incident(view) => alert::incident(words, view),
-        View::Digest { incidents, servers } => alert::digest(words, incidents, *servers),
-        View::Recovered { over, open } => alert::recovered(words, over, open),
-        View::Reminder { open } => alert::reminder(words, open),
-        View::Alerts { open, count, page, pages } => alert::alerts(words, open, *count, *page, *pages),
-        View::TestAlert => Card::line(words.get("test-alert")),
-        View::Thresholds { scope, limits } => threshold::thresholds(words, scope, limits),
-        View::Threshold(view) => threshold::threshold(words, view),
-        View::Mutes { mutes, servers } => mute::mutes(words, mutes, servers),
-        View::NotUnderstood { usage } => mute::not_understood(words, *usage),
-        View::TimeZone => mute::time_zone(words),
-        View::Gone | View::Nothing => {
-            Card { lines: vec![words.get("server-gone")], rows: vec![vec![lists::servers_button(words)]] }
+/// The chat in which a notice is shown, and by which bot.
+pub struct Place<'a> {
+    pub core: &'a Core,
+    pub bot_username: &'a str,
+    pub chat_id: ChatId,
+}
+
+/// Puts a notice in words, as things are now. `None`: there is nothing to tell any more, and the message stays as it is or never
+/// comes.
+pub async fn show(tx: &mut Tx, place: &Place<'_>, frame: &Frame<'_>, notice: &Notice) -> store::Result<Option<Rendered>> {
+    let words = &Words { text: frame.text, zone: frame.zone, now: frame.now };
+    let card = card(tx, place, words, notice).await?;
+    Ok(card.map(|card| card.render(words, frame.delayed_since)))
+}
+
+/// Loads what a notice is about, and calls its card: the one list of all that the bot says.
+async fn card(tx: &mut Tx, place: &Place<'_>, words: &Words<'_>, notice: &Notice) -> store::Result<Option<Card>> {
+    let chat_id = place.chat_id;
+    let page = |page: u32| Wanted { page, per_page: PER_PAGE };
+    Ok(Some(match notice {
+        Notice::Welcome { claimed } => chat::welcome(words, servers::count(tx, chat_id).await?, *claimed),
+        Notice::PrivateBot => Card::line(words.get("private-bot")),
+        Notice::Help => chat::help(words),
+        Notice::NotAllowed => Card::line(words.get("not-allowed")),
+        Notice::UnknownCommand => Card::line(words.get("unknown-command")),
+        Notice::NotUnderstood { usage } => mute::not_understood(words, *usage),
+        Notice::LimitReached { limit } => chat::limit_reached(words, *limit),
+        Notice::SetAside { update_id } => chat::set_aside(words, *update_id),
+        Notice::TestAlert => Card::line(words.get("test-alert")),
+        Notice::TimeZone => mute::time_zone(words),
+        Notice::Pairing { pairing_id, family } => {
+            // The message stands in the private chat of the person who asked.
+            let (core, asker) = (place.core, UserId(chat_id.0));
+            let found = query::pairings::pairing(tx, &core.keys, asker, *pairing_id, words.now).await?;
+            let offer = core.packages.as_ref().map(|packages| packages.offer.clone());
+            let source = Source { api_url: core.config.public_url.text.clone(), offer };
+            found.map_or_else(|| gone(words), |pairing| pairing::pairing(words, &pairing, *family, &source))
         }
-    };
-    if let Some(since) = delayed_since {
-        card.lines.push(words.with("delayed-since", &[("moment", words.moment(since).into())]));
+        Notice::PairingSentPrivately { name } => pairing::sent_privately(words, name),
+        Notice::PairingNeedsPrivateChat => {
+            pairing::needs_private_chat(words, &format!("https://t.me/{}?start=hello", place.bot_username))
+        }
+        Notice::Paired { server_id } => of_server(tx, words, place, *server_id, pairing::paired).await?,
+        Notice::Cloned { server_id } => of_server(tx, words, place, *server_id, pairing::cloned).await?,
+        Notice::Unpaired { name } => pairing::unpaired(words, name),
+        Notice::Removed { name } => command::removed(words, name),
+        Notice::NoSuchServer { name } => lists::no_such_server(words, name),
+        Notice::Servers { page: number } => lists::servers(words, &query::servers::page(tx, chat_id, page(*number)).await?),
+        Notice::Status { server_id, page } => {
+            of_server(tx, words, place, *server_id, |words, server| status::status(words, server, *page)).await?
+        }
+        Notice::Services { server_id, page: number } => {
+            let services = |words: &Words, server: &Server| {
+                lists::services(words, server, &query::servers::restartable(server, page(*number)))
+            };
+            of_server(tx, words, place, *server_id, services).await?
+        }
+        Notice::Choose { purpose } => lists::choose(words, *purpose, &query::servers::all(tx, chat_id).await?),
+        Notice::Confirmation { confirmation_id } => {
+            let question = query::confirmations::question(tx, chat_id, *confirmation_id).await?;
+            question.map_or_else(|| gone(words), |question| command::confirmation(words, &question))
+        }
+        Notice::Command { command_id } => {
+            let found = commands::get(tx, chat_id, *command_id).await?;
+            found.map_or_else(|| gone(words), |command| command::command(words, &command))
+        }
+        Notice::Alert { message_id } => {
+            return Ok(of_alerts(words, &alerts::of_message(tx, chat_id, *message_id).await?));
+        }
+        Notice::Incident { incident_id } => return Ok(of_alerts(words, &alerts::one(tx, chat_id, *incident_id).await?)),
+        Notice::Recovered { recovery_id } => {
+            let over = incidents::of_recovery(tx, chat_id, *recovery_id).await?;
+            if over.is_empty() {
+                return Ok(None);
+            }
+            alert::recovered(words, &over, &alerts::open(tx, chat_id).await?)
+        }
+        Notice::Reminder => {
+            let unseen = alerts::unseen(tx, chat_id, words.now).await?;
+            if unseen.is_empty() {
+                return Ok(None);
+            }
+            alert::reminder(words, &unseen)
+        }
+        Notice::Alerts { page: number } => alert::alerts(words, &page(*number).cut(alerts::open(tx, chat_id).await?)),
+        Notice::Thresholds { server_id } => {
+            let found = thresholds::in_force(tx, chat_id, *server_id).await?;
+            found.map_or_else(|| gone(words), |(scope, limits)| threshold::thresholds(words, &scope, &limits))
+        }
+        Notice::Threshold { server_id, rule, tried } => {
+            let looked = Looked { chat_id, server_id: *server_id, rule: *rule };
+            let found = thresholds::threshold(tx, looked, *tried, words.now).await?;
+            found.map_or_else(|| gone(words), |threshold| threshold::threshold(words, &threshold))
+        }
+        Notice::Mutes => {
+            let mutes = mutes::of_chat(tx, chat_id, words.now).await?;
+            mute::mutes(words, &mutes, &query::servers::all(tx, chat_id).await?)
+        }
+    }))
+}
+
+async fn of_server(
+    tx: &mut Tx,
+    words: &Words<'_>,
+    place: &Place<'_>,
+    server_id: ServerId,
+    card: impl FnOnce(&Words<'_>, &Server) -> Card,
+) -> store::Result<Card> {
+    let server = servers::get(tx, place.chat_id, server_id).await?;
+    Ok(server.map_or_else(|| gone(words), |server| card(words, &server)))
+}
+
+fn of_alerts(words: &Words<'_>, alerts: &Alerts) -> Option<Card> {
+    match alerts {
+        Alerts::NeverTold => None,
+        Alerts::Gone => Some(gone(words)),
+        Alerts::One(alert) => Some(alert::alert(words, alert)),
+        Alerts::Many { incidents, servers } => Some(alert::digest(words, incidents, *servers)),
     }
-    Rendered { html: markup::fit(words, &card.lines), keyboard: keyboard(card.rows) }
+}
+
+/// What a message was about is gone: a server was removed.
+fn gone(words: &Words<'_>) -> Card {
+    Card { lines: vec![words.get("server-gone")], rows: vec![vec![lists::servers_button(words)]] }
 }
 
 /// The words that pop up over a tapped button: plain text, at most 200 characters; none for [`Toast::Done`].
@@ -139,6 +234,13 @@ struct Card {
 impl Card {
     fn line(line: String) -> Self {
         Self { lines: vec![line], rows: Vec::new() }
+    }
+
+    fn render(mut self, words: &Words<'_>, delayed_since: Option<Millis>) -> Rendered {
+        if let Some(since) = delayed_since {
+            self.lines.push(words.with("delayed-since", &[("moment", words.moment(since).into())]));
+        }
+        Rendered { html: markup::fit(words, &self.lines), keyboard: keyboard(self.rows) }
     }
 }
 

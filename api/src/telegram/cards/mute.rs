@@ -25,8 +25,7 @@ pub(super) fn mutes(words: &Words, mutes: &[Mute], servers: &[Server]) -> Card {
     let minute = words.zone.minute_of_day(words.now);
     let mut rows: Vec<Vec<InlineKeyboardButton>> = Vec::new();
     for mute in mutes {
-        let name =
-            mute.server_id.as_ref().map(|id| servers.iter().find(|server| server.id == *id).map_or("?", |server| &server.name));
+        let name = mute.server_id.map(|id| servers.iter().find(|server| server.id == id).map_or("?", |server| &server.name));
         let whom = name.map_or_else(|| words.get("mute-chat"), |name| format!("<b>{}</b>", safe(name, width::NAME)));
         let active = if mute.window.is_active(words.now, minute) { "🔕" } else { "🔔" };
         let by = safe(&mute.created_by, width::NAME);
@@ -34,7 +33,7 @@ pub(super) fn mutes(words: &Words, mutes: &[Mute], servers: &[Server]) -> Card {
         lines.push(format!("{active} {}", words.with("mute-line", &arguments)));
         let label =
             words.with("button-unmute", &[("whom", name.unwrap_or("💬").into()), ("when", window(words, mute.window).into())]);
-        rows.push(vec![button(&label, &Intent::Unmute { mute_id: mute.id.clone() })]);
+        rows.push(vec![button(&label, &Intent::Unmute { mute_id: mute.id })]);
     }
     lines.extend([String::new(), words.with("mutes-hint", &[("zone", safe(words.zone.name(), width::NAME).into())])]);
     let scopes = std::iter::once(None).chain(servers.iter().take(BUTTONS).map(Some));
@@ -42,7 +41,7 @@ pub(super) fn mutes(words: &Words, mutes: &[Mute], servers: &[Server]) -> Card {
         let mute = |hours: u32| {
             let name = server.map_or_else(|| "💬".to_owned(), |server| server.name.clone());
             let label = words.with("button-mute", &[("whom", name.into()), ("hours", hours.into())]);
-            button(&label, &Intent::MuteFor { server_id: server.map(|server| server.id.clone()), hours })
+            button(&label, &Intent::MuteFor { server_id: server.map(|server| server.id), hours })
         };
         HOURS.into_iter().map(mute).collect()
     }));

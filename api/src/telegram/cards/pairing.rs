@@ -11,9 +11,10 @@ use super::{
 use crate::{
     domain::{
         Millis,
+        ids::{PairingId, ServerId},
         intent::{Family, Intent},
+        pairing::{Pairing, Source, State},
         server::Server,
-        view::{Pairing, PairingState},
     },
     telegram::keyboards::{button, copy, link},
 };
@@ -22,31 +23,43 @@ use crate::{
 const APT_KEY: &str = "/usr/share/keyrings/osm-agent.asc";
 const DNF_KEY: &str = "/etc/pki/rpm-gpg/RPM-GPG-KEY-osm-agent";
 
-pub(super) fn pairing(words: &Words, pairing: &Pairing) -> Card {
+pub(super) fn pairing(words: &Words, pairing: &Pairing, family: Family, source: &Source) -> Card {
     match &pairing.state {
-        PairingState::Open { token, until } => open(words, pairing, token, *until),
-        PairingState::Used { server_name } => {
+        State::Open { token, until } => {
+            let told = Told { pairing, family, source, token };
+            open(words, &told, *until)
+        }
+        State::Used { server_name } => {
             Card::line(words.with("pairing-used", &[("server", safe(server_name, width::NAME).into())]))
         }
-        PairingState::Expired => Card { lines: vec![words.get("pairing-expired")], rows: vec![vec![add_button(words)]] },
+        State::Expired => Card { lines: vec![words.get("pairing-expired")], rows: vec![vec![add_button(words)]] },
     }
 }
 
-fn open(words: &Words, pairing: &Pairing, token: &str, until: Millis) -> Card {
+/// An open token, and how it is to be used.
+struct Told<'a> {
+    pairing: &'a Pairing,
+    family: Family,
+    source: &'a Source,
+    token: &'a str,
+}
+
+fn open(words: &Words, told: &Told<'_>, until: Millis) -> Card {
+    let Told { pairing, family, source, .. } = *told;
     let title = if pairing.name.is_empty() {
         words.get("pairing-title")
     } else {
         words.with("pairing-title-named", &[("server", safe(&pairing.name, width::NAME).into())])
     };
-    let steps = steps(pairing, token);
+    let steps = steps(told);
     let mut lines = vec![title, String::new()];
     for (key, line) in &steps {
-        let fingerprint = pairing.offer.as_ref().map_or_else(String::new, |offer| code(&offer.fingerprint, 40));
+        let fingerprint = source.offer.as_ref().map_or_else(String::new, |offer| code(&offer.fingerprint, 40));
         lines.extend([words.with(key, &[("fingerprint", fingerprint.into())]), block(line)]);
     }
     lines.push(words.with("pairing-valid", &[("clock", words.clock(until).into())]));
-    if pairing.family == Family::Short {
-        lines.push(words.get(if pairing.offer.is_some() { "pairing-by-hand" } else { "pairing-not-installed" }));
+    if family == Family::Short {
+        lines.push(words.get(if source.offer.is_some() { "pairing-by-hand" } else { "pairing-not-installed" }));
     }
     lines.push(words.get("pairing-next"));
     let copies = steps.iter().zip(1..).filter_map(|((_, line), number)| {
@@ -57,21 +70,22 @@ fn open(words: &Words, pairing: &Pairing, token: &str, until: Millis) -> Card {
         };
         copy(&label, line)
     });
-    Card { lines, rows: vec![copies.collect(), family_buttons(words, pairing)] }
+    Card { lines, rows: vec![copies.collect(), family_buttons(words, pairing.id, family)] }
 }
 
 /// What to run, in this order, each with what is said above it.
-fn steps(pairing: &Pairing, token: &str) -> Vec<(&'static str, String)> {
-    let api = &pairing.api_url;
+fn steps(told: &Told<'_>) -> Vec<(&'static str, String)> {
+    let Told { family, source, token, .. } = *told;
+    let api = &source.api_url;
     let pair = ("pairing-then-run", format!("printf %s {token} | sudo osm-agent pair --api {api} --token-file -"));
-    let Some(offer) = &pairing.offer else {
-        return match pairing.family {
+    let Some(offer) = &source.offer else {
+        return match family {
             Family::Short => vec![("pairing-run", pair.1)],
             Family::Apt => vec![("pairing-install", "sudo apt install osm-agent".to_owned()), pair],
             Family::Dnf => vec![("pairing-install", "sudo dnf install osm-agent".to_owned()), pair],
         };
     };
-    match pairing.family {
+    match family {
         // The token comes through standard input: an argument would stand in the list of processes.
         Family::Short => vec![
             (
@@ -117,9 +131,9 @@ fn block(line: &str) -> String {
     format!("<pre><code class=\"language-bash\">{}</code></pre>", escape(line))
 }
 
-fn family_buttons(words: &Words, pairing: &Pairing) -> Vec<InlineKeyboardButton> {
-    let step = |key, family| button(&words.get(key), &Intent::PairingSteps { pairing_id: pairing.id.clone(), family });
-    match pairing.family {
+fn family_buttons(words: &Words, pairing_id: PairingId, family: Family) -> Vec<InlineKeyboardButton> {
+    let step = |key, family| button(&words.get(key), &Intent::PairingSteps { pairing_id, family });
+    match family {
         Family::Short => vec![step("button-apt", Family::Apt), step("button-dnf", Family::Dnf)],
         Family::Apt | Family::Dnf => vec![step("button-back", Family::Short)],
     }
@@ -141,13 +155,13 @@ pub(super) fn paired(words: &Words, server: &Server) -> Card {
     lines.push(words.with("paired-address", &[("address", code(&server.paired_from, width::WORDS).into())]));
     lines.push(words.with("paired-fingerprint", &[("fingerprint", code(&server.fingerprint, 128).into())]));
     lines.extend([String::new(), words.get("paired-next")]);
-    Card { lines, rows: vec![vec![show_button(words, &server.name, &server.id)]] }
+    Card { lines, rows: vec![vec![show_button(words, &server.name, server.id)]] }
 }
 
 pub(super) fn cloned(words: &Words, server: &Server) -> Card {
     let name = || safe(&server.name, width::NAME).into();
     let lines = vec![words.with("cloned-title", &[("server", name())]), words.get("cloned-fix")];
-    Card { lines, rows: vec![vec![show_button(words, &server.name, &server.id), add_button(words)]] }
+    Card { lines, rows: vec![vec![show_button(words, &server.name, server.id), add_button(words)]] }
 }
 
 pub(super) fn unpaired(words: &Words, name: &str) -> Card {
@@ -155,7 +169,7 @@ pub(super) fn unpaired(words: &Words, name: &str) -> Card {
     Card { lines: vec![line], rows: vec![vec![add_button(words)]] }
 }
 
-pub(super) fn show_button(words: &Words, name: &str, server_id: &str) -> InlineKeyboardButton {
+pub(super) fn show_button(words: &Words, name: &str, server_id: ServerId) -> InlineKeyboardButton {
     let label = words.with("button-show", &[("server", name.into())]);
-    button(&label, &Intent::ShowServer { server_id: server_id.to_owned() })
+    button(&label, &Intent::ShowServer { server_id })
 }

@@ -46,7 +46,7 @@ pub(super) fn status(words: &Words, server: &Server, page: u32) -> Card {
         lines.extend(head(words, server, latest));
     }
     lines.extend(pages.into_iter().nth(page as usize).unwrap_or_default());
-    let turns = page_turns(words, page, last + 1, |page| Intent::Refresh { server_id: server.id.clone(), page });
+    let turns = page_turns(words, page, last + 1, |page| Intent::Refresh { server_id: server.id, page });
     if let Some(page_line) = turns.line {
         lines.extend([String::new(), page_line]);
     }
@@ -199,7 +199,7 @@ fn service_line(service: &Service) -> String {
 }
 
 fn buttons(words: &Words, server: &Server, page: u32) -> Vec<InlineKeyboardButton> {
-    let server_id = || server.id.clone();
+    let server_id = || server.id;
     let mut buttons = vec![button(&words.get("button-refresh"), &Intent::Refresh { server_id: server_id(), page })];
     let services = server.latest.iter().flat_map(|latest| &latest.report.services);
     if !server.suspended && services.into_iter().any(|service| service.restartable) {
@@ -217,7 +217,7 @@ fn chores(words: &Words, server: &Server) -> Vec<InlineKeyboardButton> {
             Chore::RunLogrotate => "button-logrotate",
             Chore::Reboot => "button-reboot",
         };
-        button(&words.get(label), &Intent::AskChore { server_id: server.id.clone(), chore })
+        button(&words.get(label), &Intent::AskChore { server_id: server.id, chore })
     };
     offered.map(button_of).collect()
 }

@@ -13,10 +13,9 @@ use crate::{
         DAY,
         alert::{Limits, Rule, Setting, Severity},
         intent::Intent,
-        view::{History, Scope, Threshold, Worst},
     },
+    query::thresholds::{HISTORY, History, Scope, Threshold, Worst},
     telegram::keyboards::button,
-    usecase::threshold::HISTORY,
 };
 
 /// Servers that have a button of their own.
@@ -28,8 +27,7 @@ pub(super) fn thresholds(words: &Words, scope: &Scope, limits: &[(Rule, Limits)]
         limits.iter().map(|(rule, limits)| format!("{}: {}", words.get(name_key(*rule)), described(words, *rule, limits))),
     );
     lines.extend([String::new(), words.get("thresholds-hint")]);
-    let of_scope =
-        |rule| Intent::TryThreshold { server_id: scope.server.as_ref().map(|server| server.id.clone()), rule, setting: None };
+    let of_scope = |rule| Intent::TryThreshold { server_id: scope.server.as_ref().map(|server| server.id), rule, setting: None };
     let buttons: Vec<InlineKeyboardButton> =
         limits.iter().map(|(rule, _)| button(&words.get(label_key(*rule)), &of_scope(*rule))).collect();
     let mut rows: Vec<Vec<InlineKeyboardButton>> = buttons.chunks(3).map(<[_]>::to_vec).collect();
@@ -53,7 +51,7 @@ fn other_scopes(words: &Words, scope: &Scope) -> Vec<Vec<InlineKeyboardButton>> 
         .servers
         .iter()
         .take(BUTTONS)
-        .map(|server| button(&format!("🖥 {}", server.name), &Intent::ShowThresholds { server_id: Some(server.id.clone()) }))
+        .map(|server| button(&format!("🖥 {}", server.name), &Intent::ShowThresholds { server_id: Some(server.id) }))
         .collect();
     buttons.chunks(2).map(<[_]>::to_vec).collect()
 }
@@ -130,7 +128,7 @@ fn buttons(
     is_tried: bool,
     is_set: bool,
 ) -> Vec<Vec<InlineKeyboardButton>> {
-    let server_id = || scope.server.as_ref().map(|server| server.id.clone());
+    let server_id = || scope.server.as_ref().map(|server| server.id);
     let to = |label: &str, setting: Setting| {
         button(label, &Intent::TryThreshold { server_id: server_id(), rule, setting: Some(setting) })
     };

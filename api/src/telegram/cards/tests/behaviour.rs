@@ -3,18 +3,27 @@
 use osm_protocol::action::{Action, Chore, Rejection};
 
 use super::*;
-use crate::domain::{
-    command::{Command, State},
-    intent::Family,
-    notice::{Limit, Purpose},
-    server::unit_tag,
-    view::{Asks, Confirmation, ConfirmationState, Offer, Pairing, PairingState},
+use crate::{
+    domain::{
+        command::{Command, State},
+        confirmation::{self, Asks, Confirmation},
+        ids::{ChatId, UpdateId, UserId},
+        intent::Family,
+        notice::{Limit, Purpose},
+        pairing::{Offer, Pairing, State as PairingState},
+        server::unit_tag,
+    },
+    query::confirmations::Question,
 };
 
 const TOKEN: &str = "OSM1-0123456789ABCDEFGHJKMNPQRSTVWXYZ0123456789ABCDEFGHJK";
 
 fn status(server: Server) -> Rendered {
-    show(&View::Status { server, page: 0 })
+    show(|words| super::status::status(words, &server, 0))
+}
+
+fn line(key: &str) -> Rendered {
+    show(|words| Card::line(words.get(key)))
 }
 
 #[track_caller]
@@ -25,15 +34,17 @@ fn says(rendered: &Rendered, expected: &[&str]) {
 }
 
 fn pairing(family: Family, state: PairingState) -> Rendered {
-    let api_url = "https://osm.example.org".to_owned();
-    show(&View::Pairing(Pairing { id: ID.to_owned(), name: "web <1>".to_owned(), family, api_url, offer: None, state }))
+    let source = Source { api_url: "https://osm.example.org".to_owned(), offer: None };
+    let pairing = Pairing { id: id(), name: "web <1>".to_owned(), state };
+    show(|words| pairing::pairing(words, &pairing, family, &source))
 }
 
 /// By a backend that has packages to offer.
 fn offered(family: Family) -> Rendered {
-    let api_url = "https://osm.example.org".to_owned();
     let offer = Some(Offer { fingerprint: "AB".repeat(20), script_sha256: "cd".repeat(32) });
-    show(&View::Pairing(Pairing { id: ID.to_owned(), name: String::new(), family, api_url, offer, state: open() }))
+    let source = Source { api_url: "https://osm.example.org".to_owned(), offer };
+    let pairing = Pairing { id: id(), name: String::new(), state: open() };
+    show(|words| pairing::pairing(words, &pairing, family, &source))
 }
 
 fn open() -> PairingState {
@@ -66,8 +77,8 @@ Up 12 d 3 h, since 2026-11-10 11:01 UTC
 ⚪ <code>cron.service</code> · inactive (dead)";
     let card = status(server());
     assert_eq!(card.html, expected);
-    assert!(asks(&card, &Intent::Refresh { server_id: ID.to_owned(), page: 0 }));
-    assert!(asks(&card, &Intent::Services { server_id: ID.to_owned(), page: 0 }));
+    assert!(asks(&card, &Intent::Refresh { server_id: id(), page: 0 }));
+    assert!(asks(&card, &Intent::Services { server_id: id(), page: 0 }));
 }
 
 #[test]
@@ -94,7 +105,7 @@ fn without_systemd_the_card_says_why_there_is_no_restart() {
             report.services.clear();
         }));
         says(&card, &[words]);
-        assert!(!asks(&card, &Intent::Services { server_id: ID.to_owned(), page: 0 }));
+        assert!(!asks(&card, &Intent::Services { server_id: id(), page: 0 }));
     }
 }
 
@@ -121,7 +132,7 @@ fn the_chores_that_the_host_lets_be_asked_for_are_a_row_of_their_own() {
     let row: Vec<&str> = card.keyboard.inline_keyboard[1].iter().map(|button| button.text.as_str()).collect();
     assert_eq!(row, ["🧹 Clean journal", "⚡ Reboot"]);
     for (chore, offered) in [(Chore::CleanJournal, true), (Chore::RunLogrotate, false), (Chore::Reboot, true)] {
-        assert_eq!(asks(&card, &Intent::AskChore { server_id: ID.to_owned(), chore }), offered, "{chore:?}");
+        assert_eq!(asks(&card, &Intent::AskChore { server_id: id(), chore }), offered, "{chore:?}");
     }
 }
 
@@ -152,10 +163,10 @@ fn a_long_card_is_paged_and_every_line_is_on_some_page() {
     let mut pages = String::new();
     let mut page = 0;
     loop {
-        let card = show(&View::Status { server: server.clone(), page });
+        let card = show(|words| super::status::status(words, &server, page));
         pages.push_str(&card.html);
         says(&card, &[&format!("Page {} of", page + 1)]);
-        if !asks(&card, &Intent::Refresh { server_id: ID.to_owned(), page: page + 1 }) {
+        if !asks(&card, &Intent::Refresh { server_id: id(), page: page + 1 }) {
             break;
         }
         page += 1;
@@ -163,28 +174,28 @@ fn a_long_card_is_paged_and_every_line_is_on_some_page() {
     for number in 0..512 {
         assert!(pages.contains(&format!(">unit-{number}.service<")), "{number}");
     }
-    let beyond = show(&View::Status { server, page: u32::MAX });
+    let beyond = show(|words| super::status::status(words, &server, u32::MAX));
     says(&beyond, &[&format!("Page {} of {}", page + 1, page + 1)]);
 }
 
 #[test]
 fn the_first_steps_each_name_the_next() {
-    let first = show(&View::Welcome { servers: 0, claimed: true });
+    let first = show(|words| chat::welcome(words, 0, true));
     says(&first, &["You are now the owner of this bot", "Next: tap <b>➕ Add a server</b>"]);
     assert!(asks(&first, &Intent::AddServer { name: None }));
-    let later = show(&View::Welcome { servers: 2, claimed: false });
+    let later = show(|words| chat::welcome(words, 2, false));
     says(&later, &["2 servers are paired here. Next: tap <b>🖥 Servers</b>"]);
     assert!(asks(&later, &Intent::Servers { page: 0 }));
     says(&pairing(Family::Short, open()), &["Next: as soon as the line has run"]);
     says(
-        &show(&View::Paired { server: Server { latest: None, ..server() } }),
+        &show(|words| pairing::paired(words, &Server { latest: None, ..server() })),
         &["Next: its first figures arrive within a minute."],
     );
 }
 
 #[test]
 fn a_paired_server_can_be_recognised() {
-    let card = show(&View::Paired { server: server() });
+    let card = show(|words| pairing::paired(words, &server()));
     says(&card, &["✅ <b>web-1</b> is paired.", "System: Debian GNU/Linux 12 (bookworm)", "Address: <code>203.0.113.7</code>"]);
     says(&card, &["Key fingerprint: <code>SHA256:uNiV", "<code>osm-agent status</code>"]);
 }
@@ -197,7 +208,7 @@ fn the_pairing_line_is_shown_and_copied() {
     says(&card, &[&block, "Valid 15 minutes, until 14:17 UTC. It works once", "Add a server: web &lt;1&gt;"]);
     assert_eq!(copied(&card), Some(line));
     for family in [Family::Apt, Family::Dnf] {
-        assert!(asks(&card, &Intent::PairingSteps { pairing_id: ID.to_owned(), family }));
+        assert!(asks(&card, &Intent::PairingSteps { pairing_id: id(), family }));
     }
 }
 
@@ -206,7 +217,7 @@ fn the_steps_of_a_family_come_before_the_line_and_lead_back() {
     for (family, install) in [(Family::Apt, "sudo apt install osm-agent"), (Family::Dnf, "sudo dnf install osm-agent")] {
         let card = pairing(family, open());
         assert!(card.html.find(install) < card.html.find("printf %s"), "{}", card.html);
-        assert!(asks(&card, &Intent::PairingSteps { pairing_id: ID.to_owned(), family: Family::Short }));
+        assert!(asks(&card, &Intent::PairingSteps { pairing_id: id(), family: Family::Short }));
     }
 }
 
@@ -218,7 +229,7 @@ fn the_short_way_carries_what_to_check_by_and_hands_the_token_on_by_standard_inp
     assert!(copied[0].contains("https://osm.example.org/install.sh") && copied[0].contains(&"cd".repeat(32)), "{copied:?}");
     assert_eq!(copied[1], format!("printf %s {TOKEN} | sudo sh osm-install.sh --fingerprint {} --token-file -", "AB".repeat(20)));
     for family in [Family::Apt, Family::Dnf] {
-        assert!(asks(&card, &Intent::PairingSteps { pairing_id: ID.to_owned(), family }));
+        assert!(asks(&card, &Intent::PairingSteps { pairing_id: id(), family }));
     }
 }
 
@@ -230,7 +241,7 @@ fn the_long_way_can_be_copied_step_by_step() {
         assert_eq!(copied.len(), 4, "{copied:?}");
         assert!(copied[0].contains("/packages/key.asc") && copied[1].contains(source) && copied[3].contains(TOKEN), "{copied:?}");
         says(&card, &[&"AB".repeat(20)]);
-        assert!(asks(&card, &Intent::PairingSteps { pairing_id: ID.to_owned(), family: Family::Short }));
+        assert!(asks(&card, &Intent::PairingSteps { pairing_id: id(), family: Family::Short }));
     }
 }
 
@@ -249,14 +260,9 @@ fn a_dead_token_is_no_longer_in_its_message() {
 #[test]
 fn a_line_that_is_too_long_to_copy_is_still_shown() {
     let api_url = format!("https://{}.example.org", "x".repeat(200));
-    let card = show(&View::Pairing(Pairing {
-        id: ID.to_owned(),
-        name: String::new(),
-        family: Family::Short,
-        api_url: api_url.clone(),
-        offer: None,
-        state: open(),
-    }));
+    let pairing = Pairing { id: id(), name: String::new(), state: open() };
+    let source = Source { api_url: api_url.clone(), offer: None };
+    let card = show(|words| pairing::pairing(words, &pairing, Family::Short, &source));
     says(&card, &[&api_url, TOKEN]);
     assert_eq!(copied(&card), None);
 }
@@ -264,51 +270,63 @@ fn a_line_that_is_too_long_to_copy_is_still_shown() {
 #[test]
 fn a_list_shows_state_and_worst_figure_and_opens_each_server() {
     let servers = vec![server(), Server { latest: None, name: "db-1".to_owned(), ..server() }];
-    let card = show(&View::Servers { servers, page: 1, pages: 3 });
+    let card = show(|words| lists::servers(words, &page(servers, 1, 3)));
     says(&card, &["🟢 <b>web-1</b> · online · 1 service failed · disk / 91 %", "⚪ <b>db-1</b> · waiting", "Page 2 of 3"]);
-    assert!(asks(&card, &Intent::ShowServer { server_id: ID.to_owned() }));
+    assert!(asks(&card, &Intent::ShowServer { server_id: id() }));
     assert!(asks(&card, &Intent::Servers { page: 0 }) && asks(&card, &Intent::Servers { page: 2 }));
 }
 
 #[test]
 fn a_service_is_picked_by_a_button_that_says_its_state() {
     let services = report().services;
-    let card = show(&View::Services { server: server(), services, page: 0, pages: 1 });
-    let restart = Intent::AskRestart { server_id: ID.to_owned(), unit: unit_tag("nginx.service") };
+    let card = show(|words| lists::services(words, &server(), &page(services, 0, 1)));
+    let restart = Intent::AskRestart { server_id: id(), unit: unit_tag("nginx.service") };
     assert!(intents(&card).contains(&("🔴 nginx.service — failed".to_owned(), restart)));
-    assert!(asks(&card, &Intent::Refresh { server_id: ID.to_owned(), page: 0 }), "the way back");
+    assert!(asks(&card, &Intent::Refresh { server_id: id(), page: 0 }), "the way back");
 }
 
 #[test]
 fn many_servers_to_choose_from_end_in_how_to_name_one() {
-    let card = show(&View::Choose { purpose: Purpose::Remove, servers: vec![server(); 200] });
+    let card = show(|words| lists::choose(words, Purpose::Remove, &vec![server(); 200]));
     says(&card, &["… and 140 more", "/remove_server NAME"]);
-    assert!(asks(&card, &Intent::AskRemove { server_id: ID.to_owned() }));
-    assert!(asks(&show(&View::Choose { purpose: Purpose::Status, servers: vec![] }), &Intent::AddServer { name: None }));
+    assert!(asks(&card, &Intent::AskRemove { server_id: id() }));
+    assert!(asks(&show(|words| lists::choose(words, Purpose::Status, &[])), &Intent::AddServer { name: None }));
 }
 
 #[test]
 fn a_question_names_who_may_answer_and_closes() {
     let question = |asks, state| {
-        let (id, server_name, actor_name) = (ID.to_owned(), "web-1".to_owned(), "Anna".to_owned());
-        show(&View::Confirmation(Confirmation { id, asks, server_name, actor_name, state }))
+        let confirmation = Confirmation {
+            id: id(),
+            chat_id: ChatId(1),
+            user_id: UserId(1),
+            actor_name: "Anna".to_owned(),
+            server_id: id(),
+            asks,
+            expires_at: NOW,
+            state,
+            message_id: id(),
+        };
+        let question = Question { confirmation, server_name: "web-1".to_owned() };
+        show(|words| command::confirmation(words, &question))
     };
     let restart = || Asks::Restart { unit: "nginx.service".to_owned() };
-    let card = question(restart(), ConfirmationState::Open);
+    let card = question(restart(), confirmation::State::Open);
     says(&card, &["Restart <code>nginx.service</code> on <b>web-1</b>?\nOnly Anna can confirm, within 60 s."]);
-    assert!(asks(&card, &Intent::Confirm { confirmation_id: ID.to_owned() }));
-    assert!(asks(&card, &Intent::Decline { confirmation_id: ID.to_owned() }));
+    assert!(asks(&card, &Intent::Confirm { confirmation_id: id() }));
+    assert!(asks(&card, &Intent::Decline { confirmation_id: id() }));
     for (chore, what, yes) in [
         (Chore::CleanJournal, "vacuumed, oldest first, to the amounts in the host’s <code>agent.toml</code>", "✅ Clean"),
         (Chore::RunLogrotate, "with the system’s own configuration", "✅ Rotate"),
         (Chore::Reboot, "60 s after the host has taken this up, and can be cancelled until then", "✅ Reboot"),
     ] {
-        let card = question(Asks::Chore { chore }, ConfirmationState::Open);
+        let card = question(Asks::Chore { chore }, confirmation::State::Open);
         says(&card, &["<b>web-1</b>?", what, "Only Anna can confirm"]);
-        assert_eq!(intents(&card)[0], (yes.to_owned(), Intent::Confirm { confirmation_id: ID.to_owned() }));
+        assert_eq!(intents(&card)[0], (yes.to_owned(), Intent::Confirm { confirmation_id: id() }));
     }
-    says(&question(Asks::Remove, ConfirmationState::Open), &["all that is stored about it is deleted"]);
-    for (state, words) in [(ConfirmationState::Declined, "Cancelled by Anna"), (ConfirmationState::Expired, "Not confirmed")] {
+    says(&question(Asks::Remove {}, confirmation::State::Open), &["all that is stored about it is deleted"]);
+    for (state, words) in [(confirmation::State::Declined, "Cancelled by Anna"), (confirmation::State::Expired, "Not confirmed")]
+    {
         let card = question(restart(), state);
         says(&card, &[words, "nothing was done"]);
         assert_eq!(intents(&card), []);
@@ -320,9 +338,9 @@ fn command(state: State, reason: Option<Rejection>) -> Rendered {
 }
 
 fn command_to(action: Action, state: State, reason: Option<Rejection>) -> Rendered {
-    show(&View::Command(Command {
-        id: ID.to_owned(),
-        server_id: ID.to_owned(),
+    let command = Command {
+        id: id(),
+        server_id: id(),
         server_name: "web-1".to_owned(),
         action,
         state,
@@ -331,7 +349,8 @@ fn command_to(action: Action, state: State, reason: Option<Rejection>) -> Render
         detail: "active (running)".to_owned(),
         created_at: NOW - 3000,
         finished_at: Some(NOW),
-    }))
+    };
+    show(|words| command::command(words, &command))
 }
 
 #[test]
@@ -342,7 +361,7 @@ fn a_command_shows_its_course() {
         &["🔁 Restart <code>nginx.service</code> on <b>web-1</b>\n✅ Done, in 3 s.", "The host says: <i>active (running)</i>"],
     );
     says(&done, &["Asked by Anna (@anna), 2026-11-22 14:02 UTC"]);
-    assert!(asks(&done, &Intent::ShowServer { server_id: ID.to_owned() }));
+    assert!(asks(&done, &Intent::ShowServer { server_id: id() }));
     assert_eq!(intents(&command(State::Queued, None)), [], "while it runs there is nothing to tap");
     let mut all: Vec<String> = State::ALL.map(|state| command(state, None).html).to_vec();
     all.sort();
@@ -352,11 +371,11 @@ fn a_command_shows_its_course() {
 
 #[test]
 fn a_reboot_can_be_cancelled_while_it_is_on_its_way() {
-    let cancel = Intent::CancelReboot { command_id: ID.to_owned() };
+    let cancel = Intent::CancelReboot { command_id: id() };
     for state in State::ALL {
         let on_its_way = matches!(state, State::Queued | State::Delivered);
         assert_eq!(asks(&command_to(Action::Reboot {}, state, None), &cancel), on_its_way, "{state:?}");
-        let other = command_to(Action::CancelReboot { of: ID.to_owned() }, state, None);
+        let other = command_to(Action::CancelReboot { of: id() }, state, None);
         assert!(!asks(&other, &cancel), "{state:?}");
     }
     says(&command_to(Action::Reboot {}, State::Delivered, None), &["60 s after it took this up, and answers once it is back"]);
@@ -390,7 +409,7 @@ fn a_refusal_says_why_and_what_helps() {
 
 #[test]
 fn help_names_every_command() {
-    let card = show(&View::Help);
+    let card = show(chat::help);
     for (name, _) in crate::telegram::update::COMMANDS {
         says(&card, &[&format!("/{name} — ")]);
     }
@@ -398,18 +417,18 @@ fn help_names_every_command() {
 
 #[test]
 fn limits_and_refusals_say_what_helps() {
-    says(&show(&View::LimitReached { limit: Limit::Servers }), &["200 servers", "/remove_server"]);
-    says(&show(&View::LimitReached { limit: Limit::PairingTokens }), &["wait 15 minutes"]);
-    says(&show(&View::LimitReached { limit: Limit::Commands }), &["nothing was done"]);
-    says(&show(&View::NotAllowed), &["administrators can"]);
-    says(&show(&View::PrivateBot), &["private bot", "ask the owner"]);
-    says(&show(&View::UnknownCommand), &["/help"]);
-    says(&show(&View::SetAside { update_id: 892_252_934 }), &["update 892252934"]);
+    says(&show(|words| chat::limit_reached(words, Limit::Servers)), &["200 servers", "/remove_server"]);
+    says(&show(|words| chat::limit_reached(words, Limit::PairingTokens)), &["wait 15 minutes"]);
+    says(&show(|words| chat::limit_reached(words, Limit::Commands)), &["nothing was done"]);
+    says(&line("not-allowed"), &["administrators can"]);
+    says(&line("private-bot"), &["private bot", "ask the owner"]);
+    says(&line("unknown-command"), &["/help"]);
+    says(&show(|words| chat::set_aside(words, UpdateId(892_252_934))), &["update 892252934"]);
 }
 
 #[test]
 fn the_asker_in_a_group_gets_a_way_to_the_private_chat() {
-    let card = show(&View::PairingNeedsPrivateChat { link: "https://t.me/osm_bot?start=add".to_owned() });
+    let card = show(|words| pairing::needs_private_chat(words, "https://t.me/osm_bot?start=add"));
     let url = card.keyboard.inline_keyboard.iter().flatten().find_map(|button| match &button.kind {
         InlineKeyboardButtonKind::Url(url) => Some(url.to_string()),
         _ => None,

@@ -4,6 +4,8 @@ mod behaviour;
 mod hostile;
 mod hostile_alerts;
 
+use std::{fmt::Debug, str::FromStr};
+
 use osm_protocol::messages::{Disk, Host, Load, Memory, Report, Service, Systemd};
 use teloxide::types::{InlineKeyboardButton, InlineKeyboardButtonKind};
 
@@ -14,6 +16,7 @@ use crate::{
         intent::Intent,
         server::{Latest, Server},
     },
+    query::Page,
     telegram::keyboards,
 };
 
@@ -21,8 +24,23 @@ use crate::{
 const NOW: Millis = 1_795_356_127_000;
 const ID: &str = "019aab1c-7e1f-7c3a-9f00-ffffffffffff";
 
-fn show(view: &View) -> Rendered {
-    render(view, &Frame { text: &Text::new(None), zone: &Zone::utc(), now: NOW, delayed_since: None })
+fn id<I: FromStr<Err: Debug>>() -> I {
+    ID.parse().unwrap()
+}
+
+/// The words of a reader in English and UTC.
+fn in_words<T>(read: impl FnOnce(&Words<'_>) -> T) -> T {
+    read(&Words { text: &Text::new(None), zone: &Zone::utc(), now: NOW })
+}
+
+fn show(card: impl FnOnce(&Words<'_>) -> Card) -> Rendered {
+    in_words(|words| card(words).render(words, None))
+}
+
+/// A page of a list.
+fn page<T>(items: Vec<T>, page: u32, pages: u32) -> Page<T> {
+    let count = items.len();
+    Page { items, page, pages, count }
 }
 
 /// Every button with what it asks for.
@@ -53,7 +71,7 @@ fn copied(rendered: &Rendered) -> Option<String> {
 
 fn server() -> Server {
     Server {
-        id: ID.to_owned(),
+        id: id(),
         name: "web-1".to_owned(),
         os: "Debian GNU/Linux 12 (bookworm)".to_owned(),
         paired_from: "203.0.113.7".to_owned(),

@@ -10,18 +10,21 @@ use std::{
 use sqlx::{PgPool, postgres::PgListener};
 use tokio::sync::{Notify, watch};
 
-pub(super) const CHANNEL: &str = "osm_wake";
+use super::Result;
+use crate::domain::ids::ServerId;
+
+pub const CHANNEL: &str = "osm_wake";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wake {
     Inbox,
     Outbox,
     /// The long poll of this server.
-    Commands(String),
+    Commands(ServerId),
 }
 
 impl Wake {
-    pub(super) fn to_text(&self) -> String {
+    pub fn to_text(&self) -> String {
         match self {
             Self::Inbox => "inbox".to_owned(),
             Self::Outbox => "outbox".to_owned(),
@@ -33,7 +36,7 @@ impl Wake {
         match text {
             "inbox" => Some(Self::Inbox),
             "outbox" => Some(Self::Outbox),
-            _ => text.strip_prefix("commands:").map(|id| Self::Commands(id.to_owned())),
+            _ => text.strip_prefix("commands:")?.parse().ok().map(Self::Commands),
         }
     }
 }
@@ -43,7 +46,7 @@ pub struct Hub {
     pub inbox: Notify,
     pub outbox: Notify,
     stopping: watch::Sender<bool>,
-    polls: Mutex<HashMap<String, Arc<Notify>>>,
+    polls: Mutex<HashMap<ServerId, Arc<Notify>>>,
 }
 
 impl Hub {
@@ -59,13 +62,13 @@ impl Hub {
         }
     }
 
-    /// What a long poll of this server waits on. Entries that nobody holds are dropped as new ones come.
-    pub fn poll(&self, server_id: &str) -> Arc<Notify> {
+    /// What a long poll of this server waits on. Entries that nobody holds are dropped once there are more than polls could be.
+    pub fn poll(&self, server_id: ServerId) -> Arc<Notify> {
         let mut polls = self.polls();
         if polls.len() == polls.capacity() {
             polls.retain(|_, poll| Arc::strong_count(poll) > 1);
         }
-        polls.entry(server_id.to_owned()).or_default().clone()
+        polls.entry(server_id).or_default().clone()
     }
 
     /// The process is about to end: nobody waits any longer.
@@ -84,13 +87,13 @@ impl Hub {
         let _ = self.stopping.subscribe().wait_for(|stopping| *stopping).await;
     }
 
-    fn polls(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Notify>>> {
+    fn polls(&self) -> std::sync::MutexGuard<'_, HashMap<ServerId, Arc<Notify>>> {
         self.polls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Passes notifications of other instances on, for as long as the pool lives.
-pub(super) fn listen(pool: PgPool, hub: Arc<Hub>) {
+pub fn listen(pool: PgPool, hub: Arc<Hub>) {
     tokio::spawn(async move {
         while !pool.is_closed() {
             if let Err(error) = forward(&pool, &hub).await {
@@ -101,7 +104,7 @@ pub(super) fn listen(pool: PgPool, hub: Arc<Hub>) {
     });
 }
 
-async fn forward(pool: &PgPool, hub: &Hub) -> super::Result<()> {
+async fn forward(pool: &PgPool, hub: &Hub) -> Result<()> {
     let mut listener = PgListener::connect_with(pool).await?;
     listener.listen(CHANNEL).await?;
     loop {

@@ -1,0 +1,119 @@
+//! Everything in a report that has a limit, as figures.
+
+use std::collections::{HashMap, hash_map::Entry};
+
+use osm_protocol::messages::Report;
+
+use crate::domain::{
+    alert::Rule,
+    server::{disk_percent, inode_percent, load_per_cpu, memory_percent, swap_percent},
+};
+
+/// Lists everything in a report that has a limit: rule, mount point or unit, figure. Where a host names two things alike, the worse counts.
+pub fn figures(report: &Report) -> Vec<(Rule, &str, f64)> {
+    let mut figures = Vec::with_capacity(6 + 2 * report.disks.len() + report.services.len());
+    figures.extend(report.cpu.map(|cpu| (Rule::Cpu, "", cpu)));
+    if let Some(memory) = &report.memory {
+        figures.push((Rule::Memory, "", memory_percent(memory)));
+        figures.extend(swap_percent(memory).map(|swap| (Rule::Swap, "", swap)));
+    }
+    figures.extend(load_per_cpu(report).map(|load| (Rule::Load, "", load)));
+    for disk in &report.disks {
+        figures.push((Rule::Disk, &disk.mount, disk_percent(disk)));
+        figures.extend(inode_percent(disk).map(|inodes| (Rule::Inodes, disk.mount.as_str(), inodes)));
+    }
+    for service in &report.services {
+        let is_failed = service.active_state == "failed";
+        figures.push((Rule::Service, &service.unit, if is_failed { 1.0 } else { 0.0 }));
+    }
+    #[expect(clippy::cast_precision_loss, reason = "seconds, for people")]
+    figures.push((Rule::Clock, "", report.clock_ahead_ms.unsigned_abs() as f64 / 1000.0));
+    let mut places: HashMap<(Rule, &str), usize> = HashMap::with_capacity(figures.len());
+    let mut folded: Vec<(Rule, &str, f64)> = Vec::with_capacity(figures.len());
+    for (rule, subject, value) in figures {
+        match places.entry((rule, subject)) {
+            Entry::Occupied(place) => folded[*place.get()].2 = folded[*place.get()].2.max(value),
+            Entry::Vacant(place) => {
+                place.insert(folded.len());
+                folded.push((rule, subject, value));
+            }
+        }
+    }
+    folded
+}
+
+/// Gives the highest figure of a report that a rule is about, and of what.
+pub fn worst_of(rule: Rule, report: &Report) -> Option<(&str, f64)> {
+    let figures = figures(report).into_iter().filter(|(of, _, _)| *of == rule);
+    figures.map(|(_, subject, value)| (subject, value)).max_by(|(_, a), (_, b)| a.total_cmp(b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use osm_protocol::messages::{Disk, Host, Load, Memory, Service, Systemd};
+
+    fn report() -> Report {
+        let disk = |used| Disk {
+            mount: "/".to_owned(),
+            fs_type: "ext4".to_owned(),
+            total: 100,
+            used,
+            available: 100 - used,
+            inodes_total: 100,
+            inodes_free: 40,
+            read_only: false,
+        };
+        let service = |unit: &str, state: &str| Service {
+            unit: unit.to_owned(),
+            active_state: state.to_owned(),
+            sub_state: String::new(),
+            result: None,
+            restartable: false,
+        };
+        Report {
+            at: 0,
+            interval_s: 30,
+            boot: String::new(),
+            clock_ahead_ms: -31_500,
+            host: Host {
+                hostname: String::new(),
+                os: String::new(),
+                kernel: String::new(),
+                arch: String::new(),
+                cpus: 4,
+                uptime_s: 0,
+            },
+            cpu: Some(12.5),
+            memory: Some(Memory { total: 100, available: 30, swap_total: 10, swap_free: 1 }),
+            load: Some(Load { one: 9.0, five: 6.0, fifteen: 1.0 }),
+            // Two that this host names alike.
+            disks: vec![disk(20), disk(95)],
+            systemd: Systemd::Available,
+            chores: vec![],
+            monitored_only: None,
+            services: vec![service("a.service", "failed"), service("b.service", "active"), service("a.service", "active")],
+            processes: vec![],
+        }
+    }
+
+    #[test]
+    fn every_rule_that_a_report_tells_of_has_its_figure_and_of_two_alike_the_worse_counts() {
+        assert_eq!(
+            figures(&report()),
+            [
+                (Rule::Cpu, "", 12.5),
+                (Rule::Memory, "", 70.0),
+                (Rule::Swap, "", 90.0),
+                (Rule::Load, "", 1.5),
+                (Rule::Disk, "/", 95.0),
+                (Rule::Inodes, "/", 60.0),
+                (Rule::Service, "a.service", 1.0),
+                (Rule::Service, "b.service", 0.0),
+                (Rule::Clock, "", 31.5),
+            ]
+        );
+        assert_eq!(worst_of(Rule::Service, &report()), Some(("a.service", 1.0)));
+        assert_eq!(worst_of(Rule::Offline, &report()), None);
+    }
+}

@@ -1,0 +1,3 @@
+//! What a chat sets for itself: when it is silent, and where its people live.
+
+pub mod mute;

@@ -1,0 +1,123 @@
+//! A person wrote or tapped: the parsed update is stored once, and applied once, in one transaction with its replies.
+
+mod dispatch;
+
+use crate::{
+    domain::{
+        HOUR,
+        access::{Standing, required},
+        ids::UpdateId,
+        intent::{ChatKind, Intent, Request},
+        notice::{Notice, Toast, Urgency},
+        update::State,
+    },
+    error::Result,
+    store::{
+        self, chats,
+        updates::{self, Claimed},
+    },
+    usecase::{Core, access, scene::Scene, work::Work},
+};
+
+/// Updates of one chat that may wait. What comes beyond is acknowledged and dropped: nobody types that fast.
+const WAITING_MAX: i64 = 100;
+
+/// Stores an update once; returns when it is durable.
+pub async fn receive(core: &Core, update_id: UpdateId, request: &Request) -> Result<()> {
+    let mut tx = core.store.begin().await?;
+    if updates::count_open(&mut tx, request.chat.id).await? >= WAITING_MAX {
+        tracing::warn!(chat = %request.chat.id, "too many updates wait; one was dropped");
+        return Ok(());
+    }
+    updates::insert(&mut tx, update_id, request, core.clock.now()).await?;
+    tx.commit("receive-update").await?;
+    Ok(())
+}
+
+/// Claims the oldest open update of some chat. The claim is durable before anything is done, so that a crash counts.
+pub async fn claim(core: &Core) -> Result<Option<Claimed>> {
+    // A look first: writers queue, and an idle worker should not be among them.
+    let mut tx = core.store.read().await?;
+    if !updates::any_open(&mut tx, core.clock.now()).await? {
+        return Ok(None);
+    }
+    drop(tx);
+    let mut tx = core.store.begin().await?;
+    let claimed = updates::claim(&mut tx, core.clock.now()).await?;
+    tx.commit("claim-update").await?;
+    Ok(claimed)
+}
+
+/// Applies a claimed update, leaves its replies, and erases its payload.
+pub async fn apply(core: &Core, claimed: &Claimed, standing: Standing) -> Result<()> {
+    let mut work = Work::begin(core).await?;
+    let request = claimed.request.as_ref().filter(|_| claimed.attempts <= updates::ATTEMPTS);
+    let end = if request.is_some() { State::Done } else { State::SetAside };
+    if !updates::finish(&mut work.tx, claimed, end).await? {
+        return Ok(());
+    }
+    let work = match request {
+        Some(request) => handle(work, request, standing).await?,
+        None => set_aside(work, claimed).await?,
+    };
+    work.commit("apply-update").await?;
+    Ok(())
+}
+
+async fn set_aside<'a>(mut work: Work<'a>, claimed: &Claimed) -> store::Result<Work<'a>> {
+    let attempts = claimed.attempts - 1;
+    tracing::error!(
+        update = %claimed.update_id,
+        attempts,
+        "an update that crashed the backend, or cannot be read, was set aside"
+    );
+    work.send(claimed.chat_id, &Notice::SetAside { update_id: claimed.update_id }, Urgency::Answer).await?;
+    Ok(work)
+}
+
+async fn handle<'a>(mut work: Work<'a>, request: &'a Request, standing: Standing) -> store::Result<Work<'a>> {
+    let chat_id = request.chat.id;
+    chats::seen(&mut work.tx, &request.chat, request.actor.language.as_deref(), work.now).await?;
+    match &request.intent {
+        Intent::Reachable { reachable } => {
+            chats::set_reachable(&mut work.tx, chat_id, *reachable).await?;
+            return Ok(work);
+        }
+        Intent::Migrated { to } => {
+            chats::migrate(&mut work.tx, chat_id, *to).await?;
+            return Ok(work);
+        }
+        Intent::Start { code: Some(code) }
+            if request.chat.kind == ChatKind::Private && access::claim(&mut work, &request.actor, code).await? =>
+        {
+            work.send(chat_id, &Notice::Welcome { claimed: true }, Urgency::Answer).await?;
+            return Ok(work);
+        }
+        _ => {}
+    }
+    let Some(role) = access::role(&mut work, request, standing).await? else {
+        refuse_stranger(&mut work, request).await?;
+        return Ok(work);
+    };
+    let mut scene = Scene { work, chat_id, actor: &request.actor, role, tap: request.tap.as_ref() };
+    if role >= required(&request.intent) {
+        dispatch::dispatch(&mut scene, request).await?;
+    } else if scene.tap.is_some() {
+        scene.toast(Toast::NotAllowed).await?;
+    } else {
+        scene.say(&Notice::NotAllowed).await?;
+    }
+    Ok(scene.work)
+}
+
+/// A private bot says so, once an hour: a stranger's messages must not become ours.
+async fn refuse_stranger(work: &mut Work<'_>, request: &Request) -> store::Result<()> {
+    let chat_id = request.chat.id;
+    if let Some(tap) = &request.tap {
+        return work.pop(chat_id, &tap.callback_id, Toast::NotAllowed).await;
+    }
+    if request.chat.kind == ChatKind::Private && chats::may_refuse(&mut work.tx, chat_id, HOUR, work.now).await? {
+        work.send(chat_id, &Notice::PrivateBot, Urgency::Background).await?;
+    }
+    Ok(())
+}

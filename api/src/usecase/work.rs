@@ -1,0 +1,101 @@
+//! One thing that happens: its transaction, its moment, and what it brings about.
+
+use uuid::Uuid;
+
+use crate::{
+    domain::{
+        Millis,
+        ids::{CallbackId, ChatId, MessageId},
+        incident::Incident,
+        notice::{Notice, Toast, Urgency},
+    },
+    store::{
+        Result, Tx,
+        outbox::{self, Popped, Shown},
+    },
+    usecase::{Core, announce::Announcements, tell::Teller},
+};
+
+/// A unit of work. Dropped without [`Work::commit`], it never was.
+pub struct Work<'a> {
+    pub tx: Tx,
+    pub core: &'a Core,
+    /// The moment at which all of it happens.
+    pub now: Millis,
+    announcements: Announcements<'a>,
+    teller: Teller<'a>,
+}
+
+impl<'a> Work<'a> {
+    pub async fn begin(core: &'a Core) -> Result<Self> {
+        let tx = core.store.begin().await?;
+        let now = core.clock.now();
+        let teller = Teller { clock: &core.clock, now };
+        Ok(Self { tx, core, now, announcements: Announcements::new(teller), teller })
+    }
+
+    /// Leaves what is to be announced of alerts, and makes everything durable at once; `step` names it for the crash tests.
+    ///
+    /// Announcing ends here and nowhere else, so that no use case can forget it.
+    pub async fn commit(mut self, step: &str) -> Result<()> {
+        self.announcements.finish(&mut self.tx).await?;
+        self.tx.commit(step).await
+    }
+
+    /// Makes an id that carries this process's clock.
+    pub fn id<I: From<Uuid>>(&self) -> I {
+        self.core.clock.id()
+    }
+
+    /// Sends a chat a new message.
+    pub async fn send(&mut self, chat_id: ChatId, notice: &Notice, urgency: Urgency) -> Result<()> {
+        let message_id = self.id();
+        self.send_as(&Shown { chat_id, message_id, notice, urgency }).await
+    }
+
+    /// Sends a new message under an id that was made before, for what must name its own message.
+    pub async fn send_as(&mut self, shown: &Shown<'_>) -> Result<()> {
+        self.teller.send(&mut self.tx, shown).await
+    }
+
+    /// Lets a message of ours show something else from now on.
+    pub async fn edit(&mut self, shown: &Shown<'_>) -> Result<()> {
+        self.teller.edit(&mut self.tx, shown).await
+    }
+
+    /// Lets a message show, without a sound, what became of its matter meanwhile.
+    pub async fn refresh(&mut self, chat_id: ChatId, message_id: MessageId, notice: &Notice) -> Result<()> {
+        self.edit(&Shown { chat_id, message_id, notice, urgency: Urgency::Background }).await
+    }
+
+    /// Answers a tap: a few words that pop up over the button.
+    pub async fn pop(&mut self, chat_id: ChatId, callback_id: &CallbackId, toast: Toast) -> Result<()> {
+        let popped = Popped { chat_id, callback_id, toast };
+        outbox::push_toast(&mut self.tx, self.core.clock.id(), &popped, self.now).await
+    }
+
+    /// Tells that an alert begins, unless its chat is mute; the caller writes the incident down.
+    pub async fn begins(&mut self, incident: &mut Incident) -> Result<()> {
+        self.announcements.begins(&mut self.tx, incident).await
+    }
+
+    /// Lets an alert's message show how it stands now.
+    pub fn changes(&mut self, incident: &Incident) {
+        self.announcements.changes(incident);
+    }
+
+    /// Tells that an alert is over, where it was told that it began.
+    pub fn ends(&mut self, incident: &Incident) {
+        self.announcements.ends(incident);
+    }
+
+    /// Tells what of this message is over: the others have taken long enough.
+    pub fn ends_of(&mut self, chat_id: ChatId, message_id: MessageId) {
+        self.announcements.ends_of(chat_id, message_id);
+    }
+
+    /// Tells a chat again of what nobody has seen to.
+    pub async fn reminds(&mut self, chat_id: ChatId, urgency: Urgency) -> Result<()> {
+        self.announcements.reminds(&mut self.tx, chat_id, urgency).await
+    }
+}

@@ -172,12 +172,21 @@ impl Command {
             }
             Self::CleanJournal => journal::clean(settings)?,
             Self::Completions { shell } => {
-                clap_complete::generate(shell, &mut Cli::command(), env!("CARGO_PKG_NAME"), &mut std::io::stdout());
+                print!("{}", completions(shell));
             }
             Self::Policy { command, rules_dir } => command.run(settings, config, &rules_dir, &systemd).await?,
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Writes the completion script of a shell.
+fn completions(shell: clap_complete::Shell) -> String {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), env!("CARGO_PKG_NAME"), &mut script);
+    // For bash it spells a program's name with a hyphen in two ways, and nothing past a subcommand would be completed (clap issue
+    // 6421).
+    String::from_utf8_lossy(&script).replace("osm__subcmd__agent", "osm__agent")
 }
 
 impl PolicyCommand {

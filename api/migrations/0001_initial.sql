@@ -9,6 +9,8 @@ CREATE TABLE meta (
 
 CREATE TABLE chats (
     id BIGINT PRIMARY KEY,
+    -- Names the chat in events; a group that moves keeps it.
+    inner_id TEXT NOT NULL UNIQUE,
     kind TEXT NOT NULL,
     title TEXT NOT NULL,
     -- Language of the person who wrote last.
@@ -266,3 +268,25 @@ CREATE TABLE leases (
     holder TEXT NOT NULL,
     expires_at BIGINT NOT NULL
 );
+
+-- What happened, once each. Nothing here goes with a removed server or a chat that moved.
+CREATE TABLE events (
+    id TEXT PRIMARY KEY,
+    -- Given after the commit, by one instance: readers go by it, since a lower id can become visible after a higher one.
+    number BIGINT UNIQUE,
+    -- The chat's inner id; none: for the owner and the operator.
+    chat TEXT,
+    server_id TEXT,
+    server_name TEXT,
+    kind TEXT NOT NULL,
+    -- Who did it, and what is to be known of it: JSON.
+    actor TEXT NOT NULL,
+    data TEXT NOT NULL,
+    at BIGINT NOT NULL,
+    -- SHA-256 of all of the above but the number.
+    hash TEXT NOT NULL
+);
+CREATE INDEX events_unnumbered ON events (id) WHERE number IS NULL;
+CREATE INDEX events_chat ON events (chat, number);
+CREATE INDEX events_server ON events (server_id, number);
+CREATE INDEX events_at ON events (at);

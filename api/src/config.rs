@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use url::Url;
 
-use crate::domain::access::Allowed;
+use crate::domain::{DAY, Millis, access::Allowed};
 
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -27,6 +27,8 @@ pub struct Config {
     pub heartbeat_url: Option<Secret>,
     /// The signed package repositories, if this backend serves them.
     pub packages_dir: Option<PathBuf>,
+    /// How long what happened is kept.
+    pub keep_events: Millis,
 }
 
 #[derive(Clone, Debug)]
@@ -101,6 +103,7 @@ struct Raw {
     heartbeat_url: Option<String>,
     heartbeat_url_file: Option<String>,
     packages_dir: Option<String>,
+    keep_events_days: Option<String>,
 }
 
 impl Config {
@@ -142,6 +145,7 @@ impl Raw {
             ("OSM_HEARTBEAT_URL", &mut raw.heartbeat_url),
             ("OSM_HEARTBEAT_URL_FILE", &mut raw.heartbeat_url_file),
             ("OSM_PACKAGES_DIR", &mut raw.packages_dir),
+            ("OSM_KEEP_EVENTS_DAYS", &mut raw.keep_events_days),
         ] {
             if let Some(set) = environment(key).filter(|set| !set.is_empty()) {
                 *value = Some(set);
@@ -186,6 +190,7 @@ impl Config {
             heartbeat_url: heartbeat_url(secret("OSM_HEARTBEAT_URL", raw.heartbeat_url, raw.heartbeat_url_file)?)?,
             trusted_proxies: trusted_proxies(raw.trusted_proxies.as_deref().unwrap_or_default())?,
             packages_dir: raw.packages_dir.map(PathBuf::from),
+            keep_events: days("OSM_KEEP_EVENTS_DAYS", raw.keep_events_days.as_deref().unwrap_or("180"))?,
             listen,
             public_url,
             database_url,
@@ -229,6 +234,12 @@ fn secret(key: &str, value: Option<String>, file: Option<String>) -> Result<Opti
         }
         (None, None) => Ok(None),
     }
+}
+
+/// A number of days, from one to ten years.
+fn days(key: &str, text: &str) -> Result<Millis, ConfigError> {
+    let days = text.parse::<Millis>().ok().filter(|days| (1..=3650).contains(days));
+    days.map(|days| days * DAY).ok_or_else(|| problem(key, format!("{text:?} is not a number of days from 1 to 3650")))
 }
 
 /// `ID:35 characters`, as `@BotFather` gives it.

@@ -1,12 +1,13 @@
 //! The backend of Online Server Monitor. [`App`] opens everything, [`App::serve`] runs it on a listener until it is told to stop:
 //! the seam that the stories of `tests/` use too.
 
-mod body;
 pub mod clock;
 pub mod config;
 mod crash;
 pub mod domain;
 pub mod error;
+#[cfg(test)]
+mod golden;
 mod http;
 mod jobs;
 pub mod keys;
@@ -25,13 +26,16 @@ use tokio::{net::TcpListener, sync::oneshot, task::JoinSet};
 use crate::{
     clock::Clock,
     config::Config,
+    http::problem,
     keys::Keys,
     packages::Packages,
-    store::{Store, leases, updates},
+    store::{Store, leases},
     telegram::bot::Bot,
     usecase::{
         Core,
+        refusals::Refusals,
         report::{Reports, Writer},
+        start,
     },
 };
 
@@ -55,7 +59,12 @@ impl App {
         let (reports, writer) = Reports::new();
         let instance = clock.id();
         let packages = config.packages_dir.as_deref().map(|dir| Packages::open(dir, &config.public_url.text)).transpose()?;
-        Ok(Self { core: Arc::new(Core { config, clock, store, keys, packages, instance }), bot, reports, writer })
+        Ok(Self {
+            core: Arc::new(Core { config, clock, store, keys, packages, refusals: Refusals::default(), instance }),
+            bot,
+            reports,
+            writer,
+        })
     }
 
     /// Runs until `shutdown`. `announce` gets the claim link, if the bot still needs an owner.
@@ -66,13 +75,13 @@ impl App {
         announce: impl FnOnce(&str) + Send + 'static,
     ) -> anyhow::Result<()> {
         let Self { core, bot, reports, writer } = self;
-        if core.store.is_embedded() {
-            // Whatever was claimed, its claimer is dead.
-            let mut tx = core.store.begin().await?;
-            updates::release_all(&mut tx).await?;
-            leases::clear(&mut tx).await?;
-            tx.commit("release").await?;
-        }
+        start::start(&core).await?;
+        let database = if core.store.is_embedded() { "SQLite" } else { "PostgreSQL" };
+        let mode = match core.config.telegram.mode {
+            config::Mode::Webhook => "webhook",
+            config::Mode::Polling => "polling",
+        };
+        tracing::info!("osm-api {} starts: database {database}, Telegram by {mode}", env!("CARGO_PKG_VERSION"));
         let http = http::Http::new(core.clone(), reports);
         let routes =
             Route::new().at(telegram::webhook::PATH, telegram::webhook::endpoint(&core, &bot)).nest("/", http::routes(&http));
@@ -97,7 +106,9 @@ impl App {
             core.store.hub.stop();
         };
         let server = Server::new_with_acceptor(http::HangUps(TcpAcceptor::from_tokio(listener)?)).idle_timeout(IDLE);
-        let routes = routes.with(CatchPanic::new().with_handler(error::panicked)).catch_all_error(error::respond);
+        let routes = http::with_network(core.clone(), routes)
+            .with(CatchPanic::new().with_handler(problem::panicked))
+            .catch_all_error(problem::respond);
         server.run_with_graceful_shutdown(routes, stop, Some(GRACE)).await?;
 
         outward.shutdown().await;
@@ -109,6 +120,7 @@ impl App {
         leases::release(&mut tx, core.instance).await?;
         tx.commit("stop").await?;
         core.store.close().await;
+        tracing::info!("osm-api stops");
         fatal.map_or(Ok(()), Err)
     }
 }
@@ -158,5 +170,9 @@ fn inward(core: &Arc<Core>, bot: &Arc<Bot>) -> JoinSet<()> {
     tasks.spawn(async move { jobs::housekeeping::run(&core_in).await });
     let core_in = core.clone();
     tasks.spawn(async move { jobs::offline::run(&core_in).await });
+    let core_in = core.clone();
+    tasks.spawn(async move { jobs::numbering::run(&core_in).await });
+    let core_in = core.clone();
+    tasks.spawn(async move { jobs::refusals::run(&core_in).await });
     tasks
 }

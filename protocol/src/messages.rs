@@ -5,7 +5,11 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{action::Chore, envelope::Envelope, ids::ServerId};
+use crate::{
+    action::{Chore, Outcome},
+    envelope::Envelope,
+    ids::ServerId,
+};
 
 #[cfg(feature = "server")]
 use poem_openapi::{Enum, Object};
@@ -265,17 +269,31 @@ pub struct Invalid {
     pub problem: String,
 }
 
-impl PairRequest {
-    pub fn validate(&self) -> Result<(), Invalid> {
+/// The outer edge of a body: what it lets through may be stored and shown.
+pub trait Validate {
+    /// Checks every limit; `now` is the backend's clock, in milliseconds since the Unix epoch.
+    fn validate(&self, now: i64) -> Result<(), Invalid>;
+}
+
+impl Validate for PairRequest {
+    fn validate(&self, _now: i64) -> Result<(), Invalid> {
         text("agent_version", &self.agent_version, 1, 64)?;
         hash("machine", &self.machine)?;
         self.host.validate()
     }
 }
 
-impl ReportBatch {
-    /// Limits of the batch, and of each report against the backend's clock `now`.
-    pub fn validate(&self, now: i64) -> Result<(), Invalid> {
+impl Validate for Outcome {
+    fn validate(&self, _now: i64) -> Result<(), Invalid> {
+        if self.detail.chars().count() > Self::DETAIL_MAX || self.detail.chars().any(char::is_control) {
+            return Err(invalid("detail", "at most 500 characters, and no control characters"));
+        }
+        Ok(())
+    }
+}
+
+impl Validate for ReportBatch {
+    fn validate(&self, now: i64) -> Result<(), Invalid> {
         text("agent_version", &self.agent_version, 1, 64)?;
         count("reports", self.reports.len(), 1..=limits::REPORTS)?;
         for (index, report) in self.reports.iter().enumerate() {

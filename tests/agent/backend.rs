@@ -14,7 +14,7 @@ use osm_protocol::{
     envelope::{self, Envelope},
     key::PublicKey,
     keyset::{KeySet, Pairing, Replace},
-    messages::{PairRequest, PairResponse, Problem, Receipt, Report, ReportBatch, problem},
+    messages::{PairRequest, PairResponse, Problem, Receipt, Report, ReportBatch, Validate as _, problem},
     pairing_token::PairingToken,
     request_signature::{Received, SignatureError, Target},
 };
@@ -415,7 +415,7 @@ fn pair(state: &mut State, body: &[u8]) -> Response {
         return refusal(403, problem::TOKEN, None);
     }
     let agent = PublicKey::parse(&request.agent_key).unwrap();
-    if let Err(invalid) = request.validate() {
+    if let Err(invalid) = request.validate(state.now()) {
         state.violations.push(format!("a pairing: {invalid}"));
     }
     if let Some(replaces) = &request.replaces {

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use osm_protocol::messages::ReportBatch;
+use osm_protocol::messages::{ReportBatch, Validate as _};
 use osm_tests::process::{Host, LISTED, Process, command, in_namespace, program, terminate};
 use serde_json::{Value, json};
 

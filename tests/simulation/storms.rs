@@ -86,7 +86,11 @@ story!(ten_thousand_alerts_at_once_are_a_digest_a_chat_the_critical_ones_first, 
     world.all_is_told().await;
     let before = world.sim.calls().len();
     // Another instance has the sender's role until all of it is in.
-    world.sql("UPDATE leases SET holder = 'another', expires_at = 9000000000000 WHERE role = 'sender'").await;
+    world
+        .sql(
+            "UPDATE leases SET holder = '00000000-0000-7000-8000-000000000001', expires_at = 9000000000000 WHERE role = 'sender'",
+        )
+        .await;
     world.clock.pass(SECOND).await;
     all_fail(&agents, 50).await;
     world.sql("UPDATE leases SET expires_at = 0 WHERE role = 'sender'").await;

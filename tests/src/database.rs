@@ -3,7 +3,10 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use sqlx::{Connection, PgConnection, Row as _, SqliteConnection, postgres::PgConnectOptions};
+use sqlx::{
+    Connection, Decode, PgConnection, Postgres, Row as _, Sqlite, SqliteConnection, Type, migrate::Migrator,
+    postgres::PgConnectOptions,
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Engine {
@@ -33,6 +36,18 @@ pub async fn fresh(engine: Engine, dir: &Path) -> Result<String> {
 
 /// What a query finds: rows of whole numbers. For looking at the end of a story from outside.
 pub async fn rows(url: &str, query: &str) -> Result<Vec<Vec<i64>>> {
+    fetch(url, query).await
+}
+
+/// What a query finds: rows of texts.
+pub async fn texts(url: &str, query: &str) -> Result<Vec<Vec<Option<String>>>> {
+    fetch(url, query).await
+}
+
+async fn fetch<T>(url: &str, query: &str) -> Result<Vec<Vec<T>>>
+where
+    T: for<'r> Decode<'r, Sqlite> + Type<Sqlite> + for<'r> Decode<'r, Postgres> + Type<Postgres>,
+{
     macro_rules! on {
         ($connection:ty) => {{
             let mut connection = <$connection>::connect(url).await?;
@@ -50,6 +65,20 @@ pub async fn execute(url: &str, statements: &str) -> Result<()> {
         ($connection:ty) => {{
             let mut connection = <$connection>::connect(url).await?;
             sqlx::raw_sql(sqlx::AssertSqlSafe(statements.to_owned())).execute(&mut connection).await?;
+            Ok(connection.close().await?)
+        }};
+    }
+    if url.starts_with("sqlite:") { on!(SqliteConnection) } else { on!(PgConnection) }
+}
+
+/// Runs the migrations of a folder on a database that has had others.
+pub async fn migrate(url: &str, folder: &Path) -> Result<()> {
+    let mut migrator = Migrator::new(folder).await?;
+    migrator.set_ignore_missing(true);
+    macro_rules! on {
+        ($connection:ty) => {{
+            let mut connection = <$connection>::connect(url).await?;
+            migrator.run(&mut connection).await?;
             Ok(connection.close().await?)
         }};
     }

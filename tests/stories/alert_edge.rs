@@ -312,6 +312,22 @@ async fn the_same_report_at_two_backends_opens_one_incident() {
     other.stop().await.unwrap();
 }
 
+story!(whoever_takes_over_to_listen_gives_everybody_the_whole_grace, |engine| {
+    let world = World::new(engine).await;
+    let agent = world.paired("web-1").await;
+    keep_reporting(&world, &agent, MINUTE, Agent::report).await;
+    let before = heard(&world).await.len();
+    pass(&world, MINUTE).await;
+    // Another instance has the role, and gives it up again.
+    world.sql("UPDATE leases SET holder = '00000000-0000-7000-8000-000000000001', expires_at = 9000000000000 WHERE role = 'offline-judge'").await;
+    pass(&world, 3 * MINUTE).await;
+    world.sql("UPDATE leases SET expires_at = 0 WHERE role = 'offline-judge'").await;
+    pass(&world, 85 * SECOND).await;
+    assert_eq!(heard(&world).await.len(), before, "{}", world.sim.transcript(world.anna.id));
+    pass(&world, 30 * SECOND).await;
+    world.see(&world.anna, "web-1 · offline, last heard at").await;
+});
+
 story!(reminders_that_waited_are_one, |engine| {
     let world = World::new(engine).await;
     let agent = world.paired("web-1").await;

@@ -83,12 +83,17 @@ story!(taps_in_a_group_are_answered_at_once_and_cost_it_no_message, |engine| {
     assert!(refused(&world).is_empty(), "{:?}", refused(&world));
 });
 
+/// An id that no backend made.
+fn made(number: u32) -> String {
+    format!("00000000-0000-7000-8000-{number:012}")
+}
+
 story!(taps_that_nobody_waits_for_any_more_cost_nothing, |engine| {
     let mut world = World::new(engine).await;
     world.stop().await.unwrap();
     let old = world.clock.now() - 2 * MINUTE;
     let rows: Vec<String> =
-        (0..60).map(|n| format!("('tap-{n}', {ANNA}, 'query-{n}', '{{\"toast\":\"done\"}}', 0, 0, 0, {old})")).collect();
+        (0..60).map(|n| format!("('{}', {ANNA}, 'query-{n}', '{{\"toast\":\"done\"}}', 0, 0, 0, {old})", made(n))).collect();
     let columns = "id, chat_id, callback_id, content, urgency, version, attempts, created_at";
     world.sql(&format!("INSERT INTO outbox ({columns}) VALUES {}", rows.join(", "))).await;
     world.start().await.unwrap();
@@ -136,10 +141,12 @@ async fn a_backend_that_takes_over_does_not_spend_again_what_the_other_spent() {
     three_answers(&world).await;
     let now = world.clock.now();
     let waiting = (0..3).map(|n| {
+        let message = made(10 + n);
         format!(
-            "INSERT INTO messages (id, chat_id, created_at) VALUES ('m-{n}', {ANNA}, {now});
+            "INSERT INTO messages (id, chat_id, created_at) VALUES ('{message}', {ANNA}, {now});
              INSERT INTO outbox (id, chat_id, message_id, content, urgency, version, attempts, created_at)
-             VALUES ('o-{n}', {ANNA}, 'm-{n}', '{{\"notice\":{{\"type\":\"help\"}}}}', 2, 0, 0, {now});"
+             VALUES ('{}', {ANNA}, '{message}', '{{\"notice\":{{\"type\":\"help\"}}}}', 2, 0, 0, {now});",
+            made(n)
         )
     });
     let waiting = waiting.collect::<String>();
@@ -250,8 +257,9 @@ story!(the_heartbeat_stops_while_messages_wait_for_ten_minutes_or_the_database_i
     // Another backend is the sender, and does not send.
     world
         .sql(&format!(
-            "INSERT INTO leases (role, holder, expires_at) VALUES ('sender', 'another', {})
+            "INSERT INTO leases (role, holder, expires_at) VALUES ('sender', '{}', {})
         ON CONFLICT (role) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at",
+            made(1),
             i64::MAX
         ))
         .await;

@@ -38,6 +38,18 @@ osm_protocol::id! {
     ChatId(i64);
 }
 osm_protocol::id! {
+    /// Names a chat in events: given by the backend, and not changed when a group becomes a supergroup.
+    InnerChatId(uuid);
+}
+osm_protocol::id! {
+    /// Names an event before it has a number.
+    EventId(uuid);
+}
+osm_protocol::id! {
+    /// Gives an event its place among all that are committed: what readers go by.
+    EventNumber(i64);
+}
+osm_protocol::id! {
     /// Names a person at Telegram.
     UserId(i64);
 }

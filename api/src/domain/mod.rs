@@ -6,6 +6,7 @@
 //! | [`access`] | who may use the bot, and what a role may do |
 //! | [`command`] | the states of a command and the transitions between them |
 //! | [`confirmation`] | a question that waits for a second tap |
+//! | [`event`] | what happened, once each |
 //! | [`figures`] | everything in a report that has a limit |
 //! | [`ids`] | every id, each a type of its own |
 //! | [`incident`] | an alert that fired, until it is over |
@@ -21,6 +22,7 @@ pub mod access;
 pub mod alert;
 pub mod command;
 pub mod confirmation;
+pub mod event;
 pub mod figures;
 pub mod ids;
 pub mod incident;

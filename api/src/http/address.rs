@@ -1,9 +1,15 @@
 //! Which address a request comes from, when proxies stand in between.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use ipnet::IpNet;
-use poem::Request;
+use poem::{Endpoint, EndpointExt, Request, Response};
+
+use crate::{
+    domain::event::Refused,
+    error::{Error, Refusal},
+    usecase::Core,
+};
 
 /// The peer itself; behind a trusted proxy, the rightmost address of `X-Forwarded-For` that is no trusted proxy: what stands
 /// further left was written by the caller.
@@ -12,6 +18,32 @@ pub fn of(request: &Request, trusted: &[IpNet]) -> Option<IpAddr> {
     let forwarded = request.headers().get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
     let chain: Vec<&str> = forwarded.flat_map(|value| value.split(',')).map(str::trim).collect();
     Some(real(peer, &chain, trusted))
+}
+
+/// Counts the refusals of callers who are nobody here, by kind and network.
+pub fn with_network(core: Arc<Core>, endpoint: impl Endpoint<Output = Response> + 'static) -> impl Endpoint {
+    endpoint.around(move |endpoint, request| {
+        let core = core.clone();
+        async move {
+            let address = of(&request, &core.config.trusted_proxies);
+            let answer = endpoint.call(request).await;
+            if let Some(what) = answer.as_ref().err().and_then(|error| error.downcast_ref()).and_then(refused) {
+                core.refusals.count(what, address.map(|address| subscriber(address).to_string()));
+            }
+            answer
+        }
+    })
+}
+
+fn refused(error: &Error) -> Option<Refused> {
+    match error {
+        Error::Refused(Refusal::Token) => Some(Refused::PairingToken),
+        Error::Refused(Refusal::UnknownKey) => Some(Refused::UnknownKey),
+        Error::Refused(Refusal::Signature(_)) => Some(Refused::Signature),
+        Error::Refused(Refusal::Forbidden) => Some(Refused::WebhookSecret),
+        Error::Refused(Refusal::TooMany { .. }) => Some(Refused::TooMany),
+        Error::Refused(_) | Error::Database(_) | Error::Internal(_) => None,
+    }
 }
 
 /// Whom a limit counts: an IPv6 subscriber has a /64 at least, and walks through it at will.
@@ -47,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_subscriber_is_his_network() {
+    fn an_ipv6_subscriber_is_a_network() {
         let subscriber = |text: &str| subscriber(text.parse().unwrap()).to_string();
         assert_eq!(subscriber("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
         assert_eq!(subscriber("198.51.100.1"), "198.51.100.1");

@@ -21,7 +21,7 @@ use crate::{
     domain::ids::CommandId,
     error::{Error, Refusal, Result},
     http::{
-        Http,
+        Http, problem,
         signed::{SelfSigned, Signed, SignedJson},
     },
     usecase::{command::finish, pair::complete::complete, report::Submission, server::remove},
@@ -58,7 +58,6 @@ impl AgentApi {
         let SignedJson { caller, body: batch } = request;
         http.batches.take(caller.server_id, core.clock.steady()).map_err(|retry_after_s| Refusal::TooMany { retry_after_s })?;
         let now = core.clock.now();
-        batch.validate(now).map_err(|invalid| Refusal::Invalid(invalid.to_string()))?;
         http.reports.submit(Submission { server_id: caller.server_id, batch, address: caller.address, received_at: now }).await?;
         Ok(Json(Receipt { now: core.clock.now(), key_set_version: core.keys.trusted.version }))
     }
@@ -141,26 +140,9 @@ impl ApiResponse for NoContent {
 
 impl ApiResponse for Error {
     fn meta() -> MetaResponses {
-        let problem = || vec![MetaMediaType { content_type: "application/problem+json", schema: Problem::schema_ref() }];
-        let responses = [
-            (400, "The body is not JSON of the expected shape."),
-            (
-                401,
-                "The signature is missing, not of this profile, does not hold, or its time is off (type clock-skew, with `now`).",
-            ),
-            (403, "The pairing token is wrong, used or expired."),
-            (404, "No such command for this server."),
-            (408, "The body did not arrive within 15 s."),
-            (410, "The server was removed: stop, and pair again."),
-            (413, "The body is larger than 1 MiB."),
-            (422, "A field is out of its range; the detail names it."),
-            (429, "Too many requests; see Retry-After."),
-            (500, "A fault of the backend; its log says more."),
-            (503, "Busy, or the database is away; see Retry-After. Keep what was not accepted."),
-        ];
-        MetaResponses {
-            responses: responses.into_iter().map(|(status, description)| response(status, description, problem())).collect(),
-        }
+        let content = || vec![MetaMediaType { content_type: problem::MEDIA_TYPE, schema: Problem::schema_ref() }];
+        let responses = problem::documented().into_iter().map(|(status, text)| response(status, text, content()));
+        MetaResponses { responses: responses.collect() }
     }
 
     fn register(registry: &mut Registry) {

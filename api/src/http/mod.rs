@@ -3,9 +3,11 @@
 
 mod address;
 mod agent;
+pub mod body;
 mod connection;
 mod health;
 mod packages;
+pub mod problem;
 mod rate;
 mod signed;
 
@@ -19,6 +21,7 @@ use crate::{
     usecase::{Core, report::Reports},
 };
 
+pub use address::with_network;
 pub use connection::HangUps;
 
 /// What the handlers share.

@@ -4,12 +4,11 @@ use std::{
     collections::HashMap,
     net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
 use osm_protocol::{
     key::PublicKey,
-    messages::PairRequest,
+    messages::{PairRequest, Validate},
     request_signature::{Received, SignatureError, Target},
 };
 use poem::{Request, RequestBody};
@@ -19,13 +18,11 @@ use poem_openapi::{
     types::Type,
 };
 use serde::de::DeserializeOwned;
-use tokio::time::Instant;
 
 use crate::{
-    body::read_limited,
-    domain::ids::ServerId,
+    domain::{Millis, SECOND, ids::ServerId},
     error::{Error, Refusal, Result},
-    http::{Http, address},
+    http::{Http, address, body::read_limited},
     store::servers,
 };
 
@@ -53,10 +50,10 @@ pub struct SelfSigned {
     pub address: String,
 }
 
-impl<T: DeserializeOwned> SignedJson<T> {
+impl<T: DeserializeOwned + Validate> SignedJson<T> {
     async fn read(request: &Request, body: &mut RequestBody) -> Result<Self> {
         let (caller, bytes) = authenticate(request, body).await?;
-        Ok(Self { caller, body: parse(&bytes)? })
+        Ok(Self { caller, body: parse(request, &bytes)? })
     }
 }
 
@@ -75,7 +72,7 @@ impl SelfSigned {
             http.pairings.take(address::subscriber(address), now).map_err(|retry_after_s| Refusal::TooMany { retry_after_s })?;
         }
         let bytes = read_body(body).await?;
-        let body: PairRequest = parse(&bytes)?;
+        let body: PairRequest = parse(request, &bytes)?;
         let key = PublicKey::parse(&body.agent_key).map_err(|error| Refusal::Invalid(format!("agent_key: {error}")))?;
         let received = received(request)?;
         if received.keyid != key.id() {
@@ -93,36 +90,35 @@ pub struct KeyCache(Mutex<HashMap<String, Cached>>);
 struct Cached {
     server_id: ServerId,
     key: PublicKey,
-    until: Instant,
+    /// By the clock that never jumps.
+    until: Millis,
 }
 
 impl KeyCache {
     const KEPT: usize = 50_000;
-    const FOR: Duration = Duration::from_secs(5);
+    const FOR: Millis = 5 * SECOND;
 
-    fn get(&self, key_id: &str) -> Option<(ServerId, PublicKey)> {
+    fn get(&self, key_id: &str, now: Millis) -> Option<(ServerId, PublicKey)> {
         let cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        cache.get(key_id).filter(|cached| cached.until > Instant::now()).map(|cached| (cached.server_id, cached.key))
+        cache.get(key_id).filter(|cached| cached.until > now).map(|cached| (cached.server_id, cached.key))
     }
 
-    fn put(&self, key_id: &str, server_id: ServerId, key: PublicKey) {
+    fn put(&self, key_id: &str, server_id: ServerId, key: PublicKey, now: Millis) {
         let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if cache.len() >= Self::KEPT {
-            let now = Instant::now();
             cache.retain(|_, cached| cached.until > now);
         }
         if cache.len() < Self::KEPT {
-            let cached = Cached { server_id, key, until: Instant::now() + Self::FOR };
-            cache.insert(key_id.to_owned(), cached);
+            cache.insert(key_id.to_owned(), Cached { server_id, key, until: now + Self::FOR });
         }
     }
 }
 
-/// Who sends this, and the body that he signed. Whoever names no key of ours has no byte of his body read.
+/// Who sends this, and the body that they signed. Whoever names no key of ours has no byte of their body read.
 async fn authenticate(request: &Request, body: &mut RequestBody) -> Result<(Caller, Vec<u8>)> {
     let http = http(request)?;
     let received = received(request)?;
-    let cached = http.keys.get(&received.keyid);
+    let cached = http.keys.get(&received.keyid, http.core.clock.steady());
     let is_cached = cached.is_some();
     let (server_id, key) = match cached {
         Some(known) => known,
@@ -132,7 +128,7 @@ async fn authenticate(request: &Request, body: &mut RequestBody) -> Result<(Call
     verify(http, request, &received, &bytes, &key)?;
     // Never prolonged: a key that was replaced is found out, however often it calls.
     if !is_cached {
-        http.keys.put(&received.keyid, server_id, key);
+        http.keys.put(&received.keyid, server_id, key, http.core.clock.steady());
     }
     let address = address::of(request, &http.core.config.trusted_proxies).map(|address: IpAddr| address.to_string());
     Ok((Caller { server_id, address: address.unwrap_or_default() }, bytes))
@@ -143,7 +139,7 @@ async fn look_up(http: &Http, key_id: &str) -> Result<(ServerId, PublicKey)> {
     match servers::by_key_id(&mut tx, key_id).await? {
         Some(agent) => Ok((agent.id, PublicKey::parse(&agent.agent_key).map_err(Error::internal)?)),
         None if servers::was_removed(&mut tx, key_id).await? => Err(Refusal::Removed.into()),
-        None => Err(Refusal::Signature("no server is paired with this key".to_owned()).into()),
+        None => Err(Refusal::UnknownKey.into()),
     }
 }
 
@@ -186,9 +182,13 @@ async fn read_body(body: &mut RequestBody) -> Result<Vec<u8>> {
     }
 }
 
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
-    Ok(serde_json::from_slice(bytes)
-        .map_err(|error| Refusal::Malformed(format!("the body is not what is expected here: {error}")))?)
+/// Reads a body and holds it against its limits: the one home of validation.
+fn parse<T: DeserializeOwned + Validate>(request: &Request, bytes: &[u8]) -> Result<T> {
+    let body: T = serde_json::from_slice(bytes)
+        .map_err(|error| Refusal::Malformed(format!("the body is not what is expected here: {error}")))?;
+    let now = http(request)?.core.clock.now();
+    body.validate(now).map_err(|invalid| Refusal::Invalid(invalid.to_string()))?;
+    Ok(body)
 }
 
 fn http(request: &Request) -> Result<&Http> {
@@ -258,6 +258,6 @@ macro_rules! describe {
     };
 }
 
-describe!([T: DeserializeOwned + Type + Send] SignedJson<T>, body: T);
+describe!([T: DeserializeOwned + Validate + Type + Send] SignedJson<T>, body: T);
 describe!([] SelfSigned, body: PairRequest);
 describe!([] Signed);

@@ -4,8 +4,10 @@
 use std::time::Duration;
 
 use crate::{
-    domain::{DAY, HOUR, MINUTE, Millis, SECOND},
-    store::{self, commands, confirmations, incidents, leases, messages, mutes, outbox, pairings, reports, servers, updates},
+    domain::{DAY, HOUR, MINUTE, Millis, SECOND, event::By},
+    store::{
+        self, commands, confirmations, events, incidents, leases, messages, mutes, outbox, pairings, reports, servers, updates,
+    },
     usecase::{Core, alert::incident, command::finish, pair::token, work::Work},
 };
 
@@ -58,7 +60,7 @@ async fn sweep(core: &Core) -> store::Result<()> {
     if !due {
         return Ok(());
     }
-    let mut work = Work::begin(core).await?;
+    let mut work = Work::begin(core, By::System {}).await?;
     if leases::hold(&mut work.tx, ROLE, core.instance, now, now + LEASE).await? {
         // First: it waits for servers that are being judged, and those who judge wait for messages.
         incident::sweep(&mut work).await?;
@@ -81,6 +83,7 @@ async fn prune(core: &Core) -> store::Result<()> {
             break;
         }
     }
+    while prune_events(core, now).await? {}
     let mut tx = core.store.begin().await?;
     updates::prune(&mut tx, now - KEEP_UPDATES).await?;
     outbox::prune(&mut tx, now - KEEP_OUTBOX).await?;
@@ -92,4 +95,15 @@ async fn prune(core: &Core) -> store::Result<()> {
     messages::prune(&mut tx, now - KEEP_MESSAGES).await?;
     servers::prune_removed(&mut tx, now - KEEP_REMOVED_KEYS).await?;
     tx.commit("prune").await
+}
+
+/// Drops a step of old events; tells whether there may be more.
+async fn prune_events(core: &Core, now: Millis) -> store::Result<bool> {
+    let mut tx = core.store.begin().await?;
+    if !leases::hold(&mut tx, ROLE, core.instance, now, now + LEASE).await? {
+        return Ok(false);
+    }
+    let more = events::prune(&mut tx, now - core.config.keep_events, STEP).await?;
+    tx.commit("prune-events").await?;
+    Ok(more)
 }

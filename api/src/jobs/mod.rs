@@ -2,4 +2,6 @@
 
 pub mod heartbeat;
 pub mod housekeeping;
+pub mod numbering;
 pub mod offline;
+pub mod refusals;

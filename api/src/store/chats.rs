@@ -1,12 +1,20 @@
 //! Chats, private and groups.
 
+use std::collections::HashMap;
+
+use sqlx::QueryBuilder;
+
 use super::{
-    db::{Result, Tx, execute, on},
+    db::{
+        Result, Tx, execute,
+        in_list::{AT_ONCE, InList as _},
+        on,
+    },
     outbox::Gathers,
 };
 use crate::domain::{
     Millis,
-    ids::ChatId,
+    ids::{ChatId, InnerChatId},
     intent::{Chat, ChatKind},
 };
 
@@ -19,13 +27,23 @@ pub struct Row {
     pub reachable: bool,
 }
 
-/// Notes that somebody wrote in this chat: it can be reached.
-pub async fn seen(tx: &mut Tx, chat: &Chat, language: Option<&str>, now: Millis) -> Result<()> {
-    execute!(tx, sqlx::query(
-        "INSERT INTO chats (id, kind, title, language, reachable, refused_at, created_at) VALUES ($1, $2, $3, $4, TRUE, 0, $5)
+/// Notes that somebody wrote in this chat: it can be reached. `fresh`: its inner id, if it is a new one.
+pub async fn seen(tx: &mut Tx, chat: &Chat, fresh: InnerChatId, language: Option<&str>, now: Millis) -> Result<()> {
+    execute!(
+        tx,
+        sqlx::query(
+            "INSERT INTO chats (id, inner_id, kind, title, language, reachable, refused_at, created_at)
+         VALUES ($1, $6, $2, $3, $4, TRUE, 0, $5)
          ON CONFLICT (id) DO UPDATE SET title = excluded.title, reachable = TRUE,
-             language = COALESCE(excluded.language, chats.language)")
-        .bind(chat.id).bind(chat.kind).bind(&chat.title).bind(language).bind(now))?;
+             language = COALESCE(excluded.language, chats.language)"
+        )
+        .bind(chat.id)
+        .bind(chat.kind)
+        .bind(&chat.title)
+        .bind(language)
+        .bind(now)
+        .bind(fresh)
+    )?;
     Ok(())
 }
 
@@ -75,7 +93,7 @@ pub async fn migrate(tx: &mut Tx, from: ChatId, to: ChatId) -> Result<()> {
             .bind(to).bind(from).execute(&mut *conn).await?;
         // The same rule may be set in both.
         sqlx::query("DELETE FROM thresholds WHERE chat_id = $1 AND EXISTS (SELECT 1 FROM thresholds o
-             WHERE o.chat_id = $2 AND o.server_id = thresholds.server_id AND o.rule = thresholds.rule)")
+             WHERE o.chat_id = $2 AND COALESCE(o.server_id, '') = COALESCE(thresholds.server_id, '') AND o.rule = thresholds.rule)")
             .bind(to).bind(from).execute(&mut *conn).await?;
         for statement in [
             "UPDATE chats SET id = $2 WHERE id = $1",
@@ -99,4 +117,18 @@ pub async fn migrate(tx: &mut Tx, from: ChatId, to: ChatId) -> Result<()> {
 
 pub async fn count_unreachable(tx: &mut Tx) -> Result<i64> {
     on!(tx, conn => sqlx::query_scalar("SELECT CAST(COUNT(*) AS BIGINT) FROM chats WHERE reachable = FALSE").fetch_one(conn).await)
+}
+
+/// Looks up the inner ids of these chats, which a group's move does not change.
+pub async fn inner_ids(tx: &mut Tx, ids: &[ChatId]) -> Result<HashMap<ChatId, InnerChatId>> {
+    let mut found = HashMap::new();
+    for ids in ids.chunks(AT_ONCE) {
+        let rows: Vec<(ChatId, InnerChatId)> = on!(tx, conn => {
+            let mut query = QueryBuilder::new("SELECT id, inner_id FROM chats WHERE id");
+            query.push_in(ids);
+            query.build_query_as().fetch_all(conn).await
+        })?;
+        found.extend(rows);
+    }
+    Ok(found)
 }

@@ -8,6 +8,11 @@ pub const OWNER: &str = "owner";
 /// SHA-256 of the open claim code, hexadecimal.
 pub const CLAIM_HASH: &str = "claim-hash";
 
+/// The number of the newest event that has one.
+pub const EVENT_NUMBER: &str = "event-number";
+/// Version of the key set with which the backend started last.
+pub const KEY_SET_VERSION: &str = "key-set-version";
+
 pub async fn get(tx: &mut Tx, key: &str) -> Result<Option<String>> {
     on!(tx, conn => sqlx::query_scalar("SELECT value FROM meta WHERE key = $1").bind(key).fetch_optional(conn).await)
 }
@@ -39,4 +44,12 @@ pub async fn take(tx: &mut Tx, key: &str, value: &str) -> Result<bool> {
 
 pub async fn owner(tx: &mut Tx) -> Result<Option<UserId>> {
     Ok(get(tx, OWNER).await?.and_then(|id| id.parse().ok()))
+}
+
+/// Gives a counter's value, 0 at first, and holds its row until the transaction ends.
+pub async fn hold_counter(tx: &mut Tx, key: &str) -> Result<i64> {
+    set_once(tx, key, "0").await?;
+    let value: String = on!(tx, conn => sqlx::query_scalar("UPDATE meta SET value = value WHERE key = $1 RETURNING value")
+        .bind(key).fetch_one(conn).await)?;
+    value.parse().map_err(|error| sqlx::Error::ColumnDecode { index: key.to_owned(), source: Box::new(error) })
 }

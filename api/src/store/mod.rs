@@ -12,6 +12,7 @@ mod columns;
 pub mod commands;
 pub mod confirmations;
 mod db;
+pub mod events;
 pub mod incidents;
 pub mod leases;
 pub mod messages;

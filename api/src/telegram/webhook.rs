@@ -8,9 +8,9 @@ use subtle::ConstantTimeEq;
 use teloxide::types::Update;
 
 use crate::{
-    body::read_limited,
     domain::ids::UpdateId,
     error::{Error, Refusal, Result},
+    http::body::read_limited,
     telegram::{
         bot::Bot,
         update::{self, Parsed},

@@ -5,11 +5,13 @@
 //! | [`update`] | a person wrote or tapped |
 //! | [`access`] | the owner is claimed; somebody is let in or not |
 //! | [`pair`] | a pairing token is made, used, dead |
+//! | [`refusals`] | callers who are nobody here are refused |
 //! | [`report`] | agents report, many in one transaction |
 //! | [`command`] | an action is asked for, confirmed, handed out, finished |
 //! | [`server`] | servers are looked up, shown, removed |
 //! | [`alert`] | reports and silence are judged; somebody sees to alerts |
 //! | [`chat`] | a chat sets when it is silent, and its time zone |
+//! | [`start`] | the backend starts |
 //! | [`scene`] | a person's request while it is applied, and the answers to it |
 //! | [`work`] | one transaction, its moment, and what it brings about |
 //! | [`announce`] | what of alerts a chat hears |
@@ -21,9 +23,11 @@ mod announce;
 pub mod chat;
 pub mod command;
 pub mod pair;
+pub mod refusals;
 pub mod report;
 pub mod scene;
 pub mod server;
+pub mod start;
 mod tell;
 pub mod update;
 pub mod work;
@@ -38,6 +42,8 @@ pub struct Core {
     pub keys: Keys,
     /// What `OSM_PACKAGES_DIR` has to offer.
     pub packages: Option<Packages>,
+    /// What was refused lately.
+    pub refusals: refusals::Refusals,
     /// Names this process among several instances.
     pub instance: InstanceId,
 }

@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::{
     domain::{
         Millis,
+        event::{By, Event, Happened},
         ids::ServerId,
         notice::{Notice, Urgency},
         server::{disk_percent, inode_percent, load_per_cpu, memory_percent, swap_percent},
@@ -123,7 +124,7 @@ async fn write(core: &Core, group: Vec<Waiting>) {
 
 /// Writes all in one transaction; the results stand in the order of the submissions.
 async fn commit(core: &Core, submissions: &[&Submission]) -> store::Result<Vec<Result<()>>> {
-    let mut work = Work::begin(core).await?;
+    let mut work = Work::begin(core, By::System {}).await?;
     let ids: Vec<ServerId> = submissions.iter().map(|submission| submission.server_id).collect();
     servers::hold(&mut work.tx, &ids).await?;
     let known = reports::known(&mut work.tx, &ids).await?;
@@ -186,6 +187,7 @@ async fn notice_changes(work: &mut Work<'_>, known: &Known, live: &Report) -> st
         None => work.send(known.chat_id, &Notice::Status { server_id, page: 0 }, Urgency::Answer).await,
         Some(boot) if *boot != live.boot && known.previous_boot.as_deref() == Some(&live.boot) => {
             if servers::suspend(&mut work.tx, server_id).await? {
+                work.record(Happened::to_server(known.chat_id, server_id, &known.name, Event::Cloned {}));
                 work.send(known.chat_id, &Notice::Cloned { server_id }, Urgency::Background).await?;
             }
             Ok(())

@@ -3,11 +3,12 @@
 use crate::{
     domain::{
         access::Role,
-        ids::{ChatId, MessageId},
+        event::{About, Event, Happened},
+        ids::{ChatId, MessageId, ServerId},
         intent::{Actor, Tap},
         notice::{Notice, Toast, Urgency},
     },
-    store::{Result, messages, outbox::Shown},
+    store::{Result, messages, outbox::Shown, servers},
     usecase::work::Work,
 };
 
@@ -22,6 +23,21 @@ pub struct Scene<'a> {
 }
 
 impl Scene<'_> {
+    /// Notes that this happened in the chat.
+    pub fn record(&mut self, event: Event) {
+        self.work.record(Happened::in_chat(self.chat_id, event));
+    }
+
+    /// Notes that this happened to a server of the chat; without one, to the chat.
+    pub async fn record_of(&mut self, server_id: impl Into<Option<ServerId>>, event: Event) -> Result<()> {
+        let about = match server_id.into() {
+            Some(id) => servers::by_id(&mut self.work.tx, id).await?.map(|server| About { id, name: server.name }),
+            None => None,
+        };
+        self.work.record(Happened { chat_id: Some(self.chat_id), server: about, event });
+        Ok(())
+    }
+
     /// Answers with a new message.
     pub async fn say(&mut self, notice: &Notice) -> Result<()> {
         self.work.send(self.chat_id, notice, Urgency::Answer).await

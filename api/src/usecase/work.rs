@@ -5,12 +5,13 @@ use uuid::Uuid;
 use crate::{
     domain::{
         Millis,
-        ids::{CallbackId, ChatId, MessageId},
+        event::{By, Happened, line},
+        ids::{CallbackId, ChatId, EventId, MessageId},
         incident::Incident,
         notice::{Notice, Toast, Urgency},
     },
     store::{
-        Result, Tx,
+        Result, Tx, events,
         outbox::{self, Popped, Shown},
     },
     usecase::{Core, announce::Announcements, tell::Teller},
@@ -22,24 +23,40 @@ pub struct Work<'a> {
     pub core: &'a Core,
     /// The moment at which all of it happens.
     pub now: Millis,
+    by: By,
+    happened: Vec<(EventId, Happened)>,
     announcements: Announcements<'a>,
     teller: Teller<'a>,
 }
 
 impl<'a> Work<'a> {
-    pub async fn begin(core: &'a Core) -> Result<Self> {
+    /// Begins what `by` does.
+    pub async fn begin(core: &'a Core, by: By) -> Result<Self> {
         let tx = core.store.begin().await?;
         let now = core.clock.now();
         let teller = Teller { clock: &core.clock, now };
-        Ok(Self { tx, core, now, announcements: Announcements::new(teller), teller })
+        Ok(Self { tx, core, now, by, happened: Vec::new(), announcements: Announcements::new(teller), teller })
     }
 
-    /// Leaves what is to be announced of alerts, and makes everything durable at once; `step` names it for the crash tests.
+    /// Notes that this happened: one event for each thing, in the transaction in which it happens.
+    pub fn record(&mut self, happened: Happened) {
+        self.happened.push((self.core.clock.id(), happened));
+    }
+
+    /// Leaves what is to be announced of alerts and the events of what happened, and makes everything durable at once; `step` names
+    /// it for the crash tests. The log is written from the events.
     ///
     /// Announcing ends here and nowhere else, so that no use case can forget it.
     pub async fn commit(mut self, step: &str) -> Result<()> {
         self.announcements.finish(&mut self.tx).await?;
-        self.tx.commit(step).await
+        if !self.happened.is_empty() {
+            events::insert(&mut self.tx, &self.by, &self.happened, self.now).await?;
+        }
+        self.tx.commit(step).await?;
+        for (_, happened) in &self.happened {
+            tracing::info!("{}", line(&self.by, happened));
+        }
+        Ok(())
     }
 
     /// Makes an id that carries this process's clock.

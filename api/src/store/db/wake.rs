@@ -19,6 +19,8 @@ pub const CHANNEL: &str = "osm_wake";
 pub enum Wake {
     Inbox,
     Outbox,
+    /// Whoever numbers events.
+    Events,
     /// The long poll of this server.
     Commands(ServerId),
 }
@@ -28,6 +30,7 @@ impl Wake {
         match self {
             Self::Inbox => "inbox".to_owned(),
             Self::Outbox => "outbox".to_owned(),
+            Self::Events => "events".to_owned(),
             Self::Commands(server_id) => format!("commands:{server_id}"),
         }
     }
@@ -36,6 +39,7 @@ impl Wake {
         match text {
             "inbox" => Some(Self::Inbox),
             "outbox" => Some(Self::Outbox),
+            "events" => Some(Self::Events),
             _ => text.strip_prefix("commands:")?.parse().ok().map(Self::Commands),
         }
     }
@@ -45,6 +49,7 @@ impl Wake {
 pub struct Hub {
     pub inbox: Notify,
     pub outbox: Notify,
+    pub events: Notify,
     stopping: watch::Sender<bool>,
     polls: Mutex<HashMap<ServerId, Arc<Notify>>>,
 }
@@ -54,6 +59,7 @@ impl Hub {
         match whom {
             Wake::Inbox => self.inbox.notify_one(),
             Wake::Outbox => self.outbox.notify_one(),
+            Wake::Events => self.events.notify_one(),
             Wake::Commands(server_id) => {
                 if let Some(poll) = self.polls().get(server_id) {
                     poll.notify_waiters();
@@ -76,6 +82,7 @@ impl Hub {
         self.stopping.send_replace(true);
         self.inbox.notify_one();
         self.outbox.notify_one();
+        self.events.notify_one();
     }
 
     pub fn is_stopping(&self) -> bool {

@@ -3,6 +3,7 @@
 use crate::{
     domain::{
         Millis,
+        event::Event,
         ids::{IncidentId, MessageId},
         incident::Incident,
         notice::{Notice, Toast, Urgency},
@@ -14,16 +15,24 @@ use crate::{
 /// Marks an alert as seen to by this person.
 pub async fn acknowledge(scene: &mut Scene<'_>, id: IncidentId) -> store::Result<()> {
     let by = scene.actor.name.clone();
-    see_to(scene, id, Toast::Acknowledged, |incident| incident.acknowledge(&by)).await
+    let done = Done { toast: Toast::Acknowledged, event: Event::AlertAcknowledged { alert: id } };
+    see_to(scene, id, done, |incident| incident.acknowledge(&by)).await
 }
 
 /// Stops the reminders of an alert for a while.
 pub async fn snooze(scene: &mut Scene<'_>, id: IncidentId, span: Millis) -> store::Result<()> {
     let until = scene.work.now + span;
-    see_to(scene, id, Toast::Snoozed, |incident| incident.snooze(until)).await
+    let done = Done { toast: Toast::Snoozed, event: Event::AlertSnoozed { alert: id, until } };
+    see_to(scene, id, done, |incident| incident.snooze(until)).await
 }
 
-async fn see_to(scene: &mut Scene<'_>, id: IncidentId, done: Toast, change: impl FnOnce(&mut Incident)) -> store::Result<()> {
+/// What is said and noted when somebody saw to an alert.
+struct Done {
+    toast: Toast,
+    event: Event,
+}
+
+async fn see_to(scene: &mut Scene<'_>, id: IncidentId, done: Done, change: impl FnOnce(&mut Incident)) -> store::Result<()> {
     // Its server is held first, so that no report ends it meanwhile.
     if let Some(found) = incidents::get(&mut scene.work.tx, scene.chat_id, id).await? {
         servers::hold(&mut scene.work.tx, &[found.server_id]).await?;
@@ -35,8 +44,9 @@ async fn see_to(scene: &mut Scene<'_>, id: IncidentId, done: Toast, change: impl
     let toast = if incident.is_open() {
         change(&mut incident);
         incidents::update(&mut scene.work.tx, &incident).await?;
+        incident::record(&mut scene.work, &incident, |_| done.event);
         scene.work.changes(&incident);
-        done
+        done.toast
     } else {
         Toast::AlertOver
     };
@@ -59,6 +69,7 @@ pub async fn acknowledge_all(scene: &mut Scene<'_>) -> store::Result<()> {
         if incident.acked_by.is_none() {
             incident.acknowledge(&scene.actor.name);
             incidents::update(&mut scene.work.tx, &incident).await?;
+            incident::record(&mut scene.work, &incident, |incident| Event::AlertAcknowledged { alert: incident.id });
             scene.work.changes(&incident);
         }
     }

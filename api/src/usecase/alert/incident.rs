@@ -6,6 +6,7 @@ use crate::{
     domain::{
         MINUTE, Millis,
         alert::{Rule, Severity},
+        event::{Event, Happened},
         ids::{ChatId, ServerId},
         incident::{EndTold, FLAPPING, Firing, Incident},
         notice::Urgency,
@@ -37,6 +38,12 @@ pub async fn fire(work: &mut Work<'_>, firing: Firing<'_>) -> store::Result<()> 
             let times = before.map_or(1, |before| before.times + 1);
             let mut incident = Incident::begin(work.id(), firing, times, now);
             work.begins(&mut incident).await?;
+            record(work, &incident, |incident| Event::AlertOpened {
+                alert: incident.id,
+                rule: incident.rule,
+                subject: incident.subject.clone(),
+                severity: incident.limits.severity,
+            });
             incidents::insert(&mut work.tx, &incident).await
         }
     }
@@ -55,8 +62,19 @@ pub async fn clear(work: &mut Work<'_>, server_id: ServerId, rule: Rule, subject
     end(work, incident).await
 }
 
+/// Notes what happened to an alert.
+pub fn record(work: &mut Work<'_>, incident: &Incident, event: impl FnOnce(&Incident) -> Event) {
+    let Incident { chat_id, server_id, server_name, .. } = incident;
+    work.record(Happened::to_server(*chat_id, *server_id, server_name, event(incident)));
+}
+
+fn over(incident: &Incident) -> Event {
+    Event::AlertOver { alert: incident.id, rule: incident.rule, subject: incident.subject.clone() }
+}
+
 async fn end(work: &mut Work<'_>, mut incident: Incident) -> store::Result<()> {
     incident.end(work.now);
+    record(work, &incident, over);
     incidents::update(&mut work.tx, &incident).await?;
     work.ends(&incident);
     Ok(())
@@ -66,6 +84,7 @@ async fn end(work: &mut Work<'_>, mut incident: Incident) -> store::Result<()> {
 pub async fn end_all(work: &mut Work<'_>, server_id: ServerId) -> store::Result<()> {
     for mut incident in incidents::open_of_server(&mut work.tx, server_id).await? {
         incident.end(work.now);
+        record(work, &incident, over);
         incidents::update(&mut work.tx, &incident).await?;
         incidents::set_end(&mut work.tx, &[incident.id], EndTold::Never).await?;
         work.changes(&incident);

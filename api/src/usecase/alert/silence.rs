@@ -4,6 +4,7 @@ use crate::{
     domain::{
         SECOND,
         alert::{Limits, Rule, Watch},
+        event::By,
         ids::ServerId,
         incident::Firing,
         silence::{Listener, SHORTEST_GRACE, Seen},
@@ -35,7 +36,7 @@ pub async fn listen(core: &Core, listener: &mut Listener, role: &str) -> store::
     if silent.is_empty() && excused.is_empty() {
         return Ok(());
     }
-    let mut work = Work::begin(core).await?;
+    let mut work = Work::begin(core, By::System {}).await?;
     if leases::holder(&mut work.tx, role).await? != Some(core.instance) {
         return Ok(());
     }

@@ -3,6 +3,7 @@
 use crate::{
     domain::{
         alert::{Rule, Setting},
+        event::Event,
         ids::ServerId,
         notice::{Notice, Purpose, Toast},
     },
@@ -43,10 +44,12 @@ pub async fn set(scene: &mut Scene<'_>, server_id: Option<ServerId>, rule: Rule,
         Some(setting) if !setting.fits(rule) => Toast::OutOfRange,
         Some(setting) => {
             thresholds::set(tx, chat_id, server_id, rule, &setting.limits()).await?;
+            scene.record_of(server_id, Event::ThresholdSet { rule, setting }).await?;
             Toast::Saved
         }
         None => {
             thresholds::reset(tx, chat_id, server_id, rule).await?;
+            scene.record_of(server_id, Event::ThresholdReset { rule }).await?;
             Toast::Saved
         }
     };

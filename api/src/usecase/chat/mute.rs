@@ -3,6 +3,7 @@
 use crate::{
     domain::{
         Millis,
+        event::Event,
         ids::{MuteId, ServerId},
         mute::{Mute, PER_CHAT, Window},
         notice::{Limit, Notice, Toast, Usage},
@@ -59,12 +60,22 @@ async fn begin(scene: &mut Scene<'_>, server_id: Option<ServerId>, window: Windo
     }
     let mute = Mute { id: scene.work.id(), server_id, window, created_by: scene.actor.name.clone() };
     mutes::insert(&mut scene.work.tx, scene.chat_id, &mute).await?;
+    let event = match window {
+        Window::Until(until) => Event::Muted { until: Some(until), daily: None },
+        Window::Daily { from, to } => Event::Muted { until: None, daily: Some((from, to)) },
+    };
+    scene.record_of(server_id, event).await?;
     Ok(true)
 }
 
 /// Ends a mute before its time.
 pub async fn end(scene: &mut Scene<'_>, id: MuteId) -> store::Result<()> {
-    let toast = if mutes::remove(&mut scene.work.tx, scene.chat_id, id).await? { Toast::Unmuted } else { Toast::Stale };
+    let toast = if mutes::remove(&mut scene.work.tx, scene.chat_id, id).await? {
+        scene.record(Event::Unmuted {});
+        Toast::Unmuted
+    } else {
+        Toast::Stale
+    };
     scene.show(&Notice::Mutes).await?;
     scene.toast(toast).await
 }
@@ -75,6 +86,7 @@ pub async fn set_zone(scene: &mut Scene<'_>, name: Option<&str>) -> store::Resul
         Some(None) => Notice::NotUnderstood { usage: Usage::TimeZone },
         Some(Some(zone)) => {
             chats::set_zone(&mut scene.work.tx, scene.chat_id, Some(zone.name())).await?;
+            scene.record(Event::TimeZoneSet { zone: zone.name().to_owned() });
             Notice::TimeZone
         }
         None => Notice::TimeZone,

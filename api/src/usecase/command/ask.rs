@@ -5,6 +5,7 @@ use osm_protocol::action::Chore;
 use crate::{
     domain::{
         confirmation::{Asks, Confirmation, State, WITHIN},
+        event::{Asked, Event},
         ids::ServerId,
         notice::{Notice, Purpose, Toast},
         server::Server,
@@ -23,7 +24,7 @@ pub async fn restart(scene: &mut Scene<'_>, server_id: ServerId, tag: &str) -> s
         scene.show(&Notice::Services { server_id, page: 0 }).await?;
         return scene.toast(Toast::NotRestartable).await;
     };
-    ask(scene, server_id, Asks::Restart { unit: service.unit.clone() }).await?;
+    ask(scene, &server, Asks::Restart { unit: service.unit.clone() }).await?;
     scene.toast(Toast::Done).await
 }
 
@@ -34,24 +35,24 @@ pub async fn chore(scene: &mut Scene<'_>, server_id: ServerId, chore: Chore) -> 
         scene.show(&Notice::Status { server_id, page: 0 }).await?;
         return scene.toast(Toast::NotOffered).await;
     }
-    ask(scene, server_id, Asks::Chore { chore }).await?;
+    ask(scene, &server, Asks::Chore { chore }).await?;
     scene.toast(Toast::Done).await
 }
 
 /// `/remove_server [name]`: asks to confirm, or which server is meant.
 pub async fn remove_named(scene: &mut Scene<'_>, name: Option<&str>) -> store::Result<()> {
     match find(&mut scene.work.tx, scene.chat_id, name, Purpose::Remove).await? {
-        Found::One(server_id) => ask(scene, server_id, Asks::Remove {}).await,
+        Found::One(server_id) => remove(scene, server_id).await,
         Found::Other(notice) => scene.say(&notice).await,
     }
 }
 
 /// Asks to confirm that a server is removed.
 pub async fn remove(scene: &mut Scene<'_>, server_id: ServerId) -> store::Result<()> {
-    if servers::get(&mut scene.work.tx, scene.chat_id, server_id).await?.is_none() {
+    let Some(server) = servers::get(&mut scene.work.tx, scene.chat_id, server_id).await? else {
         return scene.stale().await;
-    }
-    ask(scene, server_id, Asks::Remove {}).await?;
+    };
+    ask(scene, &server, Asks::Remove {}).await?;
     scene.toast(Toast::Done).await
 }
 
@@ -66,13 +67,14 @@ async fn commandable(scene: &mut Scene<'_>, server_id: ServerId) -> store::Resul
     Ok(None)
 }
 
-async fn ask(scene: &mut Scene<'_>, server_id: ServerId, asks: Asks) -> store::Result<()> {
+async fn ask(scene: &mut Scene<'_>, server: &Server, asks: Asks) -> store::Result<()> {
+    scene.record_of(server.id, Event::Asked { what: Asked::from(&asks) }).await?;
     let confirmation = Confirmation {
         id: scene.work.id(),
         chat_id: scene.chat_id,
         user_id: scene.actor.id,
         actor_name: scene.actor.name.clone(),
-        server_id,
+        server_id: server.id,
         asks,
         expires_at: scene.work.now + WITHIN,
         state: State::Open,

@@ -4,6 +4,7 @@ use crate::{
     domain::{
         access::required_to_confirm,
         confirmation::{Confirmation, State, Unanswerable},
+        event::{Asked, Event, Happened},
         ids::ConfirmationId,
         notice::{Notice, Toast},
     },
@@ -20,6 +21,8 @@ pub async fn confirm(scene: &mut Scene<'_>, id: ConfirmationId) -> store::Result
     if !confirmations::answer(&mut scene.work.tx, id, State::Confirmed).await? {
         return scene.toast(Toast::AlreadyAnswered).await;
     }
+    let what = Asked::from(&confirmation.asks);
+    scene.record_of(confirmation.server_id, Event::Confirmed { what }).await?;
     let toast = match confirmation.asks.action() {
         Some(action) => order::confirmed(scene, &confirmation, &action).await?,
         None => remove_server(scene, &confirmation).await?,
@@ -30,6 +33,7 @@ pub async fn confirm(scene: &mut Scene<'_>, id: ConfirmationId) -> store::Result
 async fn remove_server(scene: &mut Scene<'_>, confirmation: &Confirmation) -> store::Result<Toast> {
     let Confirmation { server_id, message_id, .. } = *confirmation;
     let Some(name) = remove::remove(&mut scene.work, scene.chat_id, server_id).await? else { return Ok(Toast::Stale) };
+    scene.work.record(Happened::to_server(scene.chat_id, server_id, &name, Event::Removed {}));
     scene.edit(message_id, &Notice::Removed { name }).await?;
     // Its long poll learns at once that it was removed.
     scene.work.tx.wake(Wake::Commands(server_id));
@@ -42,6 +46,7 @@ pub async fn decline(scene: &mut Scene<'_>, id: ConfirmationId) -> store::Result
     if !confirmations::answer(&mut scene.work.tx, id, State::Declined).await? {
         return scene.toast(Toast::AlreadyAnswered).await;
     }
+    scene.record_of(confirmation.server_id, Event::Declined { what: Asked::from(&confirmation.asks) }).await?;
     scene.edit(confirmation.message_id, &Notice::Confirmation { confirmation_id: id }).await?;
     scene.toast(Toast::Declined).await
 }

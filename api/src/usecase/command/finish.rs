@@ -4,7 +4,8 @@ use osm_protocol::{action::Outcome, envelope::Envelope};
 
 use crate::{
     domain::{
-        command::State,
+        command::{Command, State},
+        event::{By, CommandState, Event, Happened},
         ids::{CommandId, ServerId},
         notice::{Notice, Urgency},
     },
@@ -22,7 +23,7 @@ pub async fn hand_out(core: &Core, server_id: ServerId, after: i64) -> Result<Ve
         return Ok(Vec::new());
     }
     drop(tx);
-    let mut work = Work::begin(core).await?;
+    let mut work = Work::begin(core, By::Agent {}).await?;
     let handed_out = commands::hand_out(&mut work.tx, server_id, after, work.now).await?;
     for (open, _) in handed_out.iter().filter(|(open, _)| open.state == State::Queued) {
         show(&mut work, open).await?;
@@ -33,16 +34,13 @@ pub async fn hand_out(core: &Core, server_id: ServerId, after: i64) -> Result<Ve
 
 /// Notes how a command ended, as the agent says. Saying it again changes nothing.
 pub async fn finish(core: &Core, server_id: ServerId, id: CommandId, outcome: &Outcome) -> Result<()> {
-    if outcome.detail.chars().count() > Outcome::DETAIL_MAX || outcome.detail.chars().any(char::is_control) {
-        return Err(Refusal::Invalid("detail: at most 500 characters, and no control characters".to_owned()).into());
-    }
-    let mut work = Work::begin(core).await?;
+    let mut work = Work::begin(core, By::Agent {}).await?;
     servers::by_id(&mut work.tx, server_id).await?.ok_or(Refusal::Removed)?;
     let open = commands::of_server(&mut work.tx, server_id, id).await?.ok_or(Refusal::NoSuchCommand)?;
     let Some(to) = open.state.with_outcome(outcome.result) else { return Ok(()) };
     let finish = commands::Finish { reason: outcome.reason, detail: &outcome.detail, at: work.now };
     if commands::transition(&mut work.tx, id, open.state, to, Some(finish)).await? {
-        show(&mut work, &open).await?;
+        ended(&mut work, &open).await?;
     }
     work.commit("outcome").await?;
     Ok(())
@@ -82,9 +80,18 @@ async fn end(work: &mut Work<'_>, open: &commands::Open, to: State) -> store::Re
     let finish = commands::Finish { reason: None, detail: "", at: work.now };
     let ended = commands::transition(&mut work.tx, open.id, open.state, to, Some(finish)).await?;
     if ended {
-        show(work, open).await?;
+        self::ended(work, open).await?;
     }
     Ok(ended)
+}
+
+async fn ended(work: &mut Work<'_>, open: &commands::Open) -> store::Result<()> {
+    if let Some(command) = commands::get(&mut work.tx, open.chat_id, open.id).await? {
+        let Command { id, server_id, server_name, action, state, .. } = command;
+        let event = Event::CommandEnded { command: id, action, state: CommandState(state) };
+        work.record(Happened::to_server(open.chat_id, server_id, &server_name, event));
+    }
+    show(work, open).await
 }
 
 /// Lets the command's message, and the alerts that it may mend, show its course.

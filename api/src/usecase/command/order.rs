@@ -10,6 +10,7 @@ use crate::{
     domain::{
         command,
         confirmation::Confirmation,
+        event::{Event, Happened},
         ids::{CommandId, MessageId, ServerId},
         notice::{Limit, Notice, Toast},
     },
@@ -82,6 +83,8 @@ pub async fn enqueue(scene: &mut Scene<'_>, order: &Order<'_>) -> store::Result<
         message_id,
     };
     commands::insert(&mut scene.work.tx, &new).await?;
+    let queued = Event::CommandQueued { command: payload.jti, action: action.clone() };
+    scene.work.record(Happened::to_server(scene.chat_id, server_id, &server.name, queued));
     incident::show_command(&mut scene.work, server_id).await?;
     scene.work.tx.wake(Wake::Commands(server_id));
     Ok(Ok(payload.jti))

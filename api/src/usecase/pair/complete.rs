@@ -10,6 +10,7 @@ use osm_protocol::{
 
 use crate::{
     domain::{
+        event::{By, Event, Happened},
         ids::{ChatId, ServerId},
         notice::{Notice, Urgency},
         server,
@@ -21,9 +22,8 @@ use crate::{
 
 /// Pairs the host that `agent_key` signs for.
 pub async fn complete(core: &Core, request: &PairRequest, agent_key: &PublicKey, address: &str) -> Result<PairResponse> {
-    request.validate().map_err(|invalid| Refusal::Invalid(invalid.to_string()))?;
     let token_hash = PairingToken::parse(&request.token).map_err(|_| Refusal::Token)?.hash();
-    let mut work = Work::begin(core).await?;
+    let mut work = Work::begin(core, By::Agent {}).await?;
     let old = replaced(&mut work.tx, request, agent_key, &token_hash).await?;
     let server_id = old.as_ref().map_or_else(|| work.id(), |old| old.id);
 
@@ -57,6 +57,8 @@ pub async fn complete(core: &Core, request: &PairRequest, agent_key: &PublicKey,
         Some(old) => replace(&mut work, old, &new).await?,
         None => servers::insert(&mut work.tx, &new).await?,
     }
+    let event = Event::Paired { fingerprint: agent_key.fingerprint(), address: address.to_owned(), again: old.is_some() };
+    work.record(Happened::to_server(pairing.chat_id, server_id, &name, event));
     token::close_messages(&mut work).await?;
     work.send(pairing.chat_id, &Notice::Paired { server_id }, Urgency::Answer).await?;
     work.commit("pair").await?;

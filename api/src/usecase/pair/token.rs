@@ -3,6 +3,7 @@
 use crate::{
     domain::{
         MINUTE, Millis,
+        event::Event,
         ids::{ChatId, PairingId},
         intent::{Chat, ChatKind, Family},
         notice::{Limit, Notice, Toast, Urgency},
@@ -28,7 +29,9 @@ pub async fn start(scene: &mut Scene<'_>, chat: &Chat, name: Option<&str>) -> st
     if in_group && !chats::get(&mut scene.work.tx, private).await?.is_some_and(|private| private.reachable) {
         return scene.say(&Notice::PairingNeedsPrivateChat).await;
     }
-    make(scene, private, name.unwrap_or_default()).await?;
+    let name = name.unwrap_or_default();
+    make(scene, private, name).await?;
+    scene.record(Event::PairingAsked { name: name.to_owned() });
     if in_group {
         scene.say(&Notice::PairingSentPrivately { name: scene.actor.name.clone() }).await?;
     }

@@ -6,6 +6,7 @@ use crate::{
     domain::{
         HOUR,
         access::{Standing, required},
+        event::{By, Event, Happened},
         ids::UpdateId,
         intent::{ChatKind, Intent, Request},
         notice::{Notice, Toast, Urgency},
@@ -50,8 +51,8 @@ pub async fn claim(core: &Core) -> Result<Option<Claimed>> {
 
 /// Applies a claimed update, leaves its replies, and erases its payload.
 pub async fn apply(core: &Core, claimed: &Claimed, standing: Standing) -> Result<()> {
-    let mut work = Work::begin(core).await?;
     let request = claimed.request.as_ref().filter(|_| claimed.attempts <= updates::ATTEMPTS);
+    let mut work = Work::begin(core, request.map_or(By::System {}, by)).await?;
     let end = if request.is_some() { State::Done } else { State::SetAside };
     if !updates::finish(&mut work.tx, claimed, end).await? {
         return Ok(());
@@ -64,6 +65,10 @@ pub async fn apply(core: &Core, claimed: &Claimed, standing: Standing) -> Result
     Ok(())
 }
 
+fn by(request: &Request) -> By {
+    By::Person { id: request.actor.id, name: request.actor.name.clone() }
+}
+
 async fn set_aside<'a>(mut work: Work<'a>, claimed: &Claimed) -> store::Result<Work<'a>> {
     let attempts = claimed.attempts - 1;
     tracing::error!(
@@ -71,16 +76,19 @@ async fn set_aside<'a>(mut work: Work<'a>, claimed: &Claimed) -> store::Result<W
         attempts,
         "an update that crashed the backend, or cannot be read, was set aside"
     );
+    work.record(Happened::in_chat(claimed.chat_id, Event::UpdateSetAside { update: claimed.update_id.0 }));
     work.send(claimed.chat_id, &Notice::SetAside { update_id: claimed.update_id }, Urgency::Answer).await?;
     Ok(work)
 }
 
 async fn handle<'a>(mut work: Work<'a>, request: &'a Request, standing: Standing) -> store::Result<Work<'a>> {
     let chat_id = request.chat.id;
-    chats::seen(&mut work.tx, &request.chat, request.actor.language.as_deref(), work.now).await?;
+    let fresh = work.id();
+    chats::seen(&mut work.tx, &request.chat, fresh, request.actor.language.as_deref(), work.now).await?;
     match &request.intent {
         Intent::Reachable { reachable } => {
             chats::set_reachable(&mut work.tx, chat_id, *reachable).await?;
+            work.record(Happened::in_chat(chat_id, Event::Reachable { reachable: *reachable }));
             return Ok(work);
         }
         Intent::Migrated { to } => {
@@ -90,6 +98,7 @@ async fn handle<'a>(mut work: Work<'a>, request: &'a Request, standing: Standing
         Intent::Start { code: Some(code) }
             if request.chat.kind == ChatKind::Private && access::claim(&mut work, &request.actor, code).await? =>
         {
+            work.record(Happened::in_chat(chat_id, Event::OwnerClaimed {}));
             work.send(chat_id, &Notice::Welcome { claimed: true }, Urgency::Answer).await?;
             return Ok(work);
         }

@@ -1,7 +1,7 @@
-//! Names from the host, made fit for a report: a hostname or mount point out of hell must not make the backend refuse
+//! Texts made fit for a report, a log line or a person: a hostname or mount point out of hell must not make the backend refuse
 //! the whole report.
 
-/// Control characters become U+FFFD, and the text is cut at `max` bytes on a character's boundary.
+/// Replaces control characters by U+FFFD, and cuts at `max` bytes on a character's boundary.
 pub fn clean(text: &str, max: usize) -> String {
     let mut clean = String::with_capacity(text.len().min(max));
     for character in text.chars() {
@@ -14,7 +14,7 @@ pub fn clean(text: &str, max: usize) -> String {
     clean
 }
 
-/// As [`clean`], and never empty: `instead` stands in.
+/// Cleans like [`clean`], and puts `instead` where nothing is left.
 pub fn clean_or(text: &str, max: usize, instead: &str) -> String {
     let clean = clean(text.trim(), max);
     if clean.is_empty() { instead.to_owned() } else { clean }
@@ -29,9 +29,37 @@ pub fn shorten(text: &str, max: usize) -> String {
     text.chars().take(max - 1).chain(['…']).collect()
 }
 
+/// Says a length of time to a person, in the largest fitting unit and without a sign.
+pub fn duration(ms: i64) -> String {
+    let seconds = ms.unsigned_abs().div_ceil(1000);
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} minutes", seconds / 60),
+        7_200..172_800 => format!("{} hours", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_length_of_time_is_said_in_the_largest_fitting_unit() {
+        for (ms, said) in [
+            (0, "0 s"),
+            (1, "1 s"),
+            (-1_500, "2 s"),
+            (119_000, "119 s"),
+            (119_001, "2 minutes"),
+            (7_199_000, "119 minutes"),
+            (7_200_000, "2 hours"),
+            (-172_800_000, "2 days"),
+            (i64::MIN, "106751991167 days"),
+        ] {
+            assert_eq!(duration(ms), said, "{ms}");
+        }
+    }
 
     #[test]
     fn control_characters_are_replaced_and_length_is_bounded() {

@@ -8,7 +8,7 @@ use osm_tests::{
     world::World,
 };
 
-use crate::hostile::{Answer, Hostile};
+use crate::backend::{Answer, Backend};
 
 /// What doctor printed, a line a check.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ pub fn examine(host: &Host, change: impl FnOnce(&mut Command)) -> Found {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn doctor_finds_nothing_wrong_where_nothing_is_and_says_where_to_get_a_pairing() {
-    let backend = Hostile::start().await;
+    let backend = Backend::start().await;
     let host = Host::default();
     fs::create_dir(host.state_dir()).unwrap();
     fs::set_permissions(host.state_dir(), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
@@ -59,7 +59,7 @@ async fn doctor_finds_nothing_wrong_where_nothing_is_and_says_where_to_get_a_pai
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn doctor_says_what_to_do_when_the_backend_is_stopped_or_its_name_is_unknown() {
-    let backend = Hostile::start().await;
+    let backend = Backend::start().await;
     let host = backend.paired("");
     let url = backend.url.clone();
     drop(backend);
@@ -99,7 +99,7 @@ async fn doctor_says_that_the_server_was_removed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn doctor_says_what_to_do_about_a_refused_key_a_busy_backend_and_a_clone() {
-    let backend = Hostile::start().await;
+    let backend = Backend::start().await;
     let host = backend.paired("");
     for (status, said) in [(401, "pair this server again"), (503, "the backend is busy"), (502, "502 Bad Gateway")] {
         backend.with(|state| state.answer = Some(Answer::Status(status)));
@@ -132,7 +132,7 @@ async fn doctor_says_how_to_set_a_clock_that_is_wrong() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn doctor_says_how_to_make_a_policy_list_that_is_missing_and_where_to_look_for_a_dead_bus() {
-    let backend = Hostile::start().await;
+    let backend = Backend::start().await;
     let host = backend.paired("");
     // As sd_booted(3) finds out, systemd is the init of this machine; there is no bus.
     let booted = "mount -t tmpfs none /run; mkdir -p /run/systemd/system";

@@ -1,6 +1,8 @@
 //! A backend that was stolen, or a network that replays and forges: what is not truly for this agent is never answered and
 //! moves nothing; what is, and is refused, is refused by name and used up. Nothing is done in either case.
 
+use std::time::{Duration, Instant};
+
 use osm_protocol::{
     action::{Outcome, OutcomeKind, Rejection},
     envelope::{self, Envelope},
@@ -9,7 +11,7 @@ use osm_protocol::{
 use osm_tests::process::{Host, LISTED, terminate};
 use serde_json::{Value, json};
 
-use crate::hostile::{Hostile, Served, command_key, key, key_set, now, root, signed, wire};
+use crate::backend::{Backend, Served, command_key, key, key_set, now, root, signed, wire};
 
 fn restart(unit: &str) -> Value {
     json!({ "type": "restart-service", "unit": unit })
@@ -37,7 +39,7 @@ const FAR: i64 = 1_000_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_not_truly_for_this_agent_is_never_answered_and_moves_nothing() {
-    let backend = Hostile::start().await;
+    let backend = Backend::start().await;
     let host = backend.paired("");
     let running = host.run();
     backend.until("a report", |state| !state.reports.is_empty());
@@ -126,7 +128,7 @@ fn sha256(bytes: &[u8]) -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_truly_for_this_agent_and_refused_is_refused_by_name_and_used_up() {
-    let backend = Hostile::start().await;
+    let backend = Backend::start().await;
     let host = backend.paired("");
     let running = host.run();
     backend.until("a report", |state| !state.reports.is_empty());
@@ -175,7 +177,7 @@ async fn what_is_truly_for_this_agent_and_refused_is_refused_by_name_and_used_up
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_true_command_is_taken_up_once_whatever_is_replayed_and_too_many_are_refused() {
-    let backend = Hostile::start().await;
+    let backend = Backend::start().await;
     let host = backend.paired("");
     let running = host.run();
     backend.until("a report", |state| !state.reports.is_empty());
@@ -217,7 +219,7 @@ async fn a_true_command_is_taken_up_once_whatever_is_replayed_and_too_many_are_r
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_root_forbids_in_agent_toml_is_refused_whoever_asks() {
-    let backend = Hostile::start().await;
+    let backend = Backend::start().await;
     let host = backend.paired("[actions]\nrestart_service = false\nreboot = false\n");
     let running = host.run();
     let payload = backend.payload(restart(LISTED));
@@ -232,7 +234,7 @@ async fn what_root_forbids_in_agent_toml_is_refused_whoever_asks() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_set_that_is_weak_old_or_anothers_is_not_taken_up() {
-    let backend = Hostile::start().await;
+    let backend = Backend::start().await;
     let host = backend.paired("");
     let running = host.run();
     backend.until("a report", |state| !state.reports.is_empty());
@@ -273,18 +275,19 @@ async fn a_key_set_that_is_weak_old_or_anothers_is_not_taken_up() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backend_that_keeps_serving_forgeries_is_not_asked_in_a_hot_loop() {
-    let backend = Hostile::start().await;
+    let backend = Backend::start().await;
     let host = backend.paired("");
     let running = host.run();
     backend.until("a report", |state| !state.reports.is_empty());
     let forged = wire(&Envelope::sign(envelope::COMMAND, backend.payload(restart(LISTED)).to_string().as_bytes(), &key(66)));
-    let end = std::time::Instant::now() + std::time::Duration::from_secs(6);
-    let before = backend.with(|state| state.polls.len());
-    while std::time::Instant::now() < end {
-        backend.with(|state| state.offer = Some(vec![forged.clone()]));
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
-    let polls = backend.with(|state| state.polls.len()) - before;
-    assert!(polls <= 6, "{polls} polls in 6 s");
+    let before = backend.with(|state| {
+        state.always = Some(vec![forged]);
+        state.polls.len()
+    });
+    backend.until("the first forgery", |state| state.polls.len() > before);
+    let begun = Instant::now();
+    backend.until("three more polls", |state| state.polls.len() > before + 3);
+    // The pauses double: at least 0.5 s, 1 s and 2 s.
+    assert!(begun.elapsed() > Duration::from_millis(3_400), "{:?}", begun.elapsed());
     terminate(running);
 }

@@ -7,11 +7,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use osm_protocol::messages::ReportBatch;
+use osm_protocol::messages::{ReportBatch, Validate as _};
 use osm_tests::process::{Host, LISTED, Process, command, in_namespace, program, terminate};
 use serde_json::{Value, json};
 
-use crate::hostile::{Hostile, signed, wire};
+use crate::backend::{Backend, signed, wire};
 
 fn is_root() -> bool {
     rustix::process::geteuid().is_root()
@@ -19,7 +19,7 @@ fn is_root() -> bool {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_state_directory_that_others_could_use_is_refused_with_the_fix() {
-    let backend = Hostile::start().await;
+    let backend = Backend::start().await;
     let host = backend.paired("");
     let refused = |fix: &str| {
         for arguments in [&["run"][..], &["status"], &["unpair"], &["doctor"]] {
@@ -56,7 +56,7 @@ async fn a_state_directory_that_others_could_use_is_refused_with_the_fix() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_one_run_uses_a_state_directory_and_the_second_says_so() {
-    let backend = Hostile::start().await;
+    let backend = Backend::start().await;
     let host = backend.paired("");
     let running = host.run();
     backend.until("a report", |state| !state.reports.is_empty());
@@ -70,7 +70,7 @@ async fn only_one_run_uses_a_state_directory_and_the_second_says_so() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_printed_is_what_is_sent() {
-    let backend = Hostile::start().await;
+    let backend = Backend::start().await;
     let host = backend.paired("");
     let running = host.run();
     // The first one has no CPU load yet.
@@ -81,7 +81,8 @@ async fn what_is_printed_is_what_is_sent() {
     // Byte for byte the same but for the figures, which move.
     assert_eq!(without_figures(printed.trim_end_matches('\n')), without_figures(&sent));
     let batch: ReportBatch = serde_json::from_str(&printed).unwrap();
-    osm_protocol::messages::Validate::validate(&batch, crate::hostile::now()).unwrap();
+    batch.validate(crate::backend::now()).unwrap();
+    assert!(batch.reports[0].memory.is_some() && batch.reports[0].cpu.is_some());
     // And nothing else was: one request for each, no header or query that tells more.
     let fields: Value = serde_json::from_str(&sent).unwrap();
     assert_eq!(fields.as_object().unwrap().keys().collect::<Vec<_>>(), ["agent_version", "reports"]);
@@ -112,7 +113,7 @@ fn run_in_namespace(host: &Host, script: &str) -> Process {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_a_full_disk_it_keeps_reporting_and_does_nothing_it_cannot_write_down() {
-    let backend = Hostile::start().await;
+    let backend = Backend::start().await;
     let host = backend.paired("");
     let kept = host.path("kept");
     fs::create_dir(&kept).unwrap();
@@ -137,9 +138,11 @@ async fn on_a_full_disk_it_keeps_reporting_and_does_nothing_it_cannot_write_down
     let (jti, seq) = (payload["jti"].as_str().unwrap().to_owned(), payload["seq"].as_i64().unwrap());
     let envelope = wire(&signed(&payload));
     backend.with(|state| state.offer = Some(vec![envelope.clone()]));
-    backend.until("the poll that takes it", |state| state.offer.is_none());
-    std::thread::sleep(Duration::from_secs(1));
+    running.says(&format!("command {jti} is not done, because it cannot be written down first"));
+    let polls = backend.with(|state| state.polls.len());
+    backend.until("a poll after it", |state| state.polls.len() > polls);
     assert!(backend.with(|state| state.outcome(&jti).is_none()), "{}", running.stderr());
+    assert!(!running.stderr().contains(&format!("command {jti}: Rejected")), "it was tried: {}", running.stderr());
 
     fs::remove_file(&ballast).unwrap();
     backend.with(|state| state.offer = Some(vec![envelope]));
@@ -161,7 +164,7 @@ fn fill(ballast: &Path) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dead_network_mount_holds_up_no_report() {
-    let backend = Hostile::start().await;
+    let backend = Backend::start().await;
     let host = backend.paired("");
     // Filesystems whose server never answers: every look at one hangs for ever. One is of a network type, one looks local.
     let script = "mkdir -p \"$1\"/../net \"$1\"/../local

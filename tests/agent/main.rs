@@ -1,10 +1,13 @@
 //! The real agent against backends it must not trust, hosts that fail it, and the real backend.
 
+mod backend;
+mod completions;
+mod crash;
 mod doctor;
 mod envelopes;
-mod hostile;
 mod machine;
 mod pairing;
+mod service;
 mod terminal;
 mod tls;
 mod together;

@@ -1,15 +1,14 @@
-//! Pairing as a person at a terminal does it: the token is typed, and nobody behind him reads it.
+//! Pairing as a person at a terminal does it: the token is typed, and nobody behind them reads it.
 
 use std::{
     fs,
     io::{Write as _, pipe},
     path::Path,
-    time::{Duration, Instant},
 };
 
 use osm_tests::process::{Ended, Host, command};
 
-use crate::hostile::{Hostile, SOON};
+use crate::backend::{Backend, SOON};
 
 /// Runs a line of shell on a terminal of its own, types `text` once `prompt` is shown, and gives how it ended; `stdout` is all
 /// that the terminal showed, and the typescript holds the same.
@@ -20,11 +19,7 @@ fn on_a_terminal(host: &Host, line: &str, prompt: &str, text: &str) -> Ended {
     // Always with echo, as a terminal has it, unless a program turns it off.
     script.args(["--quiet", "--flush", "--return", "--echo", "always", "--command", line]).arg(&typescript);
     let running = host.start(script.stdin(keyboard).env("SHELL", "/bin/sh"));
-    let end = Instant::now() + SOON;
-    while !running.stdout().contains(prompt) {
-        assert!(Instant::now() < end, "no {prompt:?}: {}{}", running.stdout(), running.stderr());
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    running.says(prompt);
     writeln!(typing, "{text}").unwrap();
     let mut ended = running.end(SOON).unwrap();
     ended.stdout += &fs::read_to_string(typescript).unwrap();
@@ -32,7 +27,7 @@ fn on_a_terminal(host: &Host, line: &str, prompt: &str, text: &str) -> Ended {
 }
 
 /// `osm-agent pair`, as it is typed.
-fn pair_line(host: &Host, backend: &Hostile) -> String {
+fn pair_line(host: &Host, backend: &Backend) -> String {
     let pair = host.command(&["pair", "--api", &backend.url]);
     let words = [pair.get_program()].into_iter().chain(pair.get_args());
     let words: Vec<&str> = words.map(|word| word.to_str().expect("paths of tests")).collect();
@@ -41,7 +36,7 @@ fn pair_line(host: &Host, backend: &Hostile) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_that_is_typed_at_the_prompt_pairs_and_is_not_shown() {
-    let backend = Hostile::start().await;
+    let backend = Backend::start().await;
     let host = Host::default();
     let token = backend.token.text();
 
@@ -58,7 +53,7 @@ async fn a_token_that_is_typed_at_the_prompt_pairs_and_is_not_shown() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_wrong_token_the_terminal_echoes_again() {
-    let backend = Hostile::start().await;
+    let backend = Backend::start().await;
     let host = Host::default();
     let line = pair_line(&host, &backend) + " || stty -a";
     let shown = on_a_terminal(&host, &line, "Pairing token (not shown): ", "OSM1-WRONGWRONGWRONG").succeeded();

@@ -112,7 +112,7 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
 async fn behind(proxy: &Proxy) -> World {
     let settings = [("OSM_ALLOWED_USERS", "1001"), ("OSM_TELEGRAM_MODE", "polling"), ("OSM_PUBLIC_URL", &*proxy.url)];
     let world = World::with(Engine::Sqlite, Options::default(), &settings).await;
-    world.clock.advance(crate::hostile::now() - START);
+    world.clock.advance(crate::backend::now() - START);
     proxy.shared.backend.set(world.api.trim_start_matches("http://").to_owned()).unwrap();
     world
 }
@@ -227,7 +227,7 @@ async fn a_ca_file_that_is_none_is_named_with_what_is_wrong() {
     let (missing, empty) = (folder.path().join("missing.pem"), folder.path().join("empty.pem"));
     std::fs::write(&empty, "not a certificate").unwrap();
     let proxy = Proxy::start().await;
-    let token = crate::hostile::Hostile::start().await.token.text();
+    let token = crate::backend::Backend::start().await.token.text();
     for (file, said) in [(missing, "no such file"), (empty, "holds no certificate in PEM form")] {
         let host = Host::new(&format!("ca_file = {file:?}"));
         let error = host.pair(&proxy.url, &token).failed();

@@ -104,4 +104,6 @@ osm_tests::story!(a_host_that_is_removed_in_the_chat_stops_and_one_that_unpairs_
     terminate(running);
     assert!(host.output(&mut host.command(&["unpair"])).succeeded().contains("no longer paired"));
     world.see(&world.anna, "unpaired").await;
+    assert!(!host.state_dir().join("state.json").exists(), "the key is forgotten");
+    assert!(host.output(&mut host.command(&["status"])).succeeded().contains("Not paired"));
 });

@@ -79,12 +79,13 @@ async fn pairing_starts_it(server: &Server, name: &str, line: &String) -> Result
 
 fn what_is_installed_is_as_it_was_packed(machine: &Machine) -> Result<()> {
     assert_eq!(machine.ok(&["dpkg", "--verify", "osm-agent"])?, "");
-    for completions in [
-        "/usr/share/bash-completion/completions/osm-agent",
-        "/usr/share/zsh/vendor-completions/_osm-agent",
-        "/usr/share/fish/vendor_completions.d/osm-agent.fish",
+    for (shell, completions) in [
+        ("bash", "/usr/share/bash-completion/completions/osm-agent"),
+        ("zsh", "/usr/share/zsh/vendor-completions/_osm-agent"),
+        ("fish", "/usr/share/fish/vendor_completions.d/osm-agent.fish"),
     ] {
-        assert!(machine.ok(&["cat", completions])?.contains("doctor"), "{completions}");
+        let printed = machine.ok(&["osm-agent", "completions", shell])?;
+        assert_eq!(machine.ok(&["cat", completions])?, printed, "{completions}");
     }
     machine.ok(&["test", "-s", "/usr/share/man/man8/osm-agent.8.gz"])?;
     Ok(())

@@ -156,6 +156,19 @@ impl Process {
         text(&self.stderr)
     }
 
+    /// Waits until it has said this, on standard output or standard error.
+    ///
+    /// # Panics
+    /// When it does not.
+    #[track_caller]
+    pub fn says(&self, text: &str) {
+        let until = Instant::now() + ENDS;
+        while !(self.stdout() + &self.stderr()).contains(text) {
+            assert!(Instant::now() < until, "not said: {text:?}; but:\n{}{}", self.stdout(), self.stderr());
+            std::thread::sleep(LOOK);
+        }
+    }
+
     /// Waits for its end.
     pub fn end(mut self, limit: Duration) -> Result<Ended> {
         let until = Instant::now() + limit;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::host::identity::random_share;
+use crate::host::random::Random;
 
 #[derive(Debug)]
 pub struct Backoff {
@@ -21,21 +21,17 @@ impl Backoff {
         self.next = FIRST;
     }
 
-    /// The pause before the next attempt: half of it fixed, half of it chance.
-    pub fn pause(&mut self) -> Duration {
-        self.pause_with(random_share())
-    }
-
-    fn pause_with(&mut self, share: f64) -> Duration {
+    /// Gives the pause before the next attempt: half of it fixed, half of it chance.
+    pub fn pause(&mut self, random: Random) -> Duration {
         let pause = self.next;
         self.next = (pause * 2).min(self.max);
-        pause.mul_f64(f64::midpoint(1.0, share))
+        pause.mul_f64(f64::midpoint(1.0, random.share()))
     }
 }
 
-/// `interval` give or take a tenth.
-pub fn jittered(interval: Duration) -> Duration {
-    interval.mul_f64(0.9 + 0.2 * random_share())
+/// Gives an interval, or takes from it, a tenth at most.
+pub fn jittered(interval: Duration, random: Random) -> Duration {
+    interval.mul_f64(0.9 + 0.2 * random.share())
 }
 
 #[cfg(test)]
@@ -45,11 +41,12 @@ mod tests {
     #[test]
     fn pauses_double_up_to_the_limit_and_start_over_after_a_success() {
         let mut backoff = Backoff::new(Duration::from_secs(5));
-        let pauses: Vec<u64> = (0..5).map(|_| backoff.pause_with(1.0).as_secs()).collect();
-        assert_eq!(pauses, [1, 2, 4, 5, 5]);
+        let mut pauses = |random| (0..5).map(|_| backoff.pause(random).as_millis()).collect::<Vec<_>>();
+        assert_eq!(pauses(Random::zeros()), [500, 1_000, 2_000, 2_500, 2_500]);
+        assert_eq!(pauses(Random::ones()), [5_000; 5]);
         backoff.reset();
-        assert_eq!(backoff.pause_with(0.0), Duration::from_millis(500));
-        let interval = jittered(Duration::from_secs(30)).as_secs_f64();
-        assert!((27.0..=33.0).contains(&interval));
+        assert_eq!(backoff.pause(Random::ones()), Duration::from_secs(1));
+        let interval = |random| jittered(Duration::from_secs(30), random).as_millis();
+        assert_eq!((interval(Random::zeros()), interval(Random::ones())), (27_000, 33_000));
     }
 }

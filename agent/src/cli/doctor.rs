@@ -1,27 +1,25 @@
 //! `osm-agent doctor`: one line a check, and what to do where one fails.
 
-use std::{path::Path, process::ExitCode, rc::Rc, time::Duration};
+use std::{path::Path, process::ExitCode, time::Duration};
 
 use anyhow::Result;
+use osm_protocol::command::TOLERANCE_MS;
 use tokio::time::timeout;
 
 use crate::{
-    backend::client::{Api, Client, ClientError},
-    cli::status::Status,
-    command::execute::duration,
+    backend::{address::Api, client::Client, error::ClientError},
     config::Settings,
     host::{
-        clock::Clock,
-        identity,
+        durable, identity,
         systemd::{Systemd, Unavailable},
     },
+    machine::Machine,
     policy::list::UnitList,
-    state::dir::StateDir,
+    state::{dir::StateDir, status::Status},
+    text::duration,
 };
 
 const LIMIT: Duration = Duration::from_secs(10);
-/// Commands are judged by the host's clock, with this tolerance.
-const CLOCK_LIMIT_MS: u64 = 30_000;
 
 struct Report {
     failed: bool,
@@ -50,8 +48,8 @@ pub async fn doctor(settings: &Settings, state_dir: &Path, systemd: &impl System
     if let Some(dir) = &dir {
         check_processes(settings, dir, &mut report);
     }
-    if let Some(dir) = dir
-        && let Err(error) = check_backend(settings, &dir, &mut report).await
+    if let Some(dir) = &dir
+        && let Err(error) = check_backend(&Machine::real(settings, dir), &mut report).await
     {
         report.fail("backend", &format!("{error:#}"));
     }
@@ -59,16 +57,14 @@ pub async fn doctor(settings: &Settings, state_dir: &Path, systemd: &impl System
 }
 
 fn check_state_dir(path: &Path, report: &mut Report) -> Option<StateDir> {
-    let dir = match StateDir::open(path, false) {
+    let dir = match StateDir::open(path) {
         Ok(dir) => dir,
         Err(error) => {
             report.fail("state directory", &format!("{error:#}"));
             return None;
         }
     };
-    match crate::host::durable::replace(&dir.file("doctor"), b"", 0o600)
-        .and_then(|()| crate::host::durable::remove(&dir.file("doctor")))
-    {
+    match durable::replace(&dir.file("doctor"), b"", 0o600).and_then(|()| durable::remove(&dir.file("doctor"))) {
         Ok(()) => Report::ok("state directory", &path.display().to_string()),
         Err(error) => {
             report.fail("state directory", &format!("{} cannot be written ({error}): is the disk full?", path.display()));
@@ -97,7 +93,7 @@ async fn check_systemd(settings: &Settings, systemd: &impl Systemd, report: &mut
     }
 }
 
-/// By what the running service sees: this command runs outside of its sandbox.
+/// Looks with the eyes of the running service: this command runs outside of its sandbox.
 fn check_processes(settings: &Settings, dir: &StateDir, report: &mut Report) {
     if !settings.top_processes {
         return;
@@ -113,17 +109,24 @@ fn check_processes(settings: &Settings, dir: &StateDir, report: &mut Report) {
     }
 }
 
-async fn check_backend(settings: &Settings, dir: &StateDir, report: &mut Report) -> Result<()> {
-    let Some(pairing) = dir.pairing()? else {
+async fn check_backend(here: &Machine<'_>, report: &mut Report) -> Result<()> {
+    let Some(pairing) = here.dir.pairing()? else {
         report.fail("pairing", "not paired: get a line with /add_server in the chat, and run it here");
         return Ok(());
     };
-    if identity::machine(dir.path())? == pairing.machine {
+    if identity::machine(here.dir.path(), here.random)? == pairing.machine {
         Report::ok("pairing", &format!("{} at {}", pairing.name, pairing.api));
     } else {
         report.fail("pairing", "this machine is not the one that was paired (a clone?): pair it again");
     }
     let api = Api::parse(&pairing.api)?;
+    check_dns(&api, report).await;
+    check_answer(&here.client(api, pairing.key.signing_key()?)?, report).await;
+    check_clock(here, report);
+    Ok(())
+}
+
+async fn check_dns(api: &Api, report: &mut Report) {
     match timeout(LIMIT, tokio::net::lookup_host((api.host().trim_matches(['[', ']']), api.port()))).await {
         Ok(Ok(mut addresses)) => match addresses.next() {
             Some(address) => Report::ok("DNS", &format!("{} is {}", api.host(), address.ip())),
@@ -134,12 +137,12 @@ async fn check_backend(settings: &Settings, dir: &StateDir, report: &mut Report)
         }
         Err(_) => report.fail("DNS", "no answer within 10 s: check /etc/resolv.conf"),
     }
-    let clock = Rc::new(Clock::default());
-    let plain = api.is_plain();
-    let client = Client::new(api, settings.ca_file.as_deref(), pairing.key.signing_key()?, Rc::clone(&clock))?;
-    // Any answer at all proves the connection; a signed one that was accepted proves the rest.
+}
+
+/// Asks for the keys: any answer at all proves the connection; a signed request that was accepted proves the rest.
+async fn check_answer(client: &Client, report: &mut Report) {
     let keys = client.keys().await;
-    if plain {
+    if client.api().is_plain() {
         Report::note("TLS", "plain http to this very machine");
     } else if let Err(ClientError::Network(error)) = &keys {
         report.fail("TLS", error);
@@ -148,19 +151,16 @@ async fn check_backend(settings: &Settings, dir: &StateDir, report: &mut Report)
     }
     match keys {
         Ok(_) => Report::ok("API", "the backend knows this server"),
-        Err(error @ ClientError::Removed) => report.fail("API", &error.to_string()),
         Err(error) if error.is_about_the_key() => report.fail("API", &format!("{error}; pair this server again")),
         Err(error) => report.fail("API", &error.to_string()),
     }
-    check_clock(dir, &clock, report);
-    Ok(())
 }
 
-/// By what this check's own request measured, else by what `run` measured last.
-fn check_clock(dir: &StateDir, clock: &Clock, report: &mut Report) {
-    let last = Status::read(dir).map_or(0, |status| status.clock_ahead_ms);
-    let ahead = if clock.ahead() == 0 { last } else { clock.ahead() };
-    if ahead.unsigned_abs() > CLOCK_LIMIT_MS {
+/// Judges the clock by what this check's own request measured, else by what `run` measured last.
+fn check_clock(here: &Machine<'_>, report: &mut Report) {
+    let last = Status::read(here.dir).map_or(0, |status| status.clock_ahead_ms);
+    let ahead = if here.clock.ahead() == 0 { last } else { here.clock.ahead() };
+    if ahead.unsigned_abs() > TOLERANCE_MS.unsigned_abs() {
         let direction = if ahead > 0 { "ahead of" } else { "behind" };
         report.fail(
             "clock",

@@ -2,12 +2,13 @@
 
 mod doctor;
 mod privileges;
-pub mod status;
+mod report;
+mod services;
+mod status;
 
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
-    time::Duration,
 };
 
 use anyhow::{Context as _, Result};
@@ -15,13 +16,19 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::{
     config::Settings,
-    host::{clock::Clock, identity, journal, systemd::bus::Bus},
+    host::{clock::Clock, journal, systemd::bus::Bus},
     logging,
-    pair::{pairing, token},
-    policy,
-    policy::decide::Word,
-    report::measure::Reporter,
-    service::{run, session},
+    machine::Machine,
+    pair::{
+        pairing::{self, Unpair},
+        token,
+    },
+    policy::{
+        apply::apply,
+        decide::{Word, decide},
+        polkit::RULES_DIR,
+    },
+    service::run,
     state::dir::{self, StateDir},
 };
 
@@ -84,7 +91,7 @@ enum Command {
         #[command(subcommand)]
         command: PolicyCommand,
         /// Folder of the polkit rules
-        #[arg(long, global = true, value_name = "DIR", default_value = policy::polkit::RULES_DIR, hide = true)]
+        #[arg(long, global = true, value_name = "DIR", default_value = RULES_DIR, hide = true)]
         rules_dir: PathBuf,
     },
 }
@@ -152,17 +159,20 @@ impl Command {
         match self {
             Self::Pair { api, token_file } => {
                 let token = token::read(token_file.as_deref())?;
-                pairing::pair(settings, &StateDir::open(&path, true)?, &api, &token).await?;
+                pairing::pair(&Machine::real(settings, &StateDir::open_or_make(&path)?), &api, &token).await?;
             }
-            Self::Run => run::run(settings, &StateDir::open(&path, true)?, &systemd).await?,
-            Self::Status => status::status(settings, &StateDir::open(&path, false)?, &systemd).await?,
-            Self::Services => status::services(settings, &systemd).await?,
-            Self::Report { .. } => print_report(settings, &systemd).await?,
+            Self::Run => run::run(&Machine::real(settings, &StateDir::open_or_make(&path)?), &systemd).await?,
+            Self::Status => status::status(&Machine::real(settings, &StateDir::open(&path)?), &systemd).await?,
+            Self::Services => services::services(settings, &systemd).await?,
+            Self::Report { .. } => report::print(settings, &Clock::system(), &systemd).await?,
             Self::Doctor => return Ok(doctor::doctor(settings, &path, &systemd).await),
-            Self::Unpair { local } => pairing::unpair(settings, &StateDir::open(&path, false)?, local).await?,
+            Self::Unpair { local } => {
+                let unpair = if local { Unpair::HereOnly } else { Unpair::Everywhere };
+                pairing::unpair(&Machine::real(settings, &StateDir::open(&path)?), unpair).await?;
+            }
             Self::CleanJournal => journal::clean(settings)?,
             Self::Completions { shell } => {
-                clap_complete::generate(shell, &mut Cli::command(), env!("CARGO_PKG_NAME"), &mut std::io::stdout());
+                print!("{}", completions(shell));
             }
             Self::Policy { command, rules_dir } => command.run(settings, config, &rules_dir, &systemd).await?,
         }
@@ -170,22 +180,21 @@ impl Command {
     }
 }
 
+/// Writes the completion script of a shell.
+fn completions(shell: clap_complete::Shell) -> String {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), env!("CARGO_PKG_NAME"), &mut script);
+    // For bash it spells a program's name with a hyphen in two ways, and nothing past a subcommand would be completed (clap issue
+    // 6421).
+    String::from_utf8_lossy(&script).replace("osm__subcmd__agent", "osm__agent")
+}
+
 impl PolicyCommand {
     async fn run(self, settings: &Settings, config: Option<&Path>, rules_dir: &Path, systemd: &Bus) -> Result<()> {
         match self {
-            Self::Apply => policy::apply::apply(config, rules_dir, systemd).await,
-            Self::Allow { unit } => policy::decide::decide(settings, rules_dir, systemd, &unit, Word::Allow).await,
-            Self::Deny { unit } => policy::decide::decide(settings, rules_dir, systemd, &unit, Word::Deny).await,
+            Self::Apply => apply(config, rules_dir, systemd).await,
+            Self::Allow { unit } => decide(settings, rules_dir, systemd, &unit, Word::Allow).await,
+            Self::Deny { unit } => decide(settings, rules_dir, systemd, &unit, Word::Deny).await,
         }
     }
-}
-
-/// The bytes of one report, with the CPUs watched for a second first.
-async fn print_report(settings: &Settings, systemd: &Bus) -> Result<()> {
-    let mut reporter = Reporter::new(settings);
-    reporter.warm_up();
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    let measured = reporter.measure(settings, &Clock::default(), &identity::boot()?, systemd).await;
-    println!("{}", serde_json::to_string(&session::batch(vec![measured.report]))?);
-    Ok(())
 }

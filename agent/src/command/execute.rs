@@ -1,61 +1,31 @@
 //! A command's way: judged, admitted by the host's own policy, written down, done, and its outcome written down.
-//!
-//! Only what is truly the backend's and for this agent gets an outcome; anything else is logged and never answered.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, path::Path};
 
 use osm_protocol::{
-    action::{Action, Chore, Outcome, OutcomeKind, Rejection},
-    command::{Command, CommandError, Judge, TOLERANCE_MS},
-    envelope::{Envelope, EnvelopeError},
-    ids::{CommandId, ServerId},
+    action::{Action, Outcome, OutcomeKind},
+    command::Command,
+    ids::CommandId,
     key::PublicKey,
 };
 
+use super::{
+    admit::admit,
+    ended::{Ended, Refusal},
+    facts::Taken,
+    judge::{Identity, Judged, Judging},
+    ledger::Ledger,
+    oneshot,
+    reboot::{self, Due},
+    restart::restart,
+};
 use crate::{
-    command::{
-        act,
-        ledger::{Ledger, Taken},
-    },
-    config::{Rates, Settings},
+    config::Settings,
     crash::crash_point,
-    host::{
-        clock::{self, Clock, Moment},
-        systemd::Systemd,
-    },
-    policy::{
-        list::{ListError, UnitList},
-        rules::{self, NamedBy},
-    },
+    host::{clock::Clock, journal, systemd::Systemd},
+    policy::list::UnitList,
     text::shorten,
 };
-
-const HOUR_MS: u64 = 3_600_000;
-
-/// Who this agent is, to the backend.
-#[derive(Clone, Debug)]
-pub struct Identity {
-    pub server_id: ServerId,
-    /// The agent's public key, as it stands in `aud`.
-    pub agent_key: String,
-    /// Its thumbprint, under which the ledger counts.
-    pub key_id: String,
-    /// Hash of this boot.
-    pub boot: String,
-}
-
-/// What becomes of an envelope.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Judged {
-    /// Take it up.
-    Do(Box<Command>),
-    /// Truly the backend's, and refused by name.
-    Refuse { jti: CommandId, seq: i64, reason: Rejection, detail: String },
-    /// Not answered.
-    Ignore(String),
-    /// As `Ignore`; perhaps the keys have changed.
-    UnknownKey,
-}
 
 /// What was learned from an envelope that was handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,11 +44,27 @@ pub struct Executor<'a, S> {
     pub systemd: &'a S,
 }
 
+/// What is known of the reboot that a command has scheduled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watched {
+    /// None is ahead.
+    Nothing,
+    Ahead,
+    /// Its outcome has just been written down.
+    Ended,
+}
+
 impl<S: Systemd> Executor<'_, S> {
     /// Takes one envelope all the way. Whatever happens, it happens at most once.
     pub async fn handle(&self, raw: &[u8], trusted: &[PublicKey]) -> Handled {
-        let last_seq = self.ledger.borrow().last_seq(&self.identity.key_id);
-        match judge(raw, trusted, self.identity, clock::host_now(), self.clock.now(), last_seq) {
+        let judging = Judging {
+            trusted,
+            us: self.identity,
+            host_now: self.clock.moment().host,
+            backend_now: self.clock.now(),
+            last_seq: self.ledger.borrow().last_seq(&self.identity.key_id),
+        };
+        match judging.judge(raw) {
             Judged::Ignore(why) => {
                 log::warn!("an envelope is not taken up: {why}");
                 Handled::Ignored
@@ -87,7 +73,7 @@ impl<S: Systemd> Executor<'_, S> {
                 log::warn!("an envelope is signed by a key that is not trusted here");
                 Handled::UnknownKey
             }
-            Judged::Refuse { jti, seq, reason, detail } => self.refuse(jti, seq, reason, &detail),
+            Judged::Refuse { jti, seq, refusal } => self.refuse(jti, seq, refusal),
             Judged::Do(command) => self.take_up(&command).await,
         }
     }
@@ -99,24 +85,21 @@ impl<S: Systemd> Executor<'_, S> {
         }
         log::info!("command {jti}: {action:?}, asked for by {}", shorten(&command.requested_by, 100));
         let list = UnitList::read(&self.settings.policy_file);
-        let admitted = admit(action, self.settings, &self.ledger.borrow(), Moment::now(), list);
-        if let Err((reason, detail)) = admitted {
-            return self.refuse(jti, seq, reason, &detail);
+        let ages = self.ledger.borrow().ages(self.clock.moment(), action);
+        if let Err(refusal) = admit(action, self.settings, &ages, list) {
+            return self.refuse(jti, seq, refusal);
         }
         crash_point!("command.admitted");
         let due = match action {
-            Action::Reboot {} => Some(act::due(self.systemd).await),
+            Action::Reboot {} => Some(Due::plan(self.clock.moment().host, self.systemd).await),
             _ => None,
         };
         let taken = Taken { act: Some(action.clone()), due, ..self.taken(jti, seq) };
-        if let Err(error) = self.ledger.borrow_mut().take(taken.clone()) {
+        if let Err(error) = self.ledger.borrow_mut().take(taken) {
             log::error!("command {jti} is not done, because it cannot be written down first: {error}");
             return Handled::Ignored;
         }
-        let ended = match action {
-            Action::CancelReboot { of } => Some(self.call_off(*of).await),
-            action => act::act(&taken, action, self.systemd).await,
-        };
+        let ended = self.act(action, due).await;
         crash_point!("command.acted");
         match ended {
             Some(ended) => self.finish(jti, ended),
@@ -125,59 +108,59 @@ impl<S: Systemd> Executor<'_, S> {
         Handled::Recorded
     }
 
+    /// Does it. `None`: a reboot is scheduled; the next boot, or [`Executor::watch_reboot`], tells how that ended.
+    async fn act(&self, action: &Action, due: Option<Due>) -> Option<Ended> {
+        match action {
+            Action::RestartService { unit } => Some(restart(unit, self.systemd).await),
+            Action::CleanJournal {} => Some(oneshot::clean_journal(self.systemd, Path::new(journal::FREED)).await),
+            Action::RunLogrotate {} => Some(oneshot::run_logrotate(self.systemd).await),
+            Action::Reboot {} => reboot::schedule(due?, self.clock.moment().host, self.systemd).await.err(),
+            Action::CancelReboot { of } => Some(self.call_off(*of).await),
+        }
+    }
+
     /// Calls the reboot off that the command `of` scheduled.
-    async fn call_off(&self, of: CommandId) -> act::Ended {
-        let due = self.ledger.borrow().open_reboot(&self.identity.key_id).filter(|(jti, _)| *jti == of).map(|(_, due)| due);
-        let Some(due) = due else {
-            return (OutcomeKind::Failed, None, "there is no such reboot ahead".to_owned());
+    async fn call_off(&self, of: CommandId) -> Ended {
+        let ahead = self.ledger.borrow().open_reboot(&self.identity.key_id);
+        let Some((_, due)) = ahead.filter(|(jti, _)| *jti == of) else {
+            return Ended::failed("there is no such reboot ahead");
         };
-        let ended = act::call_off(due, self.systemd).await;
-        if ended.0 == OutcomeKind::Succeeded {
-            self.finish(of, (OutcomeKind::Cancelled, None, "called off from the chat".to_owned()));
+        let ended = reboot::call_off(due, self.systemd).await;
+        if ended.result == OutcomeKind::Succeeded {
+            self.finish(of, Ended::new(OutcomeKind::Cancelled, "called off from the chat"));
         }
         ended
     }
 
-    /// Looks whether the reboot that is ahead still is: whether there is one, and whether its outcome was written down.
-    pub async fn watch_reboot(&self) -> (bool, bool) {
-        let Some((jti, due)) = self.ledger.borrow().open_reboot(&self.identity.key_id) else { return (false, false) };
-        let Some(ended) = act::watch(due, self.systemd).await else { return (true, false) };
+    /// Looks whether the reboot that is ahead still is.
+    pub async fn watch_reboot(&self) -> Watched {
+        let ahead = self.ledger.borrow().open_reboot(&self.identity.key_id);
+        let Some((jti, due)) = ahead else { return Watched::Nothing };
+        let Some(ended) = reboot::watch(due, self.clock.moment().host, self.systemd).await else { return Watched::Ahead };
         self.finish(jti, ended);
-        (false, true)
+        Watched::Ended
     }
 
-    fn finish(&self, jti: CommandId, (result, reason, detail): act::Ended) {
-        log::info!("command {jti}: {result:?}: {detail}");
-        if let Err(error) = self.ledger.borrow_mut().finish(jti, self.outcome(result, reason, &detail)) {
+    fn finish(&self, jti: CommandId, ended: Ended) {
+        log::info!("command {jti}: {:?}: {}", ended.result, ended.detail);
+        if let Err(error) = self.ledger.borrow_mut().finish(jti, self.outcome(ended), self.clock.moment()) {
             log::error!("the outcome of command {jti} cannot be written down: {error}");
         }
     }
 
-    fn refuse(&self, jti: CommandId, seq: i64, reason: Rejection, detail: &str) -> Handled {
+    fn refuse(&self, jti: CommandId, seq: i64, refusal: Refusal) -> Handled {
         if self.ledger.borrow().knows(jti) {
             return self.skip(jti, seq);
         }
-        log::warn!("command {jti} is refused ({reason:?}): {detail}");
-        let outcome = self.outcome(OutcomeKind::Rejected, Some(reason), detail);
-        match self.ledger.borrow_mut().refuse(self.taken(jti, seq), outcome) {
-            Ok(()) => Handled::Recorded,
-            Err(error) => {
-                log::error!("that cannot be written down: {error}");
-                Handled::Ignored
-            }
-        }
+        log::warn!("command {jti} is refused ({:?}): {}", refusal.reason, refusal.detail);
+        let outcome = self.outcome(refusal.into());
+        recorded(self.ledger.borrow_mut().refuse(self.taken(jti, seq), outcome))
     }
 
     /// Passes over a command whose id was used before: it cannot be answered by its name. Its seq is used up.
     fn skip(&self, jti: CommandId, seq: i64) -> Handled {
         log::warn!("command {jti} is passed over: its id was used before");
-        match self.ledger.borrow_mut().skip(&self.identity.key_id, seq) {
-            Ok(()) => Handled::Recorded,
-            Err(error) => {
-                log::error!("that cannot be written down: {error}");
-                Handled::Ignored
-            }
-        }
+        recorded(self.ledger.borrow_mut().skip(&self.identity.key_id, seq, self.clock.moment()))
     }
 
     fn taken(&self, jti: CommandId, seq: i64) -> Taken {
@@ -186,137 +169,265 @@ impl<S: Systemd> Executor<'_, S> {
             jti,
             key: self.identity.key_id.clone(),
             boot: self.identity.boot.clone(),
-            at: Moment::now(),
+            at: self.clock.moment(),
             act: None,
             due: None,
             delivered: false,
         }
     }
 
-    fn outcome(&self, result: OutcomeKind, reason: Option<Rejection>, detail: &str) -> Outcome {
-        Outcome { result, reason, detail: shorten(detail, Outcome::DETAIL_MAX), at: self.clock.now() }
+    fn outcome(&self, Ended { result, reason, detail }: Ended) -> Outcome {
+        Outcome { result, reason, detail: shorten(&detail, Outcome::DETAIL_MAX), at: self.clock.now() }
     }
 }
 
-/// The envelope's own merits, in the order that SECURITY.md gives. `host_now` judges; `backend_now` only tells a wrong clock here from
-/// a command that came too late.
-pub fn judge(raw: &[u8], trusted: &[PublicKey], us: &Identity, host_now: i64, backend_now: i64, last_seq: i64) -> Judged {
-    let ignore = |why: &dyn std::fmt::Display| Judged::Ignore(shorten(&why.to_string(), 300));
-    let envelope = match Envelope::from_slice(raw) {
-        Ok(envelope) => envelope,
-        Err(error) => return ignore(&error),
-    };
-    let judge = Judge { trusted, server_id: us.server_id, agent_key: &us.agent_key, now: host_now, last_seq };
-    match judge.judge(&envelope) {
-        Ok(command) => Judged::Do(Box::new(command)),
-        // A replay past its time must not override the outcome it once had.
-        Err(CommandError::NotNow { command, .. }) if command.seq <= last_seq => {
-            ignore(&CommandError::Replayed { seq: command.seq, last: last_seq })
+/// Tells whether the ledger has moved on. Where it cannot be written, the command stays open and comes again.
+fn recorded(written: std::io::Result<()>) -> Handled {
+    match written {
+        Ok(()) => Handled::Recorded,
+        Err(error) => {
+            log::error!("that cannot be written down: {error}");
+            Handled::Ignored
         }
-        Err(CommandError::NotNow { command, now }) => {
-            let would_hold =
-                (command.nbf.saturating_sub(TOLERANCE_MS)..=command.exp.saturating_add(TOLERANCE_MS)).contains(&backend_now);
-            let ahead = now - backend_now;
-            let (reason, detail) = if would_hold {
-                (Rejection::Clock, format!("this server's clock is {} off; set it right (timedatectl)", duration(ahead)))
-            } else if now < command.nbf {
-                (Rejection::Clock, "it is not valid yet".to_owned())
-            } else {
-                (Rejection::Expired, "it came too late".to_owned())
-            };
-            Judged::Refuse { jti: command.jti, seq: command.seq, reason, detail }
-        }
-        Err(CommandError::Unknown { header, problem }) => {
-            let detail = format!("this agent ({}) does not know it: {problem}", env!("CARGO_PKG_VERSION"));
-            Judged::Refuse { jti: header.jti, seq: header.seq, reason: Rejection::Unknown, detail }
-        }
-        Err(CommandError::Envelope(EnvelopeError::UnknownKey)) => Judged::UnknownKey,
-        Err(error) => ignore(&error),
-    }
-}
-
-/// The host's own word: policy, rates, and the unit's or the chore's being on root's list.
-fn admit(
-    action: &Action,
-    settings: &Settings,
-    ledger: &Ledger,
-    now: Moment,
-    list: Result<UnitList, ListError>,
-) -> Result<(), (Rejection, String)> {
-    if !settings.actions.allow(action) {
-        return Err((Rejection::Policy, "agent.toml on the server does not allow this".to_owned()));
-    }
-    let ages = ledger.ages(now, |past| past == action);
-    let rates = &settings.rates;
-    let chore = match action {
-        Action::RestartService { unit } => {
-            rules::check_name(unit, NamedBy::Root).map_err(|never| (Rejection::UnitNotListed, never.to_string()))?;
-            check_rate(ages, rates)?;
-            return admit_unit(unit, list);
-        }
-        Action::CancelReboot { .. } => return Ok(()),
-        Action::CleanJournal {} => Chore::CleanJournal,
-        Action::RunLogrotate {} => Chore::RunLogrotate,
-        Action::Reboot {} => Chore::Reboot,
-    };
-    if chore == Chore::Reboot {
-        check_reboots(ages, rates)?;
-    } else {
-        check_rate(ages, rates)?;
-    }
-    match list {
-        Ok(list) if list.chores.contains(&chore) => Ok(()),
-        Ok(_) => {
-            Err((Rejection::Unsupported, "root's oneshot on the server does not grant it; there: osm-agent doctor".to_owned()))
-        }
-        Err(error) => Err((Rejection::Unsupported, error.to_string())),
-    }
-}
-
-fn admit_unit(unit: &str, list: Result<UnitList, ListError>) -> Result<(), (Rejection, String)> {
-    match list {
-        Ok(list) if list.contains(unit) => Ok(()),
-        Ok(UnitList { unavailable: Some(why), .. }) => Err((Rejection::Unsupported, why)),
-        Ok(_) => Err((Rejection::UnitNotListed, format!("allow it on the server, as root: osm-agent policy allow {unit}"))),
-        Err(error) => Err((Rejection::UnitNotListed, error.to_string())),
-    }
-}
-
-fn check_rate(ages: impl Iterator<Item = u64>, rates: &Rates) -> Result<(), (Rejection, String)> {
-    let gap = u64::try_from(rates.restart_gap.as_millis()).unwrap_or(u64::MAX);
-    let mut within_hour = 0;
-    for age in ages {
-        if age < gap {
-            let ago = duration(i64::try_from(age).unwrap_or(i64::MAX));
-            return Err((Rejection::Rate, format!("it was done {ago} ago; once in {} s", gap / 1000)));
-        }
-        within_hour += u32::from(age < HOUR_MS);
-    }
-    if within_hour >= rates.restarts_per_hour {
-        return Err((Rejection::Rate, format!("{} times an hour are allowed on the server", rates.restarts_per_hour)));
-    }
-    Ok(())
-}
-
-fn check_reboots(ages: impl Iterator<Item = u64>, rates: &Rates) -> Result<(), (Rejection, String)> {
-    let within_day = ages.filter(|age| *age < 24 * HOUR_MS).count();
-    if within_day >= rates.reboots_per_day as usize {
-        return Err((Rejection::Rate, format!("{} reboots a day are allowed on the server", rates.reboots_per_day)));
-    }
-    Ok(())
-}
-
-/// A length of time for a person: the largest fitting unit.
-pub fn duration(ms: i64) -> String {
-    let seconds = ms.unsigned_abs().div_ceil(1000);
-    match seconds {
-        0..120 => format!("{seconds} s"),
-        120..7_200 => format!("{} minutes", seconds / 60),
-        7_200..172_800 => format!("{} hours", seconds / 3600),
-        _ => format!("{} days", seconds / 86_400),
     }
 }
 
 #[cfg(test)]
-#[path = "execute_tests.rs"]
-mod tests;
+mod tests {
+    use super::*;
+    use crate::{
+        command::fixture::{NOW, command, jti, key, signed, us},
+        host::{
+            clock::Moment,
+            systemd::{
+                ServiceState, Shutdown,
+                fake::{Fake, state},
+            },
+        },
+        policy::LOGROTATE_UNIT,
+    };
+    use osm_protocol::action::Rejection;
+    use std::{fs, os::unix::fs::PermissionsExt as _};
+
+    const AT: Moment = Moment { host: NOW, boot: 5_000_000 };
+
+    /// A host with a list, a ledger and a systemd.
+    struct Host {
+        settings: Settings,
+        clock: Clock,
+        ledger: RefCell<Ledger>,
+        systemd: Fake,
+        identity: Identity,
+        folder: tempfile::TempDir,
+    }
+
+    impl Host {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let mut settings = Settings::for_test();
+            settings.policy_file = folder.path().join("units.json");
+            list(&settings.policy_file, r#"{"version":1,"units":["nginx.service"]}"#);
+            let ledger = RefCell::new(Ledger::open(&folder.path().join("ledger.jsonl"), "b", AT).unwrap());
+            let systemd = Fake { states: vec![state("active", "running", "success")].into(), ..Fake::default() };
+            Self { settings, clock: Clock::manual(AT), ledger, systemd, identity: us(), folder }
+        }
+
+        async fn handle(&self, raw: &[u8]) -> Handled {
+            let executor = Executor {
+                settings: &self.settings,
+                identity: &self.identity,
+                clock: &self.clock,
+                ledger: &self.ledger,
+                systemd: &self.systemd,
+            };
+            executor.handle(raw, &[PublicKey::from(&key())]).await
+        }
+
+        async fn ask(&self, seq: i64) -> Outcome {
+            assert_eq!(self.handle(&signed(&command(seq, NOW))).await, Handled::Recorded);
+            self.ledger.borrow().open_outcomes("id1").pop().unwrap().1
+        }
+
+        fn restarts(&self) -> usize {
+            self.systemd.restarted.borrow().len()
+        }
+
+        /// The agent dies and comes back.
+        fn restart_agent(&mut self) {
+            self.ledger = RefCell::new(Ledger::open(&self.folder.path().join("ledger.jsonl"), "b", self.clock.moment()).unwrap());
+        }
+    }
+
+    fn list(path: &Path, text: &str) {
+        fs::write(path, text).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_true_command_restarts_once_and_says_what_came_of_it() {
+        let mut host = Host::new();
+        let envelope = signed(&command(1, NOW));
+        assert_eq!(host.handle(&envelope).await, Handled::Recorded);
+        let (_, outcome) = host.ledger.borrow().open_outcomes("id1").pop().unwrap();
+        assert_eq!((outcome.result, outcome.detail.as_str()), (OutcomeKind::Succeeded, "active (running)"));
+        // The same again, also by an agent that was restarted meanwhile.
+        assert_eq!(host.handle(&envelope).await, Handled::Ignored);
+        host.restart_agent();
+        assert_eq!(host.handle(&envelope).await, Handled::Ignored);
+        assert_eq!(*host.systemd.restarted.borrow(), ["nginx.service"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_rates_hold_and_outlive_the_agent() {
+        let mut host = Host::new();
+        assert_eq!(host.ask(1).await.result, OutcomeKind::Succeeded);
+        host.restart_agent();
+        let refused = host.ask(2).await;
+        assert_eq!((refused.result, refused.reason), (OutcomeKind::Rejected, Some(Rejection::Rate)));
+        assert_eq!(host.restarts(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn policy_list_and_unknown_actions_refuse_by_name() {
+        let mut host = Host::new();
+        host.settings.actions.restart_service = false;
+        assert_eq!(host.ask(1).await.reason, Some(Rejection::Policy));
+        host.settings.actions.restart_service = true;
+        list(&host.settings.policy_file, r#"{"version":1,"units":["other.service"]}"#);
+        assert_eq!(host.ask(2).await.reason, Some(Rejection::UnitNotListed));
+        list(&host.settings.policy_file, r#"{"version":1,"units":[],"unavailable":"polkit 0.105 has no rules"}"#);
+        let outcome = host.ask(3).await;
+        assert_eq!((outcome.reason, outcome.detail.as_str()), (Some(Rejection::Unsupported), "polkit 0.105 has no rules"));
+        fs::remove_file(&host.settings.policy_file).unwrap();
+        assert!(host.ask(4).await.detail.contains("osm-agent policy apply"));
+        let mut reboot = command(5, NOW);
+        reboot.action = Action::Reboot {};
+        host.handle(&signed(&reboot)).await;
+        assert_eq!(host.ledger.borrow().open_outcomes("id1").pop().unwrap().1.reason, Some(Rejection::Unsupported));
+        assert_eq!(host.restarts(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_agent_itself_is_never_restarted_even_when_listed() {
+        let host = Host::new();
+        list(&host.settings.policy_file, r#"{"version":1,"units":["osm-agent.service"]}"#);
+        let mut command = command(1, NOW);
+        command.action = Action::RestartService { unit: "osm-agent.service".to_owned() };
+        host.handle(&signed(&command)).await;
+        let outcome = host.ledger.borrow().open_outcomes("id1")[0].1.clone();
+        assert_eq!(outcome.reason, Some(Rejection::UnitNotListed));
+        assert!(outcome.detail.contains("never"), "{}", outcome.detail);
+        assert_eq!(host.restarts(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_used_id_is_passed_over_and_its_seq_is_used_up() {
+        let host = Host::new();
+        host.ask(1).await;
+        let again = Command { seq: 2, ..command(1, NOW) };
+        assert_eq!(host.handle(&signed(&again)).await, Handled::Recorded);
+        assert_eq!(host.ledger.borrow().open_outcomes("id1").len(), 1);
+        assert_eq!(host.ledger.borrow().last_seq("id1"), 2);
+        assert_eq!(host.restarts(), 1);
+    }
+
+    fn chore(seq: i64, action: Action) -> Vec<u8> {
+        signed(&Command { action, ..command(seq, NOW) })
+    }
+
+    impl Host {
+        fn grants(self, chores: &str) -> Self {
+            list(&self.settings.policy_file, &format!(r#"{{"version":1,"units":[],"chores":[{chores}]}}"#));
+            self
+        }
+
+        async fn does(&self, seq: i64, action: Action) -> Option<Outcome> {
+            assert_eq!(self.handle(&chore(seq, action)).await, Handled::Recorded);
+            let jti = command(seq, 0).jti;
+            self.ledger.borrow().open_outcomes("id1").into_iter().find(|(of, _)| *of == jti).map(|(_, outcome)| outcome)
+        }
+
+        async fn watch(&self) -> Watched {
+            let Self { settings, identity, clock, ledger, systemd, .. } = self;
+            Executor { settings, identity, clock, ledger, systemd }.watch_reboot().await
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_chore_is_done_by_roots_oneshot_where_root_grants_it() {
+        let oneshot = ServiceState { kind: "oneshot".to_owned(), ..state("inactive", "dead", "success") };
+        let mut host = Host::new().grants(r#""run-logrotate""#);
+        host.systemd.states = vec![oneshot].into();
+        let done = host.does(1, Action::RunLogrotate {}).await.unwrap();
+        assert_eq!((done.result, done.detail.as_str()), (OutcomeKind::Succeeded, "done"));
+        assert_eq!(*host.systemd.restarted.borrow(), [LOGROTATE_UNIT]);
+        let soon = host.does(2, Action::RunLogrotate {}).await.unwrap();
+        assert_eq!(soon.reason, Some(Rejection::Rate));
+        let not_granted = host.does(3, Action::CleanJournal {}).await.unwrap();
+        assert_eq!(not_granted.reason, Some(Rejection::Unsupported));
+        assert_eq!(host.restarts(), 1);
+
+        let running = Host::new().grants(r#""clean-journal""#);
+        *running.systemd.states.borrow_mut() = vec![state("activating", "start", "success")];
+        let outcome = running.does(1, Action::CleanJournal {}).await.unwrap();
+        assert!(outcome.result == OutcomeKind::Failed && outcome.detail.contains("running already"), "{outcome:?}");
+        assert_eq!(running.restarts(), 0, "a restart would have killed it");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reboot_is_scheduled_called_off_and_never_anothers() {
+        let host = Host::new().grants(r#""reboot""#);
+        assert_eq!(host.does(1, Action::Reboot {}).await, None, "it is ahead");
+        let due = host.systemd.shutdown.borrow().clone().unwrap();
+        assert!(due.kind == "reboot" && (55_000..=60_000).contains(&(due.at - NOW)));
+        assert_eq!(host.watch().await, Watched::Ahead);
+        let second = host.does(2, Action::Reboot {}).await.unwrap();
+        assert!(second.result == OutcomeKind::Failed && second.detail.contains("scheduled a reboot"), "{second:?}");
+        let wrong = host.does(3, Action::CancelReboot { of: jti(999) }).await.unwrap();
+        assert_eq!(wrong.result, OutcomeKind::Failed);
+        assert!(host.systemd.shutdown.borrow().is_some());
+
+        let cancelled = host.does(4, Action::CancelReboot { of: command(1, 0).jti }).await.unwrap();
+        assert_eq!(cancelled.result, OutcomeKind::Succeeded);
+        assert_eq!(*host.systemd.shutdown.borrow(), None);
+        let reboot = host.ledger.borrow().open_outcomes("id1").into_iter().find(|(jti, _)| *jti == command(1, 0).jti).unwrap().1;
+        assert_eq!(reboot.result, OutcomeKind::Cancelled);
+        assert_eq!(host.watch().await, Watched::Nothing);
+        // Root's own plans are not ours to touch.
+        *host.systemd.shutdown.borrow_mut() = Some(Shutdown { kind: "poweroff".to_owned(), at: NOW });
+        assert_eq!(host.does(5, Action::Reboot {}).await.unwrap().result, OutcomeKind::Failed);
+        assert_eq!(host.does(6, Action::Reboot {}).await.unwrap().reason, Some(Rejection::Rate), "three a day");
+        assert_eq!(host.systemd.shutdown.borrow().as_ref().unwrap().kind, "poweroff");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reboot_called_off_on_the_server_is_noticed() {
+        let host = Host::new().grants(r#""reboot""#);
+        assert_eq!(host.does(1, Action::Reboot {}).await, None);
+        *host.systemd.shutdown.borrow_mut() = None;
+        assert_eq!(host.watch().await, Watched::Ended);
+        let outcome = host.ledger.borrow().open_outcomes("id1").pop().unwrap().1;
+        assert_eq!((outcome.result, outcome.detail.as_str()), (OutcomeKind::Cancelled, "called off on the server"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reboot_of_a_container_is_seen_by_its_init() {
+        let host = Host::new().grants(r#""reboot""#);
+        assert_eq!(host.does(1, Action::Reboot {}).await, None);
+        // The kernel, and so its boot id, stays the same.
+        host.systemd.init.set(77);
+        *host.systemd.shutdown.borrow_mut() = None;
+        assert_eq!(host.watch().await, Watched::Ended);
+        let outcome = host.ledger.borrow().open_outcomes("id1").pop().unwrap().1;
+        assert_eq!(outcome.result, OutcomeKind::Succeeded);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_time_that_the_backend_tells_lifts_the_rates() {
+        let host = Host::new();
+        assert_eq!(host.ask(1).await.result, OutcomeKind::Succeeded);
+        host.clock.learn(NOW + 24 * 3_600_000, std::time::Duration::ZERO);
+        assert_eq!(host.ask(2).await.reason, Some(Rejection::Rate));
+        assert_eq!(host.restarts(), 1);
+    }
+}

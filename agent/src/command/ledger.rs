@@ -12,13 +12,15 @@ use std::{
 };
 
 use osm_protocol::{
-    action::{Action, Outcome, OutcomeKind},
+    action::{Action, Outcome},
     ids::CommandId,
 };
-use serde::{Deserialize, Serialize};
 
+use super::{
+    facts::{Damaged, Fact, Facts, Taken},
+    reboot::Due,
+};
 use crate::{
-    command::act,
     crash::crash_point,
     host::{clock::Moment, durable},
 };
@@ -26,71 +28,6 @@ use crate::{
 /// The file is rewritten without what is over once it has grown to this.
 const COMPACT_AT: u64 = if cfg!(test) { 8 * 1024 } else { 256 * 1024 };
 const FILE_MAX: u64 = 16 * 1024 * 1024;
-/// How long the past counts for the rates.
-const MEMORY_MS: i64 = 25 * 3_600_000;
-/// An outcome that nobody took in a week is of no more use.
-const OUTCOME_MS: i64 = 7 * 24 * 3_600_000;
-/// Refusals that wait for the backend to take their outcome.
-const REFUSED_MAX: usize = 400;
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "fact", rename_all = "snake_case")]
-enum Fact {
-    /// A command was taken up; it is about to be done, or refused.
-    Taken(Taken),
-    Outcome {
-        jti: CommandId,
-        outcome: Outcome,
-    },
-    /// The backend has the outcome.
-    Delivered {
-        jti: CommandId,
-    },
-    /// The highest seq of an agent key, when its commands are no longer kept.
-    Seq {
-        key: String,
-        seq: i64,
-    },
-}
-
-/// A command, as far as it must be remembered.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Taken {
-    pub seq: i64,
-    pub jti: CommandId,
-    /// Thumbprint of the agent's key: a new pairing counts from the beginning.
-    pub key: String,
-    /// Hash of the boot it was taken up in.
-    pub boot: String,
-    /// When it was taken up, by the clocks of this host: the backend's would let a stolen backend lift the rates.
-    pub at: Moment,
-    /// What was going to be done; `None` where it was refused, so that a refusal does not count for the rates.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub act: Option<Action>,
-    /// Of a reboot.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub due: Option<Due>,
-    /// The backend has its outcome; only the rates remember it.
-    #[serde(default)]
-    pub delivered: bool,
-}
-
-/// A reboot that is ahead.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Due {
-    /// Milliseconds since the Unix epoch by the host's clock, as logind knows it.
-    pub at: i64,
-    /// When the init of this boot began, as [`crate::host::systemd::Systemd::init_started`] says it. In a container the kernel's boot
-    /// id may be that of its host.
-    pub init: Option<u64>,
-}
-
-impl Taken {
-    /// How long ago, by the boot clock within its boot, since nobody can set that one.
-    fn age(&self, boot: &str, now: Moment) -> i64 {
-        if self.boot == boot { now.boot.saturating_sub(self.at.boot) } else { now.host.saturating_sub(self.at.host) }
-    }
-}
 
 pub struct Ledger {
     path: PathBuf,
@@ -100,132 +37,112 @@ pub struct Ledger {
     facts: Facts,
 }
 
-/// What the file says, in memory.
-#[derive(Debug, Default)]
-struct Facts {
-    taken: Vec<Taken>,
-    outcomes: Vec<(CommandId, Outcome)>,
-    seqs: Vec<(String, i64)>,
-    /// Something in the middle could not be read: facts are missing.
-    damaged: bool,
-}
-
 impl Ledger {
     /// Opens the ledger in this boot, and settles what a crash or a reboot has left open.
     pub fn open(path: &Path, boot: &str, now: Moment) -> io::Result<Self> {
         let bytes = durable::read(path, FILE_MAX)?.unwrap_or_default();
-        let mut facts = Facts::from_lines(&bytes);
-        if facts.damaged {
-            let aside = path.with_extension("damaged");
-            log::error!(
-                "{} is damaged; it is kept as {}. Every command issued before now is refused",
-                path.display(),
-                aside.display()
-            );
-            durable::replace(&aside, &bytes, 0o600)?;
+        let (mut facts, whole) = Facts::from_lines(&bytes);
+        if whole == Err(Damaged) {
+            set_aside(path, &bytes)?;
             // seq is at least the time of issue: nothing issued before now can run (again).
-            for (_, seq) in &mut facts.seqs {
-                *seq = (*seq).max(now.host);
-            }
-            facts.seqs.push(("*".to_owned(), now.host));
+            facts.add(Fact::Floor { seq: now.host });
         }
         facts.settle(boot, now.host);
         facts.forget(boot, now);
-        let (file, size) = facts.write(path)?;
+        let (file, size) = rewrite(path, &facts)?;
         crash_point!("ledger.opened");
         Ok(Self { path: path.to_owned(), boot: boot.to_owned(), file, size, facts })
     }
 
-    /// The highest seq taken up under this agent key.
+    /// See [`Facts::last_seq`].
     pub fn last_seq(&self, key: &str) -> i64 {
-        self.facts.seqs.iter().filter(|(of, _)| of == key || of == "*").map(|(_, seq)| *seq).max().unwrap_or(0)
+        self.facts.last_seq(key)
     }
 
+    /// Says whether a command of this id was taken up, as long as it is remembered.
     pub fn knows(&self, jti: CommandId) -> bool {
-        self.facts.taken.iter().any(|taken| taken.jti == jti)
+        self.facts.knows(jti)
     }
 
-    /// How long ago actions of this kind were taken up, in milliseconds, for the rates. One that lies ahead of a clock that was
-    /// set back counts as long as it would have.
-    pub fn ages<'a>(&'a self, now: Moment, matches: impl Fn(&Action) -> bool + 'a) -> impl Iterator<Item = u64> + 'a {
-        let acts = self.facts.taken.iter().filter(move |taken| taken.act.as_ref().is_some_and(&matches));
-        acts.map(move |taken| taken.age(&self.boot, now).unsigned_abs())
+    /// See [`Facts::ages`].
+    pub fn ages(&self, now: Moment, action: &Action) -> Vec<u64> {
+        self.facts.ages(&self.boot, now, action)
     }
 
-    /// The reboot that is ahead: its command, and when it is due.
+    /// See [`Facts::open_reboot`].
     pub fn open_reboot(&self, key: &str) -> Option<(CommandId, Due)> {
-        let open = |taken: &&Taken| taken.key == key && !taken.delivered && !self.facts.has_outcome(taken.jti);
-        self.facts.taken.iter().filter(open).find_map(|taken| Some((taken.jti, taken.due?)))
+        self.facts.open_reboot(key)
+    }
+
+    /// See [`Facts::open_outcomes`].
+    pub fn open_outcomes(&self, key: &str) -> Vec<(CommandId, Outcome)> {
+        self.facts.open_outcomes(key)
     }
 
     /// Writes down that a command is about to be done. Only when this returns may it be done.
     pub fn take(&mut self, taken: Taken) -> io::Result<()> {
         crash_point!("ledger.before_taken");
-        self.append(&[Fact::Taken(taken.clone())])?;
-        self.facts.add(Fact::Taken(taken));
+        let now = taken.at;
+        self.append(vec![Fact::Taken(taken)], now)?;
         crash_point!("ledger.taken");
         Ok(())
     }
 
     /// Writes down that a command is refused: both facts in one step.
     pub fn refuse(&mut self, taken: Taken, outcome: Outcome) -> io::Result<()> {
-        let jti = taken.jti;
-        let facts = [Fact::Taken(Taken { act: None, ..taken }), Fact::Outcome { jti, outcome }];
-        self.append(&facts)?;
-        for fact in facts {
-            self.facts.add(fact);
-        }
+        let (jti, now) = (taken.jti, taken.at);
+        self.append(vec![Fact::Taken(Taken { act: None, ..taken }), Fact::Outcome { jti, outcome }], now)?;
         crash_point!("ledger.refused");
         Ok(())
     }
 
     /// Writes down how a command ended; the first word counts.
-    pub fn finish(&mut self, jti: CommandId, outcome: Outcome) -> io::Result<()> {
+    pub fn finish(&mut self, jti: CommandId, outcome: Outcome, now: Moment) -> io::Result<()> {
         if self.facts.has_outcome(jti) {
             return Ok(());
         }
         crash_point!("ledger.before_outcome");
-        let fact = Fact::Outcome { jti, outcome };
-        let written = self.append(std::slice::from_ref(&fact));
         // Even when the disk is full the backend should hear of it; after a restart it would be indeterminate.
-        self.facts.add(fact);
+        let written = self.append_and_believe(Fact::Outcome { jti, outcome }, now);
         crash_point!("ledger.outcome");
         written
     }
 
     /// Uses up a seq without a command that could be named.
-    pub fn skip(&mut self, key: &str, seq: i64) -> io::Result<()> {
-        let fact = Fact::Seq { key: key.to_owned(), seq };
-        self.append(std::slice::from_ref(&fact))?;
-        self.facts.add(fact);
-        Ok(())
+    pub fn skip(&mut self, key: &str, seq: i64, now: Moment) -> io::Result<()> {
+        self.append(vec![Fact::Seq { key: key.to_owned(), seq }], now)
     }
 
-    /// Outcomes of commands under this agent key that the backend has not taken, oldest first.
-    pub fn open_outcomes(&self, key: &str) -> Vec<(CommandId, Outcome)> {
-        let of_key = |jti: CommandId| self.facts.taken.iter().any(|taken| taken.jti == jti && taken.key == key);
-        self.facts.outcomes.iter().filter(|(jti, _)| of_key(*jti)).cloned().collect()
-    }
-
-    pub fn delivered(&mut self, jti: CommandId) -> io::Result<()> {
+    /// Writes down that the backend has the outcome of a command.
+    pub fn delivered(&mut self, jti: CommandId, now: Moment) -> io::Result<()> {
         crash_point!("outcome.acknowledged");
-        let fact = Fact::Delivered { jti };
-        let written = self.append(std::slice::from_ref(&fact));
-        self.facts.add(fact);
+        let written = self.append_and_believe(Fact::Delivered { jti }, now);
         crash_point!("outcome.delivered");
         written
     }
 
-    fn append(&mut self, facts: &[Fact]) -> io::Result<()> {
-        if self.size > COMPACT_AT {
-            self.facts.forget(&self.boot, Moment::now());
-            (self.file, self.size) = self.facts.write(&self.path)?;
-        }
-        let mut lines = Vec::new();
+    /// Appends facts in one step; they are believed only if that worked.
+    fn append(&mut self, facts: Vec<Fact>, now: Moment) -> io::Result<()> {
+        self.write(&facts, now)?;
         for fact in facts {
-            serde_json::to_writer(&mut lines, fact)?;
-            lines.push(b'\n');
+            self.facts.add(fact);
         }
+        Ok(())
+    }
+
+    /// Appends a fact, and believes it until the next start even if that did not work.
+    fn append_and_believe(&mut self, fact: Fact, now: Moment) -> io::Result<()> {
+        let written = self.write(std::slice::from_ref(&fact), now);
+        self.facts.add(fact);
+        written
+    }
+
+    fn write(&mut self, facts: &[Fact], now: Moment) -> io::Result<()> {
+        if self.size > COMPACT_AT {
+            self.facts.forget(&self.boot, now);
+            (self.file, self.size) = rewrite(&self.path, &self.facts)?;
+        }
+        let lines = lines(facts.iter())?;
         let written = self.file.write_all(&lines).and_then(|()| self.file.sync_data());
         if written.is_err() {
             // Half a line must not be taken for part of the next one.
@@ -237,110 +154,252 @@ impl Ledger {
     }
 }
 
-impl Facts {
-    /// A torn last line is one whose writing never returned: nothing followed from it.
-    fn from_lines(bytes: &[u8]) -> Self {
-        let mut facts = Self::default();
-        for line in bytes.split_inclusive(|&byte| byte == b'\n') {
-            match line.strip_suffix(b"\n").map(serde_json::from_slice::<Fact>) {
-                Some(Ok(fact)) => facts.add(fact),
-                Some(Err(_)) => facts.damaged = true,
-                None => log::debug!("the ledger's last line is torn: nothing followed from it"),
-            }
-        }
-        facts
-    }
+/// Keeps a copy of a ledger that could not be read as a whole.
+fn set_aside(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let aside = path.with_extension("damaged");
+    log::error!("{} is damaged; it is kept as {}. Every command issued before now is refused", path.display(), aside.display());
+    durable::replace(&aside, bytes, 0o600)
+}
 
-    fn add(&mut self, fact: Fact) {
-        match fact {
-            Fact::Taken(taken) => {
-                self.raise(&taken.key, taken.seq);
-                self.taken.push(taken);
-            }
-            Fact::Outcome { jti, outcome } => self.outcomes.push((jti, outcome)),
-            Fact::Delivered { jti } => {
-                self.outcomes.retain(|(of, _)| *of != jti);
-                if let Some(taken) = self.taken.iter_mut().find(|taken| taken.jti == jti) {
-                    taken.delivered = true;
-                }
-            }
-            Fact::Seq { key, seq } => self.raise(&key, seq),
-        }
+/// Rewrites the file with what still counts, and opens it for more.
+fn rewrite(path: &Path, facts: &Facts) -> io::Result<(File, u64)> {
+    let all: Vec<Fact> = facts.all().collect();
+    let lines = lines(all.iter())?;
+    if durable::read(path, FILE_MAX)?.as_deref() != Some(&lines) {
+        durable::replace(path, &lines, 0o600)?;
     }
+    let file = OpenOptions::new().append(true).mode(0o600).open(path)?;
+    Ok((file, fs::metadata(path)?.len()))
+}
 
-    fn raise(&mut self, key: &str, seq: i64) {
-        match self.seqs.iter_mut().find(|(of, _)| of == key) {
-            Some((_, held)) => *held = seq.max(*held),
-            None => self.seqs.push((key.to_owned(), seq)),
-        }
+fn lines<'a>(facts: impl Iterator<Item = &'a Fact>) -> io::Result<Vec<u8>> {
+    let mut lines = Vec::new();
+    for fact in facts {
+        serde_json::to_writer(&mut lines, fact)?;
+        lines.push(b'\n');
     }
-
-    fn has_outcome(&self, jti: CommandId) -> bool {
-        self.outcomes.iter().any(|(of, _)| *of == jti)
-    }
-
-    /// A command without outcome died with the agent. A reboot ended with another boot, or is still ahead.
-    fn settle(&mut self, boot: &str, now: i64) {
-        let mut settled = Vec::new();
-        for taken in self.taken.iter().filter(|taken| !taken.delivered && !self.has_outcome(taken.jti)) {
-            let (result, reason, detail) = match taken.due {
-                Some(_) if taken.boot == boot => continue,
-                Some(due) => act::rebooted(due.at, now),
-                None => {
-                    log::warn!("command {} was begun and its end was not seen; it is not run again", taken.jti);
-                    let detail = "the agent stopped while it was doing this; look at the service before asking again";
-                    (OutcomeKind::Indeterminate, None, detail.to_owned())
-                }
-            };
-            settled.push((taken.jti, Outcome { result, reason, detail, at: now }));
-        }
-        self.outcomes.extend(settled);
-    }
-
-    /// What is over goes. A clock that is far behind (1970, before its first correction) makes nothing be forgotten.
-    fn forget(&mut self, boot: &str, now: Moment) {
-        let outcomes = &self.outcomes;
-        let is_open = |taken: &Taken| outcomes.iter().any(|(jti, _)| *jti == taken.jti);
-        self.taken.retain(|taken| {
-            let age = taken.age(boot, now);
-            taken.act.is_some() && age < MEMORY_MS || is_open(taken) && age < OUTCOME_MS
-        });
-        // Refusals alone are crowded out: what was done is the memory of the rates.
-        let mut surplus = self.taken.iter().filter(|taken| taken.act.is_none()).count().saturating_sub(REFUSED_MAX);
-        self.taken.retain(|taken| {
-            let goes = taken.act.is_none() && surplus > 0;
-            surplus -= usize::from(goes);
-            !goes
-        });
-        let taken = &self.taken;
-        self.outcomes.retain(|(jti, _)| taken.iter().any(|taken| taken.jti == *jti));
-    }
-
-    /// Rewrites the file with what still counts.
-    fn write(&self, path: &Path) -> io::Result<(File, u64)> {
-        let mut lines = Vec::new();
-        let mut line = |fact: &Fact| -> io::Result<()> {
-            serde_json::to_writer(&mut lines, fact)?;
-            lines.push(b'\n');
-            Ok(())
-        };
-        for (key, seq) in &self.seqs {
-            line(&Fact::Seq { key: key.clone(), seq: *seq })?;
-        }
-        for taken in &self.taken {
-            line(&Fact::Taken(taken.clone()))?;
-        }
-        for (jti, outcome) in &self.outcomes {
-            line(&Fact::Outcome { jti: *jti, outcome: outcome.clone() })?;
-        }
-        if durable::read(path, FILE_MAX)?.as_deref() != Some(&lines) {
-            durable::replace(path, &lines, 0o600)?;
-        }
-        let file = OpenOptions::new().append(true).mode(0o600).open(path)?;
-        Ok((file, fs::metadata(path)?.len()))
-    }
+    Ok(lines)
 }
 
 #[cfg(test)]
-#[path = "ledger_tests.rs"]
-mod tests;
+mod tests {
+    use super::*;
+    use crate::command::facts::REFUSED_MAX;
+    use osm_protocol::action::OutcomeKind;
+
+    const NOW: i64 = 1_800_000_000_000;
+    const AT: Moment = Moment { host: NOW, boot: 5_000_000 };
+    const HOUR: i64 = 3_600_000;
+
+    fn jti(seq: i64) -> CommandId {
+        format!("0190a6b0-7c00-7000-8000-{seq:012}").parse().unwrap()
+    }
+
+    fn taken(seq: i64) -> Taken {
+        Taken {
+            seq,
+            jti: jti(seq),
+            key: "k".to_owned(),
+            boot: "b".to_owned(),
+            at: AT,
+            act: Some(restart()),
+            due: None,
+            delivered: false,
+        }
+    }
+
+    fn restart() -> Action {
+        Action::RestartService { unit: "nginx.service".to_owned() }
+    }
+
+    fn outcome(result: OutcomeKind) -> Outcome {
+        Outcome { result, reason: None, detail: String::new(), at: NOW }
+    }
+
+    fn open(folder: &tempfile::TempDir) -> Ledger {
+        open_at(folder, "b", AT)
+    }
+
+    fn open_at(folder: &tempfile::TempDir, boot: &str, now: Moment) -> Ledger {
+        Ledger::open(&folder.path().join("ledger.jsonl"), boot, now).unwrap()
+    }
+
+    fn restarts(ledger: &Ledger) -> usize {
+        ledger.ages(AT, &restart()).len()
+    }
+
+    #[test]
+    fn a_command_begun_and_not_ended_is_indeterminate_once_and_never_run_again() {
+        let folder = tempfile::tempdir().unwrap();
+        open(&folder).take(taken(7)).unwrap();
+        // The agent died here.
+        for _ in 0..3 {
+            let ledger = open(&folder);
+            assert_eq!(ledger.last_seq("k"), 7);
+            assert!(ledger.knows(jti(7)));
+            let outcomes = ledger.open_outcomes("k");
+            assert_eq!(outcomes.len(), 1);
+            assert_eq!(outcomes[0].1.result, OutcomeKind::Indeterminate);
+        }
+        open(&folder).delivered(jti(7), AT).unwrap();
+        for _ in 0..2 {
+            assert_eq!(open(&folder).open_outcomes("k"), []);
+            assert_eq!(open(&folder).last_seq("k"), 7);
+        }
+    }
+
+    #[test]
+    fn an_outcome_stays_until_it_was_delivered() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut ledger = open(&folder);
+        ledger.take(taken(7)).unwrap();
+        ledger.finish(jti(7), outcome(OutcomeKind::Succeeded), AT).unwrap();
+        ledger.refuse(taken(8), outcome(OutcomeKind::Rejected)).unwrap();
+        drop(ledger);
+        let mut ledger = open(&folder);
+        let results: Vec<_> = ledger.open_outcomes("k").into_iter().map(|(jti, outcome)| (jti, outcome.result)).collect();
+        assert_eq!(results, [(jti(7), OutcomeKind::Succeeded), (jti(8), OutcomeKind::Rejected)]);
+        ledger.delivered(jti(7), AT).unwrap();
+        assert_eq!(open(&folder).open_outcomes("k").len(), 1);
+    }
+
+    #[test]
+    fn rates_outlive_a_restart_and_refusals_do_not_count() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut ledger = open(&folder);
+        ledger.take(taken(7)).unwrap();
+        ledger.finish(jti(7), outcome(OutcomeKind::Succeeded), AT).unwrap();
+        ledger.delivered(jti(7), AT).unwrap();
+        ledger.refuse(taken(8), outcome(OutcomeKind::Rejected)).unwrap();
+        assert_eq!(restarts(&ledger), 1);
+        drop(ledger);
+        assert_eq!(restarts(&open(&folder)), 1);
+        let later = open_at(&folder, "b", Moment { boot: AT.boot + 26 * HOUR, ..AT });
+        assert_eq!(restarts(&later), 0);
+        assert_eq!(later.last_seq("k"), 8, "what is forgotten keeps its seq");
+    }
+
+    #[test]
+    fn every_torn_tail_leaves_the_facts_before_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.jsonl");
+        let mut ledger = open(&folder);
+        ledger.take(taken(7)).unwrap();
+        ledger.finish(jti(7), outcome(OutcomeKind::Succeeded), AT).unwrap();
+        let before = fs::metadata(&path).unwrap().len();
+        ledger.take(taken(8)).unwrap();
+        drop(ledger);
+        let whole = fs::read(&path).unwrap();
+        for cut in usize::try_from(before).unwrap()..whole.len() {
+            fs::write(&path, &whole[..cut]).unwrap();
+            let ledger = open(&folder);
+            assert_eq!(ledger.last_seq("k"), 7, "cut at {cut}");
+            assert_eq!(ledger.open_outcomes("k").len(), 1);
+        }
+        fs::write(&path, &whole).unwrap();
+        assert_eq!(open(&folder).last_seq("k"), 8);
+    }
+
+    #[test]
+    fn a_damaged_ledger_refuses_everything_issued_before_now() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.jsonl");
+        let mut ledger = open(&folder);
+        ledger.take(taken(7)).unwrap();
+        ledger.take(taken(8)).unwrap();
+        drop(ledger);
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[3] = 0xff;
+        fs::write(&path, &bytes).unwrap();
+        let ledger = open(&folder);
+        assert_eq!(ledger.last_seq("k"), NOW);
+        assert_eq!(ledger.last_seq("another key"), NOW);
+        assert_eq!(fs::read(path.with_extension("damaged")).unwrap(), bytes);
+        assert_eq!(open(&folder).last_seq("another key"), NOW);
+    }
+
+    #[test]
+    fn another_key_counts_from_the_beginning() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut ledger = open(&folder);
+        ledger.take(taken(7)).unwrap();
+        assert_eq!(ledger.last_seq("k2"), 0);
+    }
+
+    #[test]
+    fn the_file_stays_small() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.jsonl");
+        let mut ledger = open(&folder);
+        for seq in 0..100 {
+            // Decades ago by the host's clock, so that they are forgotten.
+            let at = Moment { host: seq, boot: seq };
+            ledger.take(Taken { at, boot: "an old one".to_owned(), ..taken(seq) }).unwrap();
+            ledger.finish(jti(seq), outcome(OutcomeKind::Succeeded), AT).unwrap();
+            ledger.delivered(jti(seq), AT).unwrap();
+        }
+        assert!(fs::metadata(&path).unwrap().len() < 2 * COMPACT_AT);
+        assert_eq!(ledger.last_seq("k"), 99);
+    }
+
+    #[test]
+    fn a_clock_of_1970_makes_nothing_be_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut ledger = open(&folder);
+        ledger.take(taken(7)).unwrap();
+        ledger.finish(jti(7), outcome(OutcomeKind::Succeeded), AT).unwrap();
+        drop(ledger);
+        let ledger = open_at(&folder, "another boot", Moment { host: 1_000, boot: 1_000 });
+        assert_eq!(ledger.open_outcomes("k").len(), 1);
+        assert_eq!(restarts(&ledger), 1);
+    }
+
+    #[test]
+    fn ages_go_by_the_boot_clock_within_a_boot_and_survive_a_clock_set_back() {
+        let folder = tempfile::tempdir().unwrap();
+        open(&folder).take(taken(7)).unwrap();
+        let ages = |boot, now| open_at(&folder, boot, now).ages(now, &restart());
+        // Whatever happens to the host's clock.
+        assert_eq!(ages("b", Moment { host: NOW + 24 * HOUR, boot: AT.boot + 10 }), [10]);
+        assert_eq!(ages("another", Moment { host: NOW + 20, boot: 1 }), [20]);
+        assert_eq!(ages("another", Moment { host: NOW - 30, boot: 1 }), [30]);
+    }
+
+    #[test]
+    fn no_number_of_refusals_crowds_out_what_was_done() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut ledger = open(&folder);
+        ledger.take(taken(1)).unwrap();
+        for seq in 2..1_000 {
+            ledger.refuse(taken(seq), outcome(OutcomeKind::Rejected)).unwrap();
+        }
+        drop(ledger);
+        let ledger = open(&folder);
+        assert_eq!(restarts(&ledger), 1);
+        assert_eq!(ledger.open_outcomes("k").len(), 1 + REFUSED_MAX, "the newest, and that of the restart");
+    }
+
+    #[test]
+    fn a_reboot_ends_with_another_boot_and_is_awaited_in_this_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let due = Due { at: NOW + 60_000, init: None };
+        open(&folder).take(Taken { act: Some(Action::Reboot {}), due: Some(due), ..taken(7) }).unwrap();
+        let ledger = open(&folder);
+        assert_eq!((ledger.open_reboot("k"), ledger.open_outcomes("k")), (Some((jti(7), due)), vec![]));
+        let back = open_at(&folder, "another boot", Moment { host: NOW + 60_000 + 41_000, boot: 9_000 });
+        let outcomes = back.open_outcomes("k");
+        assert_eq!((outcomes[0].1.result, outcomes[0].1.detail.as_str()), (OutcomeKind::Succeeded, "back after 41 s"));
+        assert_eq!(back.open_reboot("k"), None);
+    }
+
+    #[test]
+    fn the_first_word_on_a_command_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut ledger = open(&folder);
+        ledger.take(taken(7)).unwrap();
+        ledger.finish(jti(7), outcome(OutcomeKind::Cancelled), AT).unwrap();
+        ledger.finish(jti(7), outcome(OutcomeKind::Failed), AT).unwrap();
+        let results: Vec<_> = ledger.open_outcomes("k").into_iter().map(|(_, outcome)| outcome.result).collect();
+        assert_eq!(results, [OutcomeKind::Cancelled]);
+    }
+}

@@ -1,28 +1,27 @@
-//! Who this machine is: hashes that say nothing about it to anybody else, and the agent's keys.
+//! Who this machine is: hashes that say nothing about it to anybody else.
 
-use std::{fs, io, path::Path};
+use std::{fs, path::Path};
 
 use anyhow::{Context as _, Result};
 use data_encoding::HEXLOWER;
-use ed25519_dalek::SigningKey;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-use crate::host::durable;
+use super::{durable, random::Random};
 
 /// This application's own id: the same machine id gives other hashes elsewhere (machine-id(5) asks for that).
 const APPLICATION: [u8; 16] = [0x5e, 0x1c, 0x0b, 0x2a, 0x77, 0x43, 0x4f, 0x1d, 0x9a, 0x6e, 0x30, 0xd4, 0x85, 0xc2, 0xfb, 0x19];
 
-/// App-specific hash of the boot id: changes with each boot.
+/// Hashes the boot id, app-specifically: the hash changes with each boot.
 pub fn boot() -> Result<String> {
     let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").context("/proc/sys/kernel/random/boot_id cannot be read")?;
     Ok(hash(id.trim(), "boot"))
 }
 
-/// App-specific hash of the machine id: differs on a clone once its machine id was made anew.
+/// Hashes the machine id, app-specifically: the hash differs on a clone once its machine id was made anew.
 ///
 /// A machine without a machine id gets one of the agent's own, in the state directory.
-pub fn machine(state_dir: &Path) -> Result<String> {
+pub fn machine(state_dir: &Path, random: Random) -> Result<String> {
     for path in ["/etc/machine-id", "/var/lib/dbus/machine-id"] {
         // "uninitialized" stands there in images before their first boot.
         if let Ok(id) = fs::read_to_string(path)
@@ -36,7 +35,7 @@ pub fn machine(state_dir: &Path) -> Result<String> {
     let id = match durable::read(&own, 64).with_context(|| format!("{} cannot be read", own.display()))? {
         Some(id) if id.len() == 32 => String::from_utf8_lossy(&id).into_owned(),
         _ => {
-            let id = HEXLOWER.encode(&random::<16>()?);
+            let id = HEXLOWER.encode(&random.bytes::<16>()?);
             durable::replace(&own, id.as_bytes(), 0o600).with_context(|| format!("{} cannot be written", own.display()))?;
             id
         }
@@ -44,22 +43,7 @@ pub fn machine(state_dir: &Path) -> Result<String> {
     Ok(hash(&id, "machine"))
 }
 
-pub fn new_key() -> Result<SigningKey> {
-    Ok(SigningKey::from_bytes(&random()?))
-}
-
-pub fn random<const N: usize>() -> io::Result<[u8; N]> {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|error| io::Error::other(format!("the system gives no random bytes: {error}")))?;
-    Ok(bytes)
-}
-
-/// A share of 0 to 1, for jitter.
-pub fn random_share() -> f64 {
-    getrandom::u32().map_or(0.5, |random| f64::from(random) / f64::from(u32::MAX))
-}
-
-/// HMAC-SHA-256 keyed by the id, as `sd_id128_get_machine_app_specific` does it.
+/// Computes HMAC-SHA-256 keyed by the id, as `sd_id128_get_machine_app_specific` does it.
 fn hash(id: &str, what: &str) -> String {
     let mut mac =
         Hmac::<Sha256>::new_from_slice(id.replace('-', "").to_ascii_lowercase().as_bytes()).expect("HMAC takes any key");

@@ -2,8 +2,6 @@
 //!
 //! The token came through the chat and vouches for the backend's root key; the network is believed in nothing.
 
-use std::rc::Rc;
-
 use anyhow::{Context as _, Result, bail};
 use ed25519_dalek::SigningKey;
 use osm_protocol::{
@@ -15,16 +13,30 @@ use osm_protocol::{
 };
 
 use crate::{
-    backend::client::{Api, Client, ClientError},
-    config::Settings,
+    backend::{address::Api, error::ClientError},
     crash::crash_point,
-    host::{clock::Clock, identity},
+    host::{identity, random::Random},
+    machine::Machine,
     report::collect,
-    state::dir::{Pairing, Pending, StateDir},
+    state::{
+        dir::StateDir,
+        pairing::{Pairing, Pending},
+    },
+    text::clean_or,
 };
 
+/// Who is told that a pairing is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unpair {
+    /// The backend first, then this machine.
+    Everywhere,
+    /// This machine alone.
+    HereOnly,
+}
+
 /// Pairs this machine; what it prints is for the person at the terminal.
-pub async fn pair(settings: &Settings, dir: &StateDir, api: &str, token: &PairingToken) -> Result<()> {
+pub async fn pair(here: &Machine<'_>, api: &str, token: &PairingToken) -> Result<()> {
+    let dir = here.dir;
     let _lock = dir.lock("pair.lock", "pair")?;
     let api = Api::parse(api)?;
     let before = dir.pairing().unwrap_or_else(|error| {
@@ -32,15 +44,15 @@ pub async fn pair(settings: &Settings, dir: &StateDir, api: &str, token: &Pairin
         None
     });
     // A lost answer: the backend may have taken up the key of the attempt before, and will answer it once more.
-    let key = key_for(dir, before.as_ref(), token)?;
-    let client = Client::new(api.clone(), settings.ca_file.as_deref(), key.clone(), Rc::new(Clock::default()))?;
-    let machine = identity::machine(dir.path())?;
+    let key = key_for(dir, before.as_ref(), token, here.random)?;
+    let client = here.client(api.clone(), key.clone())?;
+    let machine = identity::machine(dir.path(), here.random)?;
     let request = PairRequest {
         token: token.text(),
         agent_key: PublicKey::from(&key).to_string(),
         machine: machine.clone(),
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
-        host: collect::host::collect(),
+        host: collect::host::collect(here.clock.moment().boot),
         // The same line once more: this key is already the one in use. On another machine this is a clone: the record stays the
         // original's.
         replaces: before
@@ -62,21 +74,17 @@ pub async fn pair(settings: &Settings, dir: &StateDir, api: &str, token: &Pairin
     Ok(())
 }
 
-/// Takes this machine off the backend, then forgets the pairing. With `local` only the latter.
-pub async fn unpair(settings: &Settings, dir: &StateDir, local: bool) -> Result<()> {
+/// Takes this machine off the backend, and forgets the pairing.
+pub async fn unpair(here: &Machine<'_>, unpair: Unpair) -> Result<()> {
+    let dir = here.dir;
     let _lock = dir.lock("pair.lock", "pair")?;
     let Some(pairing) = dir.pairing()? else {
         dir.forget()?;
         println!("This machine is not paired.");
         return Ok(());
     };
-    if !local {
-        let client = Client::new(
-            Api::parse(&pairing.api)?,
-            settings.ca_file.as_deref(),
-            pairing.key.signing_key()?,
-            Rc::new(Clock::default()),
-        )?;
+    if unpair == Unpair::Everywhere {
+        let client = here.client(Api::parse(&pairing.api)?, pairing.key.signing_key()?)?;
         match client.unpair().await {
             Ok(()) | Err(ClientError::Removed) => {}
             Err(error) => {
@@ -94,8 +102,8 @@ pub async fn unpair(settings: &Settings, dir: &StateDir, local: bool) -> Result<
     Ok(())
 }
 
-/// The key that this token was tried with before, or a new one, on disk before anybody hears of it.
-fn key_for(dir: &StateDir, before: Option<&Pairing>, token: &PairingToken) -> Result<SigningKey> {
+/// Finds the key that this token was tried with before, or makes one, which is on disk before anybody hears of it.
+fn key_for(dir: &StateDir, before: Option<&Pairing>, token: &PairingToken, random: Random) -> Result<SigningKey> {
     let token_hash = token.hash();
     if let Some(before) = before.filter(|before| before.token_hash == token_hash) {
         return before.key.signing_key();
@@ -106,7 +114,7 @@ fn key_for(dir: &StateDir, before: Option<&Pairing>, token: &PairingToken) -> Re
     {
         return Ok(key);
     }
-    let key = identity::new_key()?;
+    let key = SigningKey::from_bytes(&random.bytes()?);
     dir.store_pending(&Pending { token_hash, key: (&key).into() })?;
     Ok(key)
 }
@@ -117,7 +125,7 @@ fn replaces(before: &Pairing, new_key: &SigningKey, token: &PairingToken) -> Res
     Ok(Envelope::sign_json(envelope::REPLACE, &replace, &before.key.signing_key()?))
 }
 
-/// The pairing, when the answer is by the backend that the token vouches for and names this very key and token.
+/// Gives the pairing, when the answer is by the backend that the token vouches for and names this very key and token.
 fn verified(answer: &PairResponse, key: &SigningKey, token: &PairingToken, api: &Api, machine: String) -> Result<Pairing> {
     let refuse =
         "the answer is not from the backend that made this token: nothing was stored. Check the address given with --api";
@@ -140,7 +148,7 @@ fn verified(answer: &PairResponse, key: &SigningKey, token: &PairingToken, api: 
     Ok(Pairing {
         api: api.to_string(),
         server_id: pairing.server_id,
-        name: crate::text::clean_or(&answer.name, 255, "this server"),
+        name: clean_or(&answer.name, 255, "this server"),
         key: key.into(),
         root_key: root.to_string(),
         key_set: answer.key_set.clone(),
@@ -243,13 +251,13 @@ mod tests {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
-        let dir = StateDir::open(folder.path(), false).unwrap();
-        let first = key_for(&dir, None, &token()).unwrap();
-        assert_eq!(key_for(&dir, None, &token()).unwrap(), first);
+        let dir = StateDir::open(folder.path()).unwrap();
+        let first = key_for(&dir, None, &token(), Random::system()).unwrap();
+        assert_eq!(key_for(&dir, None, &token(), Random::system()).unwrap(), first);
         let other = PairingToken::new([8; 16], &PublicKey::from(&key(1)));
-        assert_ne!(key_for(&dir, None, &other).unwrap(), first);
+        assert_ne!(key_for(&dir, None, &other, Random::system()).unwrap(), first);
         let before = verify(&answer(&key(1), &key(2), &binding())).unwrap();
-        assert_eq!(key_for(&dir, Some(&before), &token()).unwrap(), key(3));
+        assert_eq!(key_for(&dir, Some(&before), &token(), Random::system()).unwrap(), key(3));
     }
 
     #[test]

@@ -66,7 +66,7 @@ pub async fn once(settings: &Settings, rules_dir: &Path, systemd: &impl Systemd)
         .create(folder)
         .with_context(|| format!("{} cannot be made", folder.display()))?;
     // The list first: where it cannot be written, polkit grants nothing that the list does not say.
-    write(&settings.policy_file, &serde_json::to_vec_pretty(&list)?)?;
+    write(&settings.policy_file, &list.to_json()?)?;
     let rule = rules_dir.join(RULES_FILE);
     if list.units.is_empty() && list.chores.is_empty() {
         durable::remove(&rule).with_context(|| format!("{} cannot be removed", rule.display()))?;

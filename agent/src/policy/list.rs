@@ -40,6 +40,7 @@ pub enum ListError {
 }
 
 impl UnitList {
+    /// Reads the list, and refuses one that others than root could have written.
     pub fn read(path: &Path) -> Result<Self, ListError> {
         let unreadable = |problem: String| ListError::Unreadable { path: path.to_owned(), problem };
         let metadata = fs::metadata(path).map_err(|error| match error.kind() {
@@ -53,6 +54,11 @@ impl UnitList {
             .map_err(|error| unreadable(error.to_string()))?
             .ok_or_else(|| ListError::Missing(path.to_owned()))?;
         Self::parse(&bytes).map_err(unreadable)
+    }
+
+    /// Gives the file's content.
+    pub fn to_json(&self) -> serde_json::Result<Vec<u8>> {
+        serde_json::to_vec_pretty(self)
     }
 
     fn parse(bytes: &[u8]) -> Result<Self, String> {

@@ -1,14 +1,11 @@
 //! One report: everything that is sent about this host, and nothing else.
 
-use osm_protocol::messages::Report;
+use osm_protocol::messages::{Report, ReportBatch};
 
+use super::collect::{self, cpu::Cpu, disk::Disks, processes::Processes};
 use crate::{
     config::Settings,
-    host::{
-        clock::{self, Clock},
-        systemd::Systemd,
-    },
-    report::collect::{self, cpu::Cpu, disk::Disks, processes::Processes},
+    host::{clock::Clock, systemd::Systemd},
 };
 
 /// The collectors that remember something from one report to the next.
@@ -38,8 +35,9 @@ impl Reporter {
         }
     }
 
+    /// Measures everything once.
     pub async fn measure(&mut self, settings: &Settings, clock: &Clock, boot: &str, systemd: &impl Systemd) -> Measured {
-        let boot_at = clock::boot_now();
+        let boot_at = clock.moment().boot;
         let at = clock.now();
         let services = collect::services::collect(settings, systemd).await;
         let report = Report {
@@ -47,7 +45,7 @@ impl Reporter {
             interval_s: u32::try_from(settings.interval.as_secs()).unwrap_or(3600),
             boot: boot.to_owned(),
             clock_ahead_ms: clock.ahead(),
-            host: collect::host::collect(),
+            host: collect::host::collect(boot_at),
             cpu: self.cpu.collect(),
             memory: collect::memory::collect(),
             load: collect::load::collect(),
@@ -66,7 +64,12 @@ impl Reporter {
     }
 }
 
-/// The report with the time that the boot clock gives it now. Where that is close to the one it has, it keeps the one it
+/// Puts reports into one request.
+pub fn batch(reports: Vec<Report>) -> ReportBatch {
+    ReportBatch { agent_version: env!("CARGO_PKG_VERSION").to_owned(), reports }
+}
+
+/// Gives a report the time that the boot clock gives it now. Where that is close to the one it has, it keeps the one it
 /// has: the same report must have the same time however often it is sent.
 pub fn redated(report: Report, boot_at: i64, clock: &Clock, boot: &str) -> Report {
     const CLOSE_MS: u64 = 5_000;
@@ -90,7 +93,7 @@ mod tests {
         let mut reporter = Reporter::new(&settings);
         reporter.warm_up();
         tokio::time::sleep(sysinfo::MINIMUM_CPU_UPDATE_INTERVAL).await;
-        let clock = Clock::default();
+        let clock = Clock::system();
         let Measured { report, .. } = reporter.measure(&settings, &clock, &"a".repeat(64), &systemd).await;
         report.validate(clock.now()).unwrap();
         assert!(report.cpu.is_some() && report.memory.is_some() && report.load.is_some() && !report.processes.is_empty());

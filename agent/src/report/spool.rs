@@ -12,7 +12,8 @@ use std::{
 
 use osm_protocol::messages::{Report, limits};
 
-use crate::{config::SpoolLimits, crash::crash_point, host::clock::Clock, report::measure::redated};
+use super::measure::redated;
+use crate::{config::SpoolLimits, crash::crash_point, host::clock::Clock};
 
 /// Leaves room for the batch's own fields.
 const BATCH_BYTES: u64 = limits::BODY as u64 - 64 * 1024;
@@ -97,12 +98,12 @@ impl Spool {
         Ok(entry)
     }
 
-    /// The newest reports that fit into one request besides `except`, at most `count`; newest first. Torn files are dropped.
-    pub fn newest(&mut self, count: usize, except: Option<&Entry>, clock: &Clock, boot: &str) -> Vec<(Entry, Report)> {
+    /// Reads the newest reports that fit into one request, at most `count`; newest first. Torn files are dropped.
+    pub fn newest(&mut self, count: usize, clock: &Clock, boot: &str) -> Vec<(Entry, Report)> {
         let mut batch = Vec::new();
         let mut bytes = 0;
         let mut torn = Vec::new();
-        for entry in self.entries.iter().rev().filter(|&entry| Some(entry) != except) {
+        for entry in self.entries.iter().rev() {
             if batch.len() >= count || bytes + entry.size > BATCH_BYTES {
                 break;
             }
@@ -133,37 +134,37 @@ impl Spool {
         self.entries.retain(|entry| !taken.contains(entry));
     }
 
-    /// Drops what is too old, and the oldest until `incoming` more bytes fit.
+    /// Makes room for `incoming` more bytes: what is too old goes, then the oldest.
     fn prune(&mut self, boot: &str, boot_now: i64, now: i64, incoming: u64) {
-        let limit = i64::try_from(self.limits.age.as_millis()).unwrap_or(i64::MAX);
-        let old = self
-            .entries
-            .iter()
-            .filter(|entry| {
-                // Within one boot the boot clock knows the age, whatever happened to the host's.
-                let age = if boot.starts_with(&entry.boot) { boot_now - entry.boot_at } else { now - entry.at };
-                age > limit || age < -limit
-            })
-            .cloned()
-            .collect::<Vec<_>>();
+        let old = self.too_old(boot, boot_now, now);
         if !old.is_empty() {
             log::warn!("{} spooled reports are too old to be taken and are dropped", old.len());
             self.remove(&old);
         }
-        let mut total: u64 = self.entries.iter().map(|entry| entry.size).sum::<u64>() + incoming;
-        let over = self
-            .entries
-            .iter()
-            .take_while(|entry| {
-                let over = total > self.limits.bytes;
-                total = total.saturating_sub(entry.size);
-                over
-            })
-            .count();
+        let over = self.over(incoming);
         if over > 0 {
             log::warn!("the spool is full: its {over} oldest reports are dropped");
             self.drop_oldest(over);
         }
+    }
+
+    fn too_old(&self, boot: &str, boot_now: i64, now: i64) -> Vec<Entry> {
+        let limit = self.limits.age.as_millis();
+        // Within one boot the boot clock knows the age, whatever happened to the host's.
+        let age = |entry: &Entry| if boot.starts_with(&entry.boot) { boot_now - entry.boot_at } else { now - entry.at };
+        self.entries.iter().filter(|entry| u128::from(age(entry).unsigned_abs()) > limit).cloned().collect()
+    }
+
+    /// Counts how many of the oldest reports must go until `incoming` more bytes fit.
+    fn over(&self, incoming: u64) -> usize {
+        let mut total = incoming + self.entries.iter().map(|entry| entry.size).sum::<u64>();
+        for (count, entry) in self.entries.iter().enumerate() {
+            if total <= self.limits.bytes {
+                return count;
+            }
+            total -= entry.size;
+        }
+        self.entries.len()
     }
 
     fn drop_oldest(&mut self, count: usize) {
@@ -207,6 +208,7 @@ fn is_full(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::clock::Moment;
     use osm_protocol::messages::{Host, Systemd};
     use std::time::Duration;
 
@@ -241,7 +243,7 @@ mod tests {
     }
 
     fn times(spool: &mut Spool, count: usize) -> Vec<i64> {
-        spool.newest(count, None, &Clock::default(), &"a".repeat(64)).into_iter().map(|(_, report)| report.at).collect()
+        spool.newest(count, &Clock::system(), &"a".repeat(64)).into_iter().map(|(_, report)| report.at).collect()
     }
 
     #[test]
@@ -254,13 +256,12 @@ mod tests {
         drop(spool);
         let mut spool = Spool::open(folder.path(), DAY).unwrap();
         assert_eq!(times(&mut spool, 2), [NOW + 4, NOW + 3]);
-        let taken: Vec<Entry> = spool.newest(2, None, &Clock::default(), "").into_iter().map(|(entry, _)| entry).collect();
+        let taken: Vec<Entry> = spool.newest(2, &Clock::system(), "").into_iter().map(|(entry, _)| entry).collect();
         spool.remove(&taken);
         assert_eq!(times(&mut Spool::open(folder.path(), DAY).unwrap(), 9), [NOW + 2, NOW + 1, NOW]);
         // What comes after a restart is newer than all before it.
-        let last = spool.add(&report(NOW - 7), 9, NOW).unwrap();
-        assert_eq!(times(&mut spool, 1), [NOW - 7]);
-        assert_eq!(spool.newest(1, Some(&last), &Clock::default(), "")[0].1.at, NOW + 2);
+        spool.add(&report(NOW - 7), 9, NOW).unwrap();
+        assert_eq!(times(&mut spool, 2), [NOW - 7, NOW + 2]);
     }
 
     #[test]
@@ -289,16 +290,14 @@ mod tests {
         let mut spool = Spool::open(folder.path(), DAY).unwrap();
         // Measured while the host believed it was 1970.
         spool.add(&report(1_000), 60_000, 1_000).unwrap();
-        let clock = Clock::default();
+        let clock = Clock::manual(Moment { host: 2_000, boot: 130_000 });
         clock.learn(NOW, Duration::ZERO);
-        let boot_now = crate::host::clock::boot_now();
         spool.add(&report(NOW), 120_000, NOW).unwrap();
-        let batch = spool.newest(9, None, &clock, &"a".repeat(64));
+        let batch = spool.newest(9, &clock, &"a".repeat(64));
         assert_eq!(batch.len(), 2);
-        let expected = NOW - boot_now + 60_000;
-        assert!(batch[1].1.at.abs_diff(expected) < 100, "{} {expected}", batch[1].1.at);
+        assert_eq!(batch[1].1.at, NOW - 70_000);
         // Of another boot nothing is known: left as it is.
-        assert_eq!(spool.newest(9, None, &clock, &"b".repeat(64))[1].1.at, 1_000);
+        assert_eq!(spool.newest(9, &clock, &"b".repeat(64))[1].1.at, 1_000);
     }
 
     #[test]
@@ -331,7 +330,7 @@ mod tests {
         for step in 0..20 {
             spool.add(&big, step, NOW).unwrap();
         }
-        let batch = spool.newest(127, None, &Clock::default(), "");
+        let batch = spool.newest(127, &Clock::system(), "");
         assert_eq!(batch.len(), 9);
     }
 

@@ -20,17 +20,14 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use data_encoding::BASE64URL_NOPAD;
-use ed25519_dalek::SigningKey;
 use osm_protocol::{
     envelope::Envelope,
-    ids::ServerId,
-    key::PublicKey,
     keyset::{KeySet, TrustedKeys},
 };
 use rustix::fs::{FlockOperation, flock};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Serialize, de::DeserializeOwned};
 
+use super::pairing::{Pairing, Pending};
 use crate::{crash::crash_point, host::durable};
 
 const SPOOL: &str = "spool-";
@@ -45,82 +42,20 @@ pub struct StateDir {
     path: PathBuf,
 }
 
-/// A pairing that the backend has confirmed. One file, so that key and server change together.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Pairing {
-    /// Where the backend is, as given to `pair --api`.
-    pub api: String,
-    pub server_id: ServerId,
-    /// The name the server had in the chat when it was paired.
-    pub name: String,
-    pub key: SecretKey,
-    /// The root public key that the token vouched for.
-    pub root_key: String,
-    /// The key set that came with the answer; a newer one is in `keys.json`.
-    pub key_set: Envelope,
-    /// App-specific hash of the machine id at that time.
-    pub machine: String,
-    /// SHA-256 of the token: the same line run again is the same pairing again.
-    pub token_hash: String,
-}
-
-/// A pairing under way: kept until the answer was seen, so that the same token is tried again with the same key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Pending {
-    pub token_hash: String,
-    pub key: SecretKey,
-}
-
-/// An Ed25519 seed, base64url. It has no Display, and its Debug says nothing.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct SecretKey(String);
-
-impl From<&SigningKey> for SecretKey {
-    fn from(key: &SigningKey) -> Self {
-        Self(BASE64URL_NOPAD.encode(&key.to_bytes()))
-    }
-}
-
-impl SecretKey {
-    pub fn signing_key(&self) -> Result<SigningKey> {
-        let seed = BASE64URL_NOPAD.decode(self.0.as_bytes()).ok().and_then(|seed| <[u8; 32]>::try_from(seed).ok());
-        Ok(SigningKey::from_bytes(&seed.ok_or_else(|| anyhow!("the agent's key on disk is damaged; pair this server again"))?))
-    }
-}
-
-impl std::fmt::Debug for SecretKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("SecretKey(…)")
-    }
-}
-
-impl Pairing {
-    pub fn root(&self) -> Result<PublicKey> {
-        PublicKey::parse(&self.root_key).context("the pinned root key on disk is damaged; pair this server again")
-    }
-
-    /// What a person compares with what the chat shows.
-    pub fn fingerprint(&self) -> Result<String> {
-        Ok(PublicKey::from(&self.key.signing_key()?).fingerprint())
-    }
-}
-
 fn spool_name(key_id: &str) -> String {
     format!("{SPOOL}{}", key_id.get(..16).unwrap_or(key_id))
 }
 
+/// Tells one pairing's file from another's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    inode: u64,
+    modified: (i64, i64),
+}
+
 impl StateDir {
     /// Opens a state directory; one that others could read, write or replace is refused.
-    pub fn open(path: &Path, create: bool) -> Result<Self> {
-        if create && !path.exists() {
-            DirBuilder::new()
-                .mode(0o700)
-                .create(path)
-                .with_context(|| format!("the state directory {} cannot be made; make its parent first", path.display()))?;
-        }
+    pub fn open(path: &Path) -> Result<Self> {
         let metadata = fs::symlink_metadata(path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => anyhow!(
                 "the state directory {0} does not exist. Pairing makes it; or: install -d -m 0700 {0}, or name another one with \
@@ -133,6 +68,17 @@ impl StateDir {
         Ok(Self { path: path.to_owned() })
     }
 
+    /// Opens a state directory, and makes it first where there is none.
+    pub fn open_or_make(path: &Path) -> Result<Self> {
+        if !path.exists() {
+            DirBuilder::new()
+                .mode(0o700)
+                .create(path)
+                .with_context(|| format!("the state directory {} cannot be made; make its parent first", path.display()))?;
+        }
+        Self::open(path)
+    }
+
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -141,7 +87,7 @@ impl StateDir {
         self.path.join(name)
     }
 
-    /// Held as long as the returned file lives.
+    /// Takes a lock, which is held as long as the returned file lives.
     pub fn lock(&self, name: &str, who: &str) -> Result<File> {
         let path = self.file(name);
         let file = OpenOptions::new()
@@ -183,7 +129,7 @@ impl StateDir {
         self.remove("pending.json")
     }
 
-    /// The keys whose commands are believed: of the pairing's set and the stored one the newer, each opened under the
+    /// Reads the keys whose commands are believed: of the pairing's set and the stored one the newer, each opened under the
     /// pinned root key.
     pub fn trusted_keys(&self, pairing: &Pairing) -> Result<TrustedKeys> {
         let root = pairing.root()?;
@@ -215,7 +161,7 @@ impl StateDir {
         self.remove_spools(None).context("the spool cannot be removed")
     }
 
-    /// Where the reports of the pairing with this key wait.
+    /// Names the folder in which the reports of the pairing with this key wait.
     pub fn spool(&self, key_id: &str) -> PathBuf {
         self.file(&spool_name(key_id))
     }
@@ -237,12 +183,13 @@ impl StateDir {
         Ok(())
     }
 
-    /// Changes whenever the pairing does: a new file has a new inode.
-    pub fn pairing_mark(&self) -> Option<(u64, i64, i64)> {
+    /// Takes a mark that changes whenever the pairing does: a new file has a new inode.
+    pub fn pairing_mark(&self) -> Option<Mark> {
         let metadata = fs::metadata(self.file("state.json")).ok()?;
-        Some((metadata.ino(), metadata.mtime(), metadata.mtime_nsec()))
+        Some(Mark { inode: metadata.ino(), modified: (metadata.mtime(), metadata.mtime_nsec()) })
     }
 
+    /// Reads a file of this directory.
     pub fn read<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
         let path = self.file(name);
         let bytes = durable::read(&path, FILE_MAX).with_context(|| format!("{} cannot be read", path.display()))?;
@@ -292,6 +239,9 @@ fn check(path: &Path, metadata: &fs::Metadata, us: u32) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::state::pairing::SecretKey;
+    use ed25519_dalek::SigningKey;
+    use osm_protocol::key::PublicKey;
     use std::os::unix::fs::PermissionsExt as _;
 
     fn folder(mode: u32) -> tempfile::TempDir {
@@ -303,22 +253,22 @@ mod tests {
     #[test]
     fn a_directory_others_could_use_is_refused_with_the_fix() {
         let open = folder(0o750);
-        let error = StateDir::open(open.path(), false).unwrap_err().to_string();
+        let error = StateDir::open(open.path()).unwrap_err().to_string();
         assert!(error.contains("chmod 0700"), "{error}");
         let ours = folder(0o700);
         let error = check(ours.path(), &fs::metadata(ours.path()).unwrap(), 4242).unwrap_err().to_string();
         assert!(error.contains("chown -R 4242"), "{error}");
         let link = ours.path().join("link");
         std::os::unix::fs::symlink(ours.path(), &link).unwrap();
-        assert!(StateDir::open(&link, false).unwrap_err().to_string().contains("symbolic link"));
-        assert!(StateDir::open(Path::new("/nonexistent/x"), false).unwrap_err().to_string().contains("--state-dir"));
+        assert!(StateDir::open(&link).unwrap_err().to_string().contains("symbolic link"));
+        assert!(StateDir::open(Path::new("/nonexistent/x")).unwrap_err().to_string().contains("--state-dir"));
     }
 
     #[test]
     fn pairing_makes_a_private_directory_and_only_one_run_uses_it() {
         let parent = folder(0o700);
         let path = parent.path().join("state");
-        let dir = StateDir::open(&path, true).unwrap();
+        let dir = StateDir::open_or_make(&path).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o700);
         let held = dir.lock("lock", "run").unwrap();
         assert!(dir.lock("lock", "run").unwrap_err().to_string().contains("another `osm-agent run`"));
@@ -327,17 +277,9 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_key_is_never_shown() {
-        let key = SecretKey::from(&SigningKey::from_bytes(&[7; 32]));
-        assert_eq!(format!("{key:?}"), "SecretKey(…)");
-        assert_eq!(key.signing_key().unwrap().to_bytes(), [7; 32]);
-        assert!(SecretKey("AAAA".to_owned()).signing_key().is_err());
-    }
-
-    #[test]
     fn a_key_set_of_another_root_or_an_older_one_is_not_taken_up() {
         let parent = folder(0o700);
-        let dir = StateDir::open(parent.path(), false).unwrap();
+        let dir = StateDir::open(parent.path()).unwrap();
         let root = SigningKey::from_bytes(&[1; 32]);
         let set = |version, root: &SigningKey, command: u8| {
             KeySet {

@@ -42,6 +42,17 @@ pub fn unit(name: &str, active_state: &str) -> Unit {
     }
 }
 
+/// A simple service's state.
+pub fn state(active_state: &str, sub_state: &str, result: &str) -> ServiceState {
+    ServiceState {
+        active_state: active_state.to_owned(),
+        sub_state: sub_state.to_owned(),
+        kind: "simple".to_owned(),
+        result: result.to_owned(),
+        ..ServiceState::default()
+    }
+}
+
 impl Systemd for Fake {
     async fn services(&self) -> Result<Vec<Unit>, Unavailable> {
         if let Some(act) = self.meanwhile.take() {

@@ -1,8 +1,9 @@
-//! A backend that means harm, or has been taken over: it answers as it is told, well or badly, and keeps what it was sent.
+//! A backend that does as it is told: honest by default, or one that means harm or has been taken over. It keeps what it was sent,
+//! and checks every request as the true one does: at its end no request was ill-signed and no report broke the contract.
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -12,24 +13,61 @@ use osm_protocol::{
     command::{Audience, Command},
     envelope::{self, Envelope},
     key::PublicKey,
-    keyset::{KeySet, Pairing},
-    messages::{PairRequest, PairResponse, Problem, Receipt, problem},
+    keyset::{KeySet, Pairing, Replace},
+    messages::{PairRequest, PairResponse, Problem, Receipt, Report, ReportBatch, Validate as _, problem},
     pairing_token::PairingToken,
+    request_signature::{Received, SignatureError, Target},
 };
 use osm_tests::process::Host;
 use poem::{Body, Request, Response, Server, http::StatusCode, listener::TcpAcceptor};
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{net::TcpListener, sync::Notify, task::JoinHandle};
 
 pub const SERVER: &str = "0190a6b0-7c00-7000-8000-00000000aaaa";
 /// How long a story waits for what must happen.
 pub const SOON: Duration = Duration::from_secs(40);
 
-pub struct Hostile {
+/// How long a poll without commands stays open.
+const POLL: Duration = Duration::from_secs(5);
+/// How soon a story looks again at what no request tells, as a file.
+const LOOK: Duration = Duration::from_millis(50);
+
+pub struct Backend {
     pub url: String,
     pub token: PairingToken,
-    state: Arc<Mutex<State>>,
+    shared: Arc<Shared>,
     serving: JoinHandle<()>,
+}
+
+struct Shared {
+    authority: String,
+    state: Mutex<State>,
+    /// Wakes the story, and the requests that wait.
+    changed: Condvar,
+    woken: Notify,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wake(&self) {
+        self.changed.notify_all();
+        self.woken.notify_waiters();
+    }
+
+    /// Waits until something is there to be taken.
+    async fn take<T>(&self, mut take: impl FnMut(&mut State) -> Option<T>) -> T {
+        loop {
+            let mut woken = std::pin::pin!(self.woken.notified());
+            woken.as_mut().enable();
+            if let Some(taken) = take(&mut self.lock()) {
+                return taken;
+            }
+            woken.await;
+        }
+    }
 }
 
 #[derive(Default)]
@@ -41,6 +79,8 @@ pub struct State {
     pub spoil: VecDeque<Spoil>,
     /// Envelopes for the next poll, as they go over the wire.
     pub offer: Option<Vec<String>>,
+    /// Envelopes for every poll that finds no offer.
+    pub always: Option<Vec<String>>,
     /// `after` of each poll.
     pub polls: Vec<i64>,
     pub outcomes: Vec<(String, Outcome)>,
@@ -53,14 +93,30 @@ pub struct State {
     pub answer: Option<Answer>,
     /// Requests that arrived, also those that a redirection brought.
     pub requests: usize,
+    /// This backend's clock minus the host's, in milliseconds.
+    pub clock_ms: i64,
+    /// A command that every poll with a lower `after` gets.
+    pub queue: Option<(i64, String)>,
+    /// Signs the plain command of [`Backend::serve`] instead of the key that the pairing named.
+    pub signer: Option<SigningKey>,
+    /// So many answers to pairings are lost on the way; what was asked for is done.
+    pub lose: usize,
+    /// The same of outcomes.
+    pub lose_outcomes: usize,
+    /// Pairings are not answered as long as this is set.
+    pub hold: bool,
+    /// Tokens that are refused.
+    pub used_up: Vec<String>,
+    /// Whether the agent has taken its leave.
+    pub left: bool,
+    /// What no agent may do.
+    violations: Vec<String>,
     last_seq: i64,
 }
 
 /// What is wrong with an answer to a pairing.
 #[derive(Clone, Copy, Debug)]
 pub enum Spoil {
-    /// It breaks off on the way.
-    Lost,
     /// The key set is signed by, and names, another root key than the token pins.
     AnotherRoot,
     /// The key set names the pinned root key and is signed by another.
@@ -106,38 +162,51 @@ pub fn now() -> i64 {
     osm_api::clock::Clock::system().now()
 }
 
-impl Drop for Hostile {
+impl Drop for Backend {
     fn drop(&mut self) {
         self.serving.abort();
+        if !std::thread::panicking() {
+            let violations = std::mem::take(&mut self.shared.lock().violations);
+            assert!(violations.is_empty(), "{violations:#?}");
+        }
     }
 }
 
-impl Hostile {
+impl Backend {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let state = Arc::new(Mutex::new(State { last_seq: now(), ..State::default() }));
-        let shared = state.clone();
+        let authority = listener.local_addr().unwrap().to_string();
+        let url = format!("http://{authority}");
+        let state = Mutex::new(State { last_seq: now(), ..State::default() });
+        let shared = Arc::new(Shared { authority, state, changed: Condvar::new(), woken: Notify::new() });
+        let serving = shared.clone();
         let endpoint = poem::endpoint::make(move |request| {
-            let state = shared.clone();
-            async move { Ok::<_, poem::Error>(answer(request, state).await) }
+            let shared = serving.clone();
+            async move {
+                let response = answer(request, &shared).await;
+                shared.wake();
+                Ok::<_, poem::Error>(response)
+            }
         });
         let server = Server::new_with_acceptor(TcpAcceptor::from_tokio(listener).unwrap());
         let serving = tokio::spawn(async move { server.run(endpoint).await.unwrap() });
-        Self { url, token: PairingToken::new([7; 16], &PublicKey::from(&root())), state, serving }
+        Self { url, token: PairingToken::new([7; 16], &PublicKey::from(&root())), shared, serving }
     }
 
     pub fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
-        work(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+        let result = work(&mut self.shared.lock());
+        self.shared.wake();
+        result
     }
 
     /// Waits until something is so.
     #[track_caller]
     pub fn until(&self, what: &str, mut is: impl FnMut(&mut State) -> bool) {
         let end = Instant::now() + SOON;
-        while !self.with(&mut is) {
+        let mut state = self.shared.lock();
+        while !is(&mut state) {
             assert!(Instant::now() < end, "not within {SOON:?}: {what}");
-            std::thread::sleep(Duration::from_millis(20));
+            state = self.shared.changed.wait_timeout(state, LOOK).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -154,7 +223,7 @@ impl Hostile {
         self.with(|state| {
             state.last_seq += 10;
             let agent_key = state.agent.expect("a paired agent").to_string();
-            let (now, seq) = (now(), state.last_seq);
+            let (now, seq) = (state.now(), state.last_seq);
             let mut payload = serde_json::to_value(Command {
                 v: 1,
                 iss: "http://backend".to_owned(),
@@ -180,7 +249,8 @@ impl Hostile {
         let plain = self.payload(json!({ "type": "reboot" }));
         let jti = plain["jti"].as_str().unwrap().to_owned();
         let mut offer: Vec<String> = envelopes.into_iter().collect();
-        offer.push(wire(&signed(&plain)));
+        let signer = self.with(|state| state.signer.clone()).unwrap_or_else(command_key);
+        offer.push(wire(&Envelope::sign(envelope::COMMAND, plain.to_string().as_bytes(), &signer)));
         self.with(|state| state.offer = Some(offer));
         self.until("the outcome of the plain command", |state| state.outcome(&jti).is_some());
         let polls = self.with(|state| state.polls.len());
@@ -191,13 +261,24 @@ impl Hostile {
     }
 }
 
-/// What came of [`Hostile::serve`].
+/// What came of [`Backend::serve`].
 pub struct Served {
     /// Of the plain command.
     pub seq: i64,
 }
 
 impl State {
+    /// By this backend's clock.
+    pub fn now(&self) -> i64 {
+        now() + self.clock_ms
+    }
+
+    /// The reports in the order in which they came, of each request.
+    pub fn batches(&self) -> Vec<Vec<Report>> {
+        let parse = |body: &Vec<u8>| serde_json::from_slice::<ReportBatch>(body).expect("a batch").reports;
+        self.reports.iter().map(parse).collect()
+    }
+
     pub fn outcome(&self, jti: &str) -> Option<&Outcome> {
         self.outcomes.iter().find(|(of, _)| of == jti).map(|(_, outcome)| outcome)
     }
@@ -216,74 +297,133 @@ pub fn key_set(version: i64, signer: &SigningKey, command_keys: &[String]) -> En
     KeySet { version, root_key: PublicKey::from(&root()).to_string(), command_keys: command_keys.to_vec() }.sign(signer)
 }
 
-async fn answer(mut request: Request, state: Arc<Mutex<State>>) -> Response {
+async fn answer(mut request: Request, shared: &Shared) -> Response {
     let body = request.take_body().into_vec().await.unwrap_or_default();
     let path = request.uri().path().to_owned();
-    let lock = || state.lock().unwrap_or_else(PoisonError::into_inner);
-    lock().requests += 1;
-    if path == "/agent/v1/pair" {
-        return pair(&mut lock(), &body);
-    }
-    let canned = lock().answer.clone();
+    let canned = {
+        let mut state = shared.lock();
+        state.requests += 1;
+        state.answer.clone().filter(|_| path != "/agent/v1/pair")
+    };
     if let Some(answer) = canned {
         return spoilt(answer, &path);
     }
+    if let Some(refusal) = ill_signed(&request, &body, shared) {
+        return refusal;
+    }
+    if path == "/agent/v1/commands" {
+        return poll(&request, shared).await;
+    }
+    if path == "/agent/v1/pair" {
+        let response = pair(&mut shared.lock(), &body);
+        shared.wake();
+        shared.take(|state| (!state.hold).then_some(())).await;
+        return lost_or(response, &mut shared.lock().lose);
+    }
     match path.as_str() {
-        "/agent/v1/reports" => {
-            let mut state = lock();
-            state.reports.push(body);
-            json_body(&Receipt { now: now(), key_set_version: state.key_set.as_ref().map_or(1, |(version, _)| *version) })
-        }
-        "/agent/v1/commands" => {
-            let after = request.uri().query().and_then(|query| query.split('&').find_map(|part| part.strip_prefix("after=")));
-            let number = {
-                let mut state = lock();
-                state.polls.push(after.and_then(|after| after.parse().ok()).unwrap_or(-1));
-                state.polls.len()
-            };
-            for _ in 0..250 {
-                // A poll of an agent that is gone takes nothing away from the one that came after it.
-                let offer = {
-                    let mut state = lock();
-                    if state.polls.len() == number { state.offer.take() } else { None }
-                };
-                if let Some(offer) = offer {
-                    return Response::builder()
-                        .content_type("application/json")
-                        .body(format!(r#"{{"commands":[{}]}}"#, offer.join(",")));
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-            json_body(&json!({ "commands": [] }))
-        }
+        "/agent/v1/reports" => take_reports(&mut shared.lock(), body),
         "/agent/v1/keys" => {
-            let mut state = lock();
+            let mut state = shared.lock();
             state.keys_asked += 1;
             let honest = || key_set(1, &root(), &[PublicKey::from(&command_key()).to_string()]);
             json_body(&state.key_set.as_ref().map_or_else(honest, |(_, set)| set.clone()))
         }
-        "/agent/v1/unpair" => StatusCode::NO_CONTENT.into(),
+        "/agent/v1/unpair" => {
+            shared.lock().left = true;
+            StatusCode::NO_CONTENT.into()
+        }
         other => {
             let jti = other.strip_prefix("/agent/v1/commands/").and_then(|rest| rest.strip_suffix("/outcome"));
             let outcome = (jti.unwrap_or(other).to_owned(), serde_json::from_slice(&body).expect("an outcome"));
-            lock().outcomes.push(outcome);
-            StatusCode::NO_CONTENT.into()
+            let mut state = shared.lock();
+            state.outcomes.push(outcome);
+            lost_or(StatusCode::NO_CONTENT.into(), &mut state.lose_outcomes)
         }
     }
+}
+
+/// The answer, unless it is to be lost.
+fn lost_or(response: Response, lose: &mut usize) -> Response {
+    if *lose == 0 {
+        return response;
+    }
+    *lose -= 1;
+    broken()
+}
+
+/// Refuses as the true backend does what is not signed by the key that is to be paired, or is.
+fn ill_signed(request: &Request, body: &[u8], shared: &Shared) -> Option<Response> {
+    let mut state = shared.lock();
+    let (path, now) = (request.uri().path(), state.now());
+    let key = if path == "/agent/v1/pair" {
+        serde_json::from_slice::<PairRequest>(body).ok().and_then(|pair| PublicKey::parse(&pair.agent_key).ok())
+    } else {
+        state.agent
+    };
+    let header = |name: &str| request.header(name).unwrap_or_default();
+    let target = Target { method: request.method().as_str(), authority: &shared.authority, path, query: request.uri().query() };
+    let verified = Received::parse(header("signature-input"), header("signature"))
+        .and_then(|received| received.verify(target, header("content-digest"), body, &key.expect("a key"), now / 1000));
+    match verified {
+        Ok(()) => None,
+        Err(SignatureError::Stale { .. }) => Some(refusal(401, problem::CLOCK_SKEW, Some(now))),
+        Err(error) => {
+            state.violations.push(format!("{path}: {error}"));
+            Some(refusal(401, problem::SIGNATURE, None))
+        }
+    }
+}
+
+fn take_reports(state: &mut State, body: Vec<u8>) -> Response {
+    let now = state.now();
+    let broken = match serde_json::from_slice::<ReportBatch>(&body) {
+        Ok(batch) => batch.validate(now).err().map(|invalid| invalid.to_string()),
+        Err(error) => Some(error.to_string()),
+    };
+    if let Some(broken) = broken {
+        state.violations.push(format!("a report: {broken}"));
+        return refusal(422, problem::INVALID, None);
+    }
+    state.reports.push(body);
+    json_body(&Receipt { now, key_set_version: state.key_set.as_ref().map_or(1, |(version, _)| *version) })
+}
+
+async fn poll(request: &Request, shared: &Shared) -> Response {
+    let after = request.uri().query().and_then(|query| query.split('&').find_map(|part| part.strip_prefix("after=")));
+    let after = after.and_then(|after| after.parse().ok()).unwrap_or(-1);
+    let number = {
+        let mut state = shared.lock();
+        state.polls.push(after);
+        state.polls.len()
+    };
+    shared.wake();
+    // A poll of an agent that is gone takes nothing away from the one that came after it.
+    let offered = shared.take(|state| {
+        let offer = if state.polls.len() == number { state.offer.take() } else { None };
+        let queued = || state.queue.as_ref().filter(|(seq, _)| *seq > after).map(|(_, envelope)| vec![envelope.clone()]);
+        offer.or_else(queued).or_else(|| state.always.clone())
+    });
+    let offer = tokio::time::timeout(POLL, offered).await.unwrap_or_default();
+    Response::builder().content_type("application/json").body(format!(r#"{{"commands":[{}]}}"#, offer.join(",")))
 }
 
 fn pair(state: &mut State, body: &[u8]) -> Response {
     let request: PairRequest = serde_json::from_slice(body).expect("a pairing request");
     let token = PairingToken::parse(&request.token).expect("a token");
-    if let Some(taken) = state.pairs.iter().find(|earlier| earlier.token == request.token)
-        && taken.agent_key != request.agent_key
-        && state.spoil.is_empty()
-    {
-        let problem =
-            Problem { kind: problem::TOKEN.to_owned(), title: "no".to_owned(), status: 403, detail: String::new(), now: None };
-        return json_body(&problem).with_status(403);
+    let is_anothers = |earlier: &PairRequest| earlier.token == request.token && earlier.agent_key != request.agent_key;
+    if state.used_up.contains(&request.token) || state.pairs.iter().any(is_anothers) && state.spoil.is_empty() {
+        return refusal(403, problem::TOKEN, None);
     }
     let agent = PublicKey::parse(&request.agent_key).unwrap();
+    if let Err(invalid) = request.validate(state.now()) {
+        state.violations.push(format!("a pairing: {invalid}"));
+    }
+    if let Some(replaces) = &request.replaces {
+        let replace = Replace::open(replaces, &state.agent.expect("a paired agent"));
+        if replace.as_ref().map(|replace| &replace.new_key) != Ok(&request.agent_key) {
+            state.violations.push(format!("a replacement: {replace:?}"));
+        }
+    }
     state.agent = Some(agent);
     state.pairs.push(request);
     let spoil = state.spoil.pop_front();
@@ -313,7 +453,6 @@ fn pair(state: &mut State, body: &[u8]) -> Response {
         pairing: Envelope::sign_json(envelope::PAIRING, &pairing, &signer),
     };
     match spoil {
-        Some(Spoil::Lost) => broken(),
         Some(Spoil::Html) => spoilt(Answer::Html, ""),
         Some(Spoil::Redirect) => spoilt(Answer::Redirect("http://127.0.0.1:9".to_owned()), "/agent/v1/pair"),
         _ => json_body(&answer),
@@ -338,7 +477,13 @@ fn spoilt(answer: Answer, path: &str) -> Response {
 /// Announces more than it sends, and ends.
 fn broken() -> Response {
     let pieces = [Ok(vec![b'{']), Err(std::io::Error::other("cut"))];
-    Response::builder().content_type("application/json").body(Body::from_bytes_stream(futures_util::stream::iter(pieces)))
+    let body = Body::from_bytes_stream(futures_util::stream::iter(pieces));
+    // Of pieces without a length poem would make a whole answer.
+    Response::builder().content_type("application/json").header("content-length", 100).body(body)
+}
+
+fn refusal(status: u16, kind: &str, now: Option<i64>) -> Response {
+    json_body(&Problem { kind: kind.to_owned(), title: "no".to_owned(), status, detail: String::new(), now }).with_status(status)
 }
 
 fn json_body<T: serde::Serialize>(body: &T) -> Response {

@@ -1,0 +1,46 @@
+//! `osm-agent services`: what is reported of them, and which may be restarted.
+
+use anyhow::Result;
+use osm_protocol::messages;
+
+use crate::{
+    config::Settings,
+    host::systemd::{Systemd, Unavailable, is_booted},
+    policy::list::UnitList,
+    report::collect,
+};
+
+/// Prints the services that would be reported.
+pub async fn services(settings: &Settings, systemd: &impl Systemd) -> Result<()> {
+    let found = collect::services::collect(settings, systemd).await;
+    match found.systemd {
+        messages::Systemd::Available => {}
+        messages::Systemd::Absent => println!("systemd is not the init of this machine: there are no services to see."),
+        messages::Systemd::Unreachable => println!("The system bus does not answer: services cannot be seen (osm-agent doctor)."),
+    }
+    let width = found.services.iter().map(|service| service.unit.chars().count()).max().unwrap_or(0);
+    for service in found.services {
+        let state = format!("{} ({})", service.active_state, service.sub_state);
+        let result = service.result.map(|result| format!(" {result}")).unwrap_or_default();
+        let restartable = if service.restartable { "  may be restarted from the chat" } else { "" };
+        println!("{:width$}  {state}{result}{restartable}", service.unit);
+    }
+    println!("Restarts: {}", restarts(settings));
+    Ok(())
+}
+
+/// Says how many services may be restarted, or why none.
+pub fn restarts(settings: &Settings) -> String {
+    if !settings.actions.restart_service {
+        return "not allowed by agent.toml (actions.restart_service)".to_owned();
+    }
+    if !is_booted() {
+        return format!("none: {}", Unavailable::Absent);
+    }
+    match UnitList::read(&settings.policy_file) {
+        Ok(UnitList { unavailable: Some(why), .. }) => format!("none: {why}"),
+        Ok(list) if list.units.is_empty() => "no service is listed; add one as root: osm-agent policy allow UNIT".to_owned(),
+        Ok(list) => format!("{} services may be restarted from the chat", list.units.len()),
+        Err(error) => error.to_string(),
+    }
+}

@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use osm_protocol::{
     key::PublicKey,
     messages::{PairRequest, Validate},
-    request_signature::{Received, SignatureError, Target},
+    request_signature::{Content, Received, SignatureError, Target},
 };
 use poem::{Request, RequestBody};
 use poem_openapi::{
@@ -120,7 +120,7 @@ fn verify(http: &Http, request: &Request, received: &Received, body: &[u8], key:
     let uri = request.original_uri();
     let target = Target { method: request.method().as_str(), authority, path: uri.path(), query: uri.query() };
     let now = http.core.clock.now();
-    received.verify(target, digest, body, key, now / 1000).map_err(|error| {
+    received.verify(target, Content { digest, body }, key, now / 1000).map_err(|error| {
         match error {
             SignatureError::Stale { created, now: seconds } => Refusal::ClockSkew { skew_s: created - seconds, now },
             SignatureError::Signature => Refusal::Signature(format!(

@@ -18,6 +18,9 @@
 //! | [`tally`] | refusals are counted until they are told |
 //! | [`tell`] | notices are left for chats |
 
+// A new variant is looked at wherever something is decided by it.
+#![warn(clippy::wildcard_enum_match_arm)]
+
 pub mod access;
 pub mod alert;
 mod announce;

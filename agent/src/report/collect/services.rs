@@ -76,18 +76,20 @@ async fn list(settings: &Settings, systemd: &impl Systemd, listed: &UnitList) ->
             _ => None,
         };
         let restartable = settings.actions.restart_service && listed.contains(&unit.name);
-        services.push(service(unit, result.filter(|result| !result.is_empty() && result != "success"), restartable));
+        let result = result.filter(|result| !result.is_empty() && result != "success");
+        services.push(messages::Service { result, restartable, ..service(unit) });
     }
     Ok(services)
 }
 
-fn service(unit: &Unit, result: Option<String>, restartable: bool) -> messages::Service {
+/// What systemd says of a unit, as a report has it.
+fn service(unit: &Unit) -> messages::Service {
     messages::Service {
         unit: clean_or(&unit.name, limits::NAME, "?"),
         active_state: clean_or(&unit.active_state, 32, "unknown"),
         sub_state: clean(&unit.sub_state, 32),
-        result,
-        restartable,
+        result: None,
+        restartable: false,
     }
 }
 

@@ -86,7 +86,8 @@ async fn card(tx: &mut Tx, place: &Place<'_>, words: &Words<'_>, notice: &Notice
     let chat_id = place.chat_id;
     let page = |page: u32| Wanted { page, per_page: PER_PAGE };
     Ok(Some(match notice {
-        Notice::Welcome { claimed } => chat::welcome(words, servers::count(tx, chat_id).await?, *claimed),
+        Notice::Welcome { claimed: true } => chat::claimed(words, servers::count(tx, chat_id).await?),
+        Notice::Welcome { claimed: false } => chat::welcome(words, servers::count(tx, chat_id).await?),
         Notice::PrivateBot => Card::line(words.get("private-bot")),
         Notice::Help => chat::help(words),
         Notice::NotAllowed => Card::line(words.get("not-allowed")),

@@ -180,10 +180,10 @@ fn a_long_card_is_paged_and_every_line_is_on_some_page() {
 
 #[test]
 fn the_first_steps_each_name_the_next() {
-    let first = show(|words| chat::welcome(words, 0, true));
+    let first = show(|words| chat::claimed(words, 0));
     says(&first, &["You are now the owner of this bot", "Next: tap <b>➕ Add a server</b>"]);
     assert!(asks(&first, &Intent::AddServer { name: None }));
-    let later = show(|words| chat::welcome(words, 2, false));
+    let later = show(|words| chat::welcome(words, 2));
     says(&later, &["2 servers are paired here. Next: tap <b>🖥 Servers</b>"]);
     assert!(asks(&later, &Intent::Servers { page: 0 }));
     says(&pairing(Family::Short, open()), &["Next: as soon as the line has run"]);

@@ -7,7 +7,7 @@ built = $(CARGO_TARGET_DIR)
 
 # One set of packages and features for all test builds, or cargo builds the shared libraries once for each. The crash points
 # do nothing unless OSM_CRASH_AT asks for one; release builds do not have them.
-workspace = --workspace --locked --features osm-api/crash-points,osm-agent/crash-points
+workspace = --workspace --locked --features osm-api/crash-points,osm-agent/crash-points,osm-tests/fuzz
 
 # What people run, likewise: the names of the programs differ, the packages do not.
 release = cargo build --release --locked -p osm-api -p osm-agent -p osm-tests --bin osm-api --bin osm-agent
@@ -64,9 +64,15 @@ programs: deps-packages
 # --- To change it ---
 
 .PHONY: check
-check: deps-run ## Formatting, clippy, the rules of the house, the OpenAPI document
+check: deps-run deps-check ## Formatting, clippy, documentation, spelling, licences, shell scripts, the rules of the house and its documents
+	@tests/scripts/check-tools "$(tools)"
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --features osm-tests/systemd --locked -- -D warnings
+	cargo clippy --workspace --all-targets --features osm-tests/systemd,osm-tests/fuzz --locked -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items --locked --quiet
+	PATH="$(tools)/bin:$$PATH" cargo deny --log-level error check bans licenses sources
+	PATH="$(tools)/bin:$$PATH" cargo machete --skip-target-dir
+	"$(tools)/bin/typos"
+	shellcheck $$(tests/scripts/shells)
 	cargo test $(workspace) --test house
 
 # Stories mostly wait, for Telegram's pace of a message a second or for a machine to boot: more of them side by side than there are
@@ -99,6 +105,27 @@ test-packages: packages deps-systemd deps-test deps-lint test-programs ## The pa
 test-programs:
 	cargo build $(workspace) --tests --bin osm-api --bin osm-agent --bin osm-demo
 
+# Seconds for each target.
+FUZZ = 60
+fuzz_targets = $$(sed -n 's/^name = "\(.*\)"$$/\1/p' fuzz/Cargo.toml | grep -v '^osm-fuzz$$')
+
+# Without a sanitizer: the programs are safe Rust, and the toolchain stays stable. What is found goes to fuzz/artifacts; a regression
+# goes into the corpus.
+.PHONY: fuzz
+fuzz: deps-run deps-fuzz ## Feed every parser of what comes from outside with nonsense, a minute each
+	@[ "$$(cat "$(tools)/cargo-fuzz.version" 2>/dev/null)" = 0.13.2 ] || { \
+		cargo install --quiet --locked --force --root "$(tools)" cargo-fuzz@0.13.2 && echo 0.13.2 >"$(tools)/cargo-fuzz.version"; }
+	@for target in $(fuzz_targets); do \
+		mkdir -p "$(built)/fuzz-corpus/$$target"; \
+		PATH="$(tools)/bin:$$PATH" CARGO_TARGET_DIR="$(built)/fuzz" cargo fuzz run --sanitizer none "$$target" \
+			"$(built)/fuzz-corpus/$$target" "fuzz/corpus/$$target" -- -max_total_time=$(FUZZ) -timeout=10 -rss_limit_mb=2048 || exit 1; \
+	done
+
+.PHONY: nightly
+nightly: ## What takes too long for each change: five minutes of fuzzing a target, the figures of the simulation
+	$(MAKE) --no-print-directory fuzz FUZZ=300
+	$(MAKE) --no-print-directory simulation
+
 .PHONY: bench
 bench: deps-run ## Measure reports/s, latency and memory (release build); prints a table
 	$(release) --bin osm-bench
@@ -116,9 +143,13 @@ clean: ## Remove what was built
 
 # --- What the targets need; says nothing when it is there ---
 
-.PHONY: deps-run deps-packages deps-test deps-systemd deps-lint
+.PHONY: deps-run deps-check deps-fuzz deps-packages deps-test deps-systemd deps-lint
 deps-run: ## Install what building needs
 	@tests/scripts/need run
+deps-check: ## Install what judges the sources: shellcheck, Python
+	@tests/scripts/need check
+deps-fuzz: ## Install what fuzzing needs: a C++ compiler
+	@tests/scripts/need fuzz
 deps-packages: ## Install what building packages needs: rpm, createrepo-c, gpg, Python
 	@tests/scripts/need packages
 deps-test: ## Install what the tests need: PostgreSQL, Python

@@ -112,6 +112,12 @@ impl Config {
         Self::validate(Raw::load(file, environment)?)
     }
 
+    /// Reads a file's text alone.
+    #[cfg(feature = "fuzz")]
+    pub fn from_text(text: &str) -> Result<Self, ConfigError> {
+        Self::validate(Raw::parse("text", text)?)
+    }
+
     /// Where the keys are: all that a machine needs to know on which the root key is kept.
     pub fn state_dir(file: Option<&Path>, environment: impl Fn(&str) -> Option<String>) -> Result<PathBuf, ConfigError> {
         Ok(Raw::load(file, environment)?.state_dir())
@@ -124,8 +130,7 @@ impl Raw {
             None => Raw::default(),
             Some(path) => {
                 let text = fs::read_to_string(path).map_err(|error| problem(&path.display().to_string(), error.to_string()))?;
-                // Only the message: the error's own display quotes the line, which may hold a secret.
-                toml::from_str(&text).map_err(|error| problem(&path.display().to_string(), error.message()))?
+                Self::parse(&path.display().to_string(), &text)?
             }
         };
         for (key, value) in [
@@ -152,6 +157,11 @@ impl Raw {
             }
         }
         Ok(raw)
+    }
+
+    fn parse(name: &str, text: &str) -> Result<Self, ConfigError> {
+        // Only the message: the error's own display quotes the line, which may hold a secret.
+        toml::from_str(text).map_err(|error| problem(name, error.message()))
     }
 
     fn state_dir(&self) -> PathBuf {

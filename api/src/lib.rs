@@ -6,6 +6,8 @@ pub mod config;
 mod crash;
 pub mod domain;
 pub mod error;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 #[cfg(test)]
 mod golden;
 mod http;

@@ -16,6 +16,8 @@
 pub mod action;
 pub mod command;
 pub mod envelope;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 pub mod ids;
 pub mod key;
 pub mod keyset;

@@ -411,8 +411,8 @@ async fn poll(request: &Request, shared: &Shared) -> Response {
 fn pair(state: &mut State, body: &[u8]) -> Response {
     let request: PairRequest = serde_json::from_slice(body).expect("a pairing request");
     let token = PairingToken::parse(&request.token).expect("a token");
-    let is_anothers = |earlier: &PairRequest| earlier.token == request.token && earlier.agent_key != request.agent_key;
-    if state.used_up.contains(&request.token) || state.pairs.iter().any(is_anothers) && state.spoil.is_empty() {
+    let is_of_another = |earlier: &PairRequest| earlier.token == request.token && earlier.agent_key != request.agent_key;
+    if state.used_up.contains(&request.token) || state.pairs.iter().any(is_of_another) && state.spoil.is_empty() {
         return refusal(403, problem::TOKEN, None);
     }
     let agent = PublicKey::parse(&request.agent_key).unwrap();

@@ -233,7 +233,7 @@ async fn what_root_forbids_in_agent_toml_is_refused_whoever_asks() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_key_set_that_is_weak_old_or_anothers_is_not_taken_up() {
+async fn a_key_set_that_is_weak_old_or_of_another_is_not_taken_up() {
     let backend = Backend::start().await;
     let host = backend.paired("");
     let running = host.run();

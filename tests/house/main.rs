@@ -3,6 +3,7 @@
 mod circles;
 mod constants;
 mod documents;
+mod links;
 mod manifests;
 mod modules;
 mod outside;

@@ -9,7 +9,8 @@ main() {
 	[ ! -e "$dir/bin/python" ] || [ "$(cat "$dir/versions" 2>/dev/null)" != "$versions" ] || exit 0
 	python3 -c 'import venv, ensurepip' 2>/dev/null || fail 'python3 with its module venv is missing: apt-get install python3-venv'
 	# Made beside and moved: two who set it up at once do not get in each other's way.
-	rm -rf "$dir.$$" && python3 -m venv "$dir.$$" || fail "python3 -m venv does not work: apt-get install python3-venv"
+	rm -rf "$dir.$$"
+	python3 -m venv "$dir.$$" || fail "python3 -m venv does not work: apt-get install python3-venv"
 	# shellcheck disable=SC2086 # a list of words
 	"$dir.$$/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary :all: $versions ||
 		fail "pip could not install $versions: is the package index reachable?"

@@ -105,7 +105,7 @@ async fn the_script_leaves_it_as_it_was(server: &Server, repository: &Repository
         Ok(())
     };
     let not_installed = || refused(&install, "osm-agent could not be installed");
-    repository.with_anothers("dnf", &Repository::signed_by_a_key_of_its_own()?.path(), not_installed)?;
+    repository.with_another("dnf", &Repository::signed_by_a_key_of_its_own()?.path(), not_installed)?;
     for file in files(&repository.path().join("dnf"), "/repomd.xml")? {
         repository.with_a_bit_flipped(&file, not_installed)?;
     }

@@ -23,31 +23,6 @@ fn lintian_has_nothing_to_say() -> Result<()> {
 
 /// What runs as root, at other people's.
 #[test]
-fn the_scripts_are_fine_by_shellcheck() -> Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let scripts = ["api/dist/install.sh", "debian/osm-agent/postinst", "debian/osm-agent/postrm", "debian/osm-api/postrm"];
-    let tools = [
-        "debian/build",
-        "debian/public-key",
-        "debian/repository",
-        "debian/tools",
-        "debian/with-key",
-        "rpm/build",
-        "rpm/repository",
-        ".ci/run",
-    ];
-    let said = output(
-        Command::new("shellcheck")
-            .current_dir(root)
-            .args(scripts)
-            .args(tools)
-            .args(["tests/scripts/need", "tests/scripts/released"]),
-    )?;
-    assert_eq!(said, "");
-    Ok(())
-}
-
-#[test]
 fn both_families_carry_the_same_files_with_the_same_modes() -> Result<()> {
     for name in ["osm-agent", "osm-api"] {
         let deb = output(Command::new("dpkg-deb").arg("--contents").arg(package(&packages()?, &format!("{name}_"), ".deb")?))?;

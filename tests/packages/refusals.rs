@@ -116,7 +116,7 @@ fn what_is_not_signed_is_not_installed(machine: &Machine, repository: &Repositor
         }
     }
     let another = site::packages()?.join("repository");
-    repository.with_anothers("apt", &another, || refused(machine, install, "osm-agent could not be installed").map(drop))
+    repository.with_another("apt", &another, || refused(machine, install, "osm-agent could not be installed").map(drop))
 }
 
 async fn a_used_token_takes_everything_away_again(server: &Server) -> Result<()> {

@@ -59,7 +59,7 @@ impl Repository {
     }
 
     /// Does something while another's folder is served in the place of `name`.
-    pub fn with_anothers(&self, name: &str, another: &Path, act: impl FnOnce() -> Result<()>) -> Result<()> {
+    pub fn with_another(&self, name: &str, another: &Path, act: impl FnOnce() -> Result<()>) -> Result<()> {
         let (place, aside) = (self.path().join(name), self.path().join("aside"));
         fs::rename(&place, &aside)?;
         copy(&another.join(name), &place)?;

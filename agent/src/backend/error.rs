@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_proxys_page_is_a_problem_by_its_status_and_is_not_shown() {
+    fn a_page_of_a_proxy_is_a_problem_by_its_status_and_is_not_shown() {
         let problem = problem_of(StatusCode::BAD_GATEWAY, b"<html>nginx</html>");
         assert_eq!((problem.status, problem.title.as_str(), problem.detail.as_str()), (502, "Bad Gateway", ""));
         let lying = br#"{"type":"about:blank","title":"x","status":200,"detail":"a\u001b[2Jb"}"#;

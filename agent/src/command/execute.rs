@@ -375,7 +375,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_reboot_is_scheduled_called_off_and_never_anothers() {
+    async fn a_reboot_is_scheduled_called_off_and_never_that_of_another() {
         let host = Host::new().grants(r#""reboot""#);
         assert_eq!(host.does(1, Action::Reboot {}).await, None, "it is ahead");
         let due = host.systemd.shutdown.borrow().clone().unwrap();

@@ -6,7 +6,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`alert`] | what is wrong, and what can be done about it |
-//! | [`card`] | a message in the making, and made |
+//! | [`mod@card`] | a message in the making, and made |
 //! | [`chat`] | answers about the bot itself |
 //! | [`command`] | really? and what became of it |
 //! | [`figures`] | sizes, shares, times |

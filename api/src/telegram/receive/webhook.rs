@@ -41,9 +41,11 @@ async fn webhook(
         return Err(Refusal::Busy { retry_after_s: 1 }.into());
     }
     let bytes = read_limited(body).await?;
-    let update: Update =
-        serde_json::from_slice(&bytes).map_err(|error| Refusal::Malformed(format!("not an update of the Bot API: {error}")))?;
-    store_update(core, bot, &update).await?;
+    let update = update::read(&bytes).map_err(|error| Refusal::Malformed(format!("not an update of the Bot API: {error}")))?;
+    match update {
+        Some(update) => store_update(core, bot, &update).await?,
+        None => tracing::debug!("an update of a kind that was not asked for was dropped"),
+    }
     Ok(StatusCode::OK)
 }
 

@@ -118,7 +118,7 @@ impl Config {
         Self::validate(Raw::parse("text", text)?)
     }
 
-    /// Where the keys are: all that a machine needs to know on which the root key is kept.
+    /// Gives where the keys are: all that a machine needs to know on which the root key is kept.
     pub fn state_dir(file: Option<&Path>, environment: impl Fn(&str) -> Option<String>) -> Result<PathBuf, ConfigError> {
         Ok(Raw::load(file, environment)?.state_dir())
     }
@@ -233,7 +233,7 @@ fn problem(key: &str, problem: impl Into<String>) -> ConfigError {
     ConfigError { key: key.to_owned(), problem: problem.into() }
 }
 
-/// The value itself or the first line of a file: never both.
+/// Gives the value itself or the first line of a file: never both.
 fn secret(key: &str, value: Option<String>, file: Option<String>) -> Result<Option<Secret>, ConfigError> {
     match (value, file) {
         (Some(_), Some(_)) => Err(problem(key, format!("set it or {key}_FILE, not both"))),
@@ -246,7 +246,7 @@ fn secret(key: &str, value: Option<String>, file: Option<String>) -> Result<Opti
     }
 }
 
-/// A number of days, from one to ten years.
+/// Gives a number of days, from one to ten years.
 fn days(key: &str, text: &str) -> Result<Millis, ConfigError> {
     let days = text.parse::<Millis>().ok().filter(|days| (1..=3650).contains(days));
     days.map(|days| days * DAY).ok_or_else(|| problem(key, format!("{text:?} is not a number of days from 1 to 3650")))

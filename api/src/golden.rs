@@ -82,7 +82,7 @@ fn inbox(golden: &mut Golden) -> Vec<Request> {
     requests
 }
 
-/// What the buttons under messages that were sent carry; people tap on them months later.
+/// Gives what the buttons under messages that were sent carry; people tap on them months later.
 fn buttons(golden: &mut Golden, requests: &[Request]) {
     let text = golden.text("button.txt");
     for (number, line) in (1..).zip(text.lines()) {
@@ -138,7 +138,7 @@ fn state_words(golden: &mut Golden, file: &str, words: &[&str]) {
     golden.same(file, &was.lines().collect::<Vec<_>>().join(" "), &words.join(" "));
 }
 
-/// The state directory: it is read as it is, and what is derived from its secrets stays the same.
+/// Gives the state directory: it is read as it is, and what is derived from its secrets stays the same.
 fn key_files(golden: &mut Golden) {
     let held = golden.path("state");
     let copy = tempfile::tempdir().expect("a folder");

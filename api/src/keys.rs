@@ -67,7 +67,7 @@ impl Keys {
         Ok(Self { command, pairing, key_set, trusted, webhook_secret })
     }
 
-    /// The key set as it is; makes nothing.
+    /// Gives the key set as it is; makes nothing.
     pub fn show(state_dir: &Path) -> anyhow::Result<TrustedKeys> {
         let file = state_dir.join("keyset.json");
         ensure!(file.exists(), "{} is not there: is this the state directory of a backend that has run?", file.display());
@@ -93,7 +93,7 @@ impl Keys {
         Envelope::sign_json(payload_type, document, &self.command)
     }
 
-    /// The token of a pairing, derived from its id: HMAC-SHA256 under a key that is not in the database, so that the database
+    /// Gives the token of a pairing, derived from its id: HMAC-SHA256 under a key that is not in the database, so that the database
     /// holds no token and the message can still be rendered again.
     ///
     /// # Panics

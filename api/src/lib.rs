@@ -128,7 +128,7 @@ impl App {
     }
 }
 
-/// The OpenAPI document, as `openapi/openapi.json` holds it.
+/// Gives the OpenAPI document, as `openapi/openapi.json` holds it.
 pub fn document() -> String {
     http::document()
 }
@@ -162,7 +162,7 @@ fn outward(
     tasks
 }
 
-/// What works on the database: it ends by itself when the backend stops.
+/// Starts what works on the database: it ends by itself when the backend stops.
 fn inward(core: &Arc<Core>, bot: &Arc<Bot>) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     let (core_in, bot_in) = (core.clone(), bot.clone());

@@ -36,7 +36,7 @@ impl Packages {
         Ok(Self { root, script, offer })
     }
 
-    /// The regular file by this path; `None` for anything else, and for what a link leads to outside the folder.
+    /// Gives the regular file by this path; `None` for anything else, and for what a link leads to outside the folder.
     pub async fn file(&self, path: &str) -> Option<PathBuf> {
         let plain = Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
         let found = if plain { tokio::fs::canonicalize(self.root.join(path)).await.ok()? } else { return None };

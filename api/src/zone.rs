@@ -18,7 +18,7 @@ impl Zone {
         is_name.then(|| TimeZone::get(name).ok().map(Self)).flatten()
     }
 
-    /// A chat's: UTC where it has set none, or one that is no longer known.
+    /// Gives a chat's: UTC where it has set none, or one that is no longer known.
     pub fn of(name: Option<&str>) -> Self {
         name.and_then(Self::parse).unwrap_or_else(Self::utc)
     }

@@ -88,7 +88,7 @@ impl Envelope {
         strict_json(bytes)
     }
 
-    /// The payload's bytes, when its one signature is by one of `trusted` and its type is `payload_type`.
+    /// Gives the payload's bytes, when its one signature is by one of `trusted` and its type is `payload_type`.
     /// In this order: key, signature, type.
     pub fn open<'k>(
         &self,

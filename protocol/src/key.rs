@@ -42,7 +42,7 @@ impl PublicKey {
         BASE64URL_NOPAD.encode(&Sha256::digest(jwk.as_bytes()))
     }
 
-    /// What a person compares: the first 16 characters of the thumbprint in groups of four.
+    /// Gives what a person compares: the first 16 characters of the thumbprint in groups of four.
     #[must_use]
     pub fn fingerprint(&self) -> String {
         let id = self.id();

@@ -66,7 +66,7 @@ impl KeySet {
         Envelope::sign_json(envelope::KEY_SET, self, root)
     }
 
-    /// The root public key an envelope claims, before anything is believed: the caller compares it with what it has pinned.
+    /// Gives the root public key an envelope claims, before anything is believed: the caller compares it with what it has pinned.
     pub fn claimed_root(envelope: &Envelope) -> Result<PublicKey, KeySetError> {
         let payload = data_encoding::BASE64
             .decode(envelope.payload.as_bytes())

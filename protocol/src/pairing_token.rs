@@ -52,7 +52,7 @@ impl PairingToken {
         Ok(Self { secret: secret.try_into().map_err(|_| TokenError)?, root_pin: root_pin.try_into().map_err(|_| TokenError)? })
     }
 
-    /// The one text of this token: what is hashed, shown and sent.
+    /// Gives the one text of this token: what is hashed, shown and sent.
     #[must_use]
     pub fn text(&self) -> String {
         format!("{PREFIX}{}", CROCKFORD.encode(&[self.secret, self.root_pin].concat()))
@@ -64,7 +64,7 @@ impl PairingToken {
         HEXLOWER.encode(&Sha256::digest(self.text().as_bytes()))
     }
 
-    /// Whether `root` is the key this token vouches for.
+    /// Tells whether `root` is the key this token vouches for.
     #[must_use]
     pub fn pins(&self, root: &PublicKey) -> bool {
         self.root_pin == pin(root)

@@ -164,7 +164,7 @@ impl Received {
         Ok(Self { input, signature, keyid, created })
     }
 
-    /// Whether the request is the one that `key` signed: digest of the body, time, signature.
+    /// Tells whether the request is the one that `key` signed: digest of the body, time, signature.
     ///
     /// The signature is judged before the time, so that only the key's holder learns the backend's clock.
     pub fn verify(&self, target: Target<'_>, content: Content<'_>, key: &PublicKey, now: i64) -> Result<(), SignatureError> {
@@ -180,7 +180,7 @@ impl Received {
     }
 }
 
-/// The signature base of RFC 9421 §2.5, from component identifiers with their values and the serialized parameters.
+/// Gives the signature base of RFC 9421 §2.5, from component identifiers with their values and the serialized parameters.
 fn signature_base<'a>(components: impl IntoIterator<Item = (&'a str, &'a str)>, parameters: &str) -> String {
     let mut base = String::with_capacity(512);
     for (name, value) in components {
@@ -221,7 +221,7 @@ fn only_entry(header: &str, name: &'static str) -> Result<(String, ListEntry), S
     }
 }
 
-/// An inner list in the canonical form of RFC 9651.
+/// Gives an inner list in the canonical form of RFC 9651.
 fn serialize(input: &InnerList) -> String {
     vec![ListEntry::InnerList(input.clone())].serialize().unwrap_or_default()
 }

@@ -30,7 +30,7 @@ pub const AGENT_VERSION: &str = "0.1.0";
 pub struct Fleet {
     /// Those that report, and wait for commands.
     pub servers: Vec<Server>,
-    /// One for each of the people, in a chat of his own.
+    /// One for each of the people, in a chat of their own.
     pub of_people: Vec<Server>,
 }
 

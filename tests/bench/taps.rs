@@ -67,13 +67,13 @@ pub async fn run(backend: &Backend, fleet: &Fleet, count: u32) -> Result<Measure
     Ok(measured)
 }
 
-/// Somebody with one server, whose agent he also plays.
+/// Somebody with one server, whose agent they also play.
 struct Person<'a> {
     user: User,
     server: &'a Server,
     agent: Connection,
     seq: i64,
-    /// The last message he acted upon.
+    /// The last message they acted upon.
     last: i32,
 }
 

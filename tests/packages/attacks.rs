@@ -50,7 +50,7 @@ fn the_sandboxes_score(machine: &Machine) -> Result<()> {
     Ok(())
 }
 
-/// None of them enabled: what root enables of his own is listed.
+/// None of them enabled: what root enables of their own is listed.
 fn other_units_are_there(machine: &Machine) -> Result<()> {
     for unit in ["other.service", "worker@.service"] {
         machine.write(&format!("/usr/lib/systemd/system/{unit}"), SLEEPER, 0o644, "root")?;

@@ -104,7 +104,7 @@ fn a_script_that_was_cut_off_does_nothing(machine: &Machine, install: &str) -> R
     Ok(())
 }
 
-/// Whoever has the backend can change what it serves, or sign it anew with a key of his.
+/// Whoever has the backend can change what it serves, or sign it anew with a key of theirs.
 fn what_is_not_signed_is_not_installed(machine: &Machine, repository: &Repository, install: &str) -> Result<()> {
     // Afterwards apt knows the distribution's packages, and only ours make a difference.
     site::apt(machine, &["update"])?;

@@ -174,7 +174,7 @@ async fn a_restart_that_fails_is_told_with_its_reason(server: &Server) -> Result
     Ok(())
 }
 
-/// The tap comes first, the agent later: in between, root has changed his mind.
+/// The tap comes first, the agent later: in between, root has changed their mind.
 async fn a_unit_taken_off_the_list_is_refused(server: &Server) -> Result<()> {
     let before = server.main_pid("own.service")?;
     let question = server.world.restart_question("own.service").await;

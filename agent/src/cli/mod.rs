@@ -128,7 +128,7 @@ pub fn main() -> ExitCode {
 
 impl Cli {
     fn dispatch(self) -> Result<ExitCode> {
-        // Whoever names a state directory of his own stays who he is.
+        // Whoever names a state directory of their own stays who they are.
         let by_agent =
             !matches!(self.command, Command::Run | Command::CleanJournal | Command::Completions { .. } | Command::Policy { .. });
         if self.state_dir.is_none() && by_agent {

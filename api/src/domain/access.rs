@@ -19,7 +19,7 @@ impl Allowed {
         }
     }
 
-    /// Whether the backend offers a claim link: nobody is named, and there is no owner yet.
+    /// Tells whether the backend offers a claim link: nobody is named, and there is no owner yet.
     pub fn needs_owner(&self, owner: Option<UserId>) -> bool {
         owner.is_none() && *self == Self::Listed(Vec::new())
     }
@@ -43,7 +43,7 @@ pub enum Standing {
     Administrator,
 }
 
-/// The role that an intent asks for.
+/// Gives the role that an intent asks for.
 pub fn required(intent: &Intent) -> Role {
     match intent {
         Intent::AddServer { .. }
@@ -86,7 +86,7 @@ pub fn required(intent: &Intent) -> Role {
     }
 }
 
-/// The role that a confirmed question asks for. The role is that of the second tap, not of the first.
+/// Gives the role that a confirmed question asks for. The role is that of the second tap, not of the first.
 pub fn required_to_confirm(asks: &Asks) -> Role {
     match asks {
         Asks::Restart { .. } | Asks::Chore { .. } => Role::Operator,

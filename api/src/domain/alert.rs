@@ -47,7 +47,7 @@ impl Severity {
         }
     }
 
-    /// What is unknown is rather told too loudly.
+    /// Reads it; what is unknown is rather told too loudly.
     pub fn parse(text: &str) -> Self {
         if text == "warning" { Self::Warning } else { Self::Critical }
     }
@@ -100,7 +100,7 @@ impl Rule {
         Self::ALL.into_iter().find(|rule| rule.as_str() == text)
     }
 
-    /// The range of its limit; `None`: it either happened or did not.
+    /// Gives the range of its limit; `None`: it either happened or did not.
     pub fn range(self) -> Option<Range> {
         match self {
             Self::Cpu | Self::Memory | Self::Swap | Self::Disk | Self::Inodes => {
@@ -115,7 +115,7 @@ impl Rule {
         }
     }
 
-    /// Whether it can be asked to hold for a while before it is told.
+    /// Tells whether it can be asked to hold for a while before it is told.
     pub fn has_hold(self) -> bool {
         !matches!(self, Self::Offline | Self::Reboot)
     }
@@ -137,7 +137,7 @@ impl Rule {
         Limits { enabled: true, limit, lower: limit - margin, hold, severity }
     }
 
-    /// Whether there is anything between its limit and its end.
+    /// Tells whether there is anything between its limit and its end.
     pub fn has_lower(self) -> bool {
         self.range().is_some_and(|range| range.margin > 0.0)
     }
@@ -210,12 +210,12 @@ impl Setting {
         }
     }
 
-    /// Whether the rule allows it.
+    /// Tells whether the rule allows it.
     pub fn fits(self, rule: Rule) -> bool {
         Self::from(self.limits().capped(rule)) == self
     }
 
-    /// One step up or down, and the lower limit with it; as it is, where there is none.
+    /// Gives one step up or down, and the lower limit with it; as it is, where there is none.
     #[must_use]
     pub fn with_limit(self, rule: Rule, step: Step) -> Self {
         let Some(range) = rule.range() else { return self };
@@ -225,7 +225,7 @@ impl Setting {
         Self::from(Limits { limit, lower, ..limits }.capped(rule))
     }
 
-    /// The lower limit one step up or down.
+    /// Gives the lower limit one step up or down.
     #[must_use]
     pub fn with_lower(self, rule: Rule, step: Step) -> Self {
         let Some(range) = rule.range().filter(|_| rule.has_lower()) else { return self };
@@ -233,7 +233,7 @@ impl Setting {
         Self::from(Limits { lower: step.from(limits.lower, range.step), ..limits }.capped(rule))
     }
 
-    /// The next longer or shorter duration.
+    /// Gives the next longer or shorter duration.
     #[must_use]
     pub fn with_hold(self, rule: Rule, step: Step) -> Self {
         let hold = self.limits().hold;
@@ -332,7 +332,7 @@ impl Watch {
         })
     }
 
-    /// The clock that its times are of was set back: they mean nothing any more. What fires goes on.
+    /// Forgets its times: the clock that they are of was set back, and they mean nothing any more. What fires goes on.
     #[must_use]
     pub fn on_another_clock(self) -> Self {
         Self { firing: self.firing, ..Self::default() }
@@ -349,7 +349,7 @@ pub fn longest_gap(interval_s: u32) -> Millis {
     (3 * i64::from(interval_s) * SECOND).max(MINUTE)
 }
 
-/// How often `limits` would have fired over past figures, in order of time.
+/// Gives how often `limits` would have fired over past figures, in order of time.
 pub fn replay(rule: Rule, limits: &Limits, samples: impl IntoIterator<Item = Sample>) -> u32 {
     let mut watch = Watch::default();
     let mut fired = 0;

@@ -8,7 +8,7 @@ fn limits(limit: f64, hold: Millis) -> Limits {
     Limits { enabled: true, limit, lower: limit - 5.0, hold, severity: Severity::Warning }
 }
 
-/// One figure every half minute.
+/// Gives one figure every half minute.
 fn run(rule: Rule, limits: &Limits, values: &[f64]) -> Vec<(Millis, Change)> {
     let mut watch = Watch::default();
     let samples = (1..).zip(values).map(|(n, value)| Sample { at: n * 30 * SECOND, value: *value, longest_gap: 90 * SECOND });
@@ -140,7 +140,7 @@ fn figures() -> impl Strategy<Value = Vec<f64>> {
     )
 }
 
-/// Whether it fires after each figure.
+/// Tells whether it fires after each figure.
 fn firing(rule: Rule, limits: &Limits, values: &[f64]) -> Vec<bool> {
     let mut watch = Watch::default();
     let samples = (1..).zip(values).map(|(n, value)| Sample { at: n * 30 * SECOND, value: *value, longest_gap: 90 * SECOND });

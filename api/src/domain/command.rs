@@ -8,7 +8,7 @@ use crate::domain::{
     ids::{CommandId, ServerId},
 };
 
-/// How long an agent may take up a command, by action.
+/// Gives how long an agent may take up a command, by action.
 pub fn validity(action: &Action) -> Millis {
     match action {
         Action::Reboot {} => MINUTE,
@@ -89,7 +89,7 @@ impl State {
         matches!(self, Self::Delivered | Self::Succeeded | Self::Unanswered)
     }
 
-    /// The state after an outcome from the agent; `None` where an outcome changes nothing (it was reported before).
+    /// Gives the state after an outcome from the agent; `None` where an outcome changes nothing (it was reported before).
     ///
     /// An outcome overrides whatever the backend had assumed: the agent saw what happened.
     pub fn with_outcome(self, outcome: OutcomeKind) -> Option<Self> {
@@ -106,7 +106,7 @@ impl State {
         }
     }
 
-    /// The state at `now` of a command that expires at `exp`, when time alone changes it; `answer_by` is [`answer_by`]'s.
+    /// Gives the state at `now` of a command that expires at `exp`, when time alone changes it; `answer_by` is [`answer_by`]'s.
     pub fn with_time(self, exp: Millis, answer_by: Millis, now: Millis) -> Option<Self> {
         match self {
             Self::Queued if now > exp => Some(Self::Expired),

@@ -115,7 +115,7 @@ impl Incident {
         self.snoozed_until.is_some_and(|until| until > now)
     }
 
-    /// Whether one that fires now is the same one again, to be shown where it is shown already.
+    /// Tells whether one that fires now is the same one again, to be shown where it is shown already.
     pub fn takes_in_more(&self) -> bool {
         self.is_open() || (self.rule == Rule::Reboot && self.is_flapping())
     }
@@ -150,7 +150,7 @@ impl Incident {
         self.remind_at = None;
     }
 
-    /// A message tells of it.
+    /// Notes the message that tells of it.
     pub fn tell_in(&mut self, message_id: MessageId, now: Millis) {
         self.message_id = Some(message_id);
         self.remind_at = self.first_reminder(now);

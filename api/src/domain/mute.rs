@@ -32,7 +32,7 @@ pub enum Window {
 }
 
 impl Mute {
-    /// Whether it covers this server at `now`, which is `minute` in the chat's day.
+    /// Tells whether it covers this server at `now`, which is `minute` in the chat's day.
     pub fn covers(&self, server_id: ServerId, now: Millis, minute: i64) -> bool {
         self.server_id.is_none_or(|id| id == server_id) && self.window.is_active(now, minute)
     }

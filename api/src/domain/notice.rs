@@ -29,7 +29,7 @@ pub enum Notice {
     PairingSentPrivately {
         name: String,
     },
-    /// In a group: the asker has never written to the bot, which therefore cannot write to him.
+    /// In a group: the asker has never written to the bot, which therefore cannot write to them.
     PairingNeedsPrivateChat,
     /// A server was paired.
     Paired {
@@ -125,7 +125,7 @@ pub enum Notice {
 }
 
 impl Notice {
-    /// Its time matters: when it comes late, it says so.
+    /// Tells whether its time matters: when it comes late, it says so.
     pub fn is_news(&self) -> bool {
         matches!(
             self,
@@ -216,7 +216,7 @@ pub enum Urgency {
     Tap = 0,
     /// Somebody has to be woken.
     Critical = 1,
-    /// The answer to what a person wrote, or the course of what he asked for.
+    /// The answer to what a person wrote, or the course of what they asked for.
     Answer = 2,
     /// Somebody has to be told.
     Warning = 3,

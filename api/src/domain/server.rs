@@ -60,13 +60,13 @@ impl Server {
         if now - latest.received_at > grace { Presence::Stale { since: latest.received_at } } else { Presence::Online }
     }
 
-    /// The unit behind a button's tag, if it may be restarted.
+    /// Gives the unit behind a button's tag, if it may be restarted.
     pub fn restartable(&self, tag: &str) -> Option<&Service> {
         let services = &self.latest.as_ref()?.report.services;
         services.iter().find(|service| service.restartable && unit_tag(&service.unit) == tag)
     }
 
-    /// Whether the journal lies on the disk that is mounted there.
+    /// Tells whether the journal lies on the disk that is mounted there.
     pub fn keeps_logs_on(&self, mount: &str) -> bool {
         let holds =
             |mount: &str| mount == "/" || LOGS.strip_prefix(mount).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
@@ -74,13 +74,13 @@ impl Server {
         mounts.filter(|mount| holds(mount)).max_by_key(|mount| mount.len()) == Some(mount)
     }
 
-    /// Whether the host lets the chat ask for this.
+    /// Tells whether the host lets the chat ask for this.
     pub fn offers(&self, chore: Chore) -> bool {
         self.latest.as_ref().is_some_and(|latest| latest.report.chores.contains(&chore))
     }
 }
 
-/// A short name for a unit that fits in a button: FNV-1a, 64 bits, hexadecimal. It only finds the unit again in the
+/// Gives a short name for a unit that fits in a button: FNV-1a, 64 bits, hexadecimal. It only finds the unit again in the
 /// server's own list; the agent judges the full name.
 pub fn unit_tag(unit: &str) -> String {
     let hash = unit.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));

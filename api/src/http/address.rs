@@ -11,7 +11,7 @@ use crate::{
     usecase::Core,
 };
 
-/// The peer itself; behind a trusted proxy, the rightmost address of `X-Forwarded-For` that is no trusted proxy: what stands
+/// Gives the peer itself; behind a trusted proxy, the rightmost address of `X-Forwarded-For` that is no trusted proxy: what stands
 /// further left was written by the caller.
 pub fn of(request: &Request, trusted: &[IpNet]) -> Option<IpAddr> {
     let peer = request.remote_addr().as_socket_addr()?.ip().to_canonical();

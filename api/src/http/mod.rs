@@ -28,7 +28,7 @@ fn service() -> OpenApiService<agent::AgentApi, ()> {
         .license(poem_openapi::LicenseObject::new("Apache-2.0").identifier("Apache-2.0"))
 }
 
-/// The routes of agents, documents and health.
+/// Gives the routes of agents, documents and health.
 pub fn routes(http: &Arc<Http>) -> impl Endpoint + use<> {
     let service = service();
     let document = service.spec_endpoint();
@@ -45,7 +45,7 @@ pub fn routes(http: &Arc<Http>) -> impl Endpoint + use<> {
         .into_endpoint()
 }
 
-/// The OpenAPI document, as it is checked in.
+/// Gives the OpenAPI document, as it is checked in.
 pub fn document() -> String {
     let mut text = service().spec();
     text.push('\n');

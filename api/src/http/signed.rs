@@ -79,7 +79,7 @@ impl SelfSigned {
     }
 }
 
-/// Who sends this, and the body that they signed. Whoever names no key of ours has no byte of their body read.
+/// Gives who sends this, and the body that they signed. Whoever names no key of ours has no byte of their body read.
 async fn authenticate(request: &Request, body: &mut RequestBody) -> Result<(Caller, Vec<u8>)> {
     let http = http(request)?;
     let received = received(request)?;

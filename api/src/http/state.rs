@@ -24,7 +24,7 @@ impl Http {
             core,
             reports,
             keys: KeyCache::default(),
-            // A person mistypes a few times; a guesser has 2^128 tokens before him.
+            // A person mistypes a few times; a guesser has 2^128 tokens to try.
             pairings: Limiter::new(20, 0.2),
             // An agent sends one batch in five seconds at most, and some more after an outage.
             batches: Limiter::new(60, 5.0),

@@ -39,7 +39,7 @@ pub async fn run(core: &Core) {
     }
 }
 
-/// The database answers, and messages go out.
+/// Tells whether the database answers and messages go out.
 async fn is_well(core: &Core) -> store::Result<bool> {
     let mut tx = core.store.read().await?;
     let (_, oldest) = outbox::backlog(&mut tx).await?;

@@ -107,7 +107,7 @@ pub async fn threshold(tx: &mut Tx, looked: Looked, tried: Option<Setting>, now:
     Ok(Some(Threshold { scope, rule, present, tried, is_set, worst, history }))
 }
 
-/// The servers that a limit is for: one, or all that have none of their own.
+/// Gives the servers that a limit is for: one, or all that have none of their own.
 fn affected<'s>(scope: &'s Scope, set: &Thresholds, looked: Looked) -> Vec<&'s Server> {
     if let Some(server) = &scope.server {
         return vec![server];

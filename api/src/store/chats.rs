@@ -71,7 +71,7 @@ pub async fn set_zone(tx: &mut Tx, id: ChatId, zone: Option<&str>) -> Result<()>
     Ok(())
 }
 
-/// Whether a stranger is to be told that this is a private bot: once in `every`.
+/// Tells whether a stranger is to be told that this is a private bot: once in `every`.
 pub async fn may_refuse(tx: &mut Tx, id: ChatId, every: Millis, now: Millis) -> Result<bool> {
     let done = execute!(
         tx,
@@ -80,7 +80,7 @@ pub async fn may_refuse(tx: &mut Tx, id: ChatId, every: Millis, now: Millis) -> 
     Ok(done == 1)
 }
 
-/// The chat's next new message of a kind may go out at the time that this gives: now, unless the one before was less than `apart`
+/// Gives the time at which the chat's next new message of a kind may go out: now, unless the one before was less than `apart`
 /// ago; with one that waits already, together. A time that lies further ahead is of a clock that was set back. `None`: a chat that nobody has written in.
 pub async fn take_turn(tx: &mut Tx, id: ChatId, gathers: Gathers, apart: Millis, now: Millis) -> Result<Option<Millis>> {
     let statement = if gathers == Gathers::Recoveries {
@@ -95,7 +95,7 @@ pub async fn take_turn(tx: &mut Tx, id: ChatId, gathers: Gathers, apart: Millis,
     on!(tx, conn => sqlx::query_scalar(statement).bind(id).bind(now).bind(apart).fetch_optional(conn).await)
 }
 
-/// A group became a supergroup: every row moves, in the caller's transaction.
+/// Moves every row of a group that became a supergroup, in the caller's transaction.
 pub async fn migrate(tx: &mut Tx, from: ChatId, to: ChatId) -> Result<()> {
     on!(tx, conn => {
         sqlx::query("DELETE FROM chats WHERE id = $1 AND EXISTS (SELECT 1 FROM chats WHERE id = $2)")

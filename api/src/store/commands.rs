@@ -61,7 +61,7 @@ pub async fn count_waiting(tx: &mut Tx, server_id: ServerId) -> Result<i64> {
         .bind(server_id).fetch_one(conn).await)
 }
 
-/// Whether anything waits for this server: the cheap look before [`hand_out`].
+/// Tells whether anything waits for this server: the cheap look before [`hand_out`].
 pub async fn any_waiting(tx: &mut Tx, server_id: ServerId, after: i64, now: Millis) -> Result<bool> {
     let found: Option<i64> = on!(tx, conn => sqlx::query_scalar(
         "SELECT seq FROM commands WHERE server_id = $1 AND seq > $2 AND expires_at > $3 AND state IN ('queued', 'delivered') LIMIT 1")
@@ -119,7 +119,7 @@ pub async fn transition(tx: &mut Tx, id: CommandId, from: State, to: State, fini
     Ok(done == 1)
 }
 
-/// A command of this server.
+/// Gives a command of this server.
 pub async fn of_server(tx: &mut Tx, server_id: ServerId, id: CommandId) -> Result<Option<Open>> {
     on!(tx, conn => sqlx::query_as("SELECT id, server_id, chat_id, state, created_at, expires_at, answer_by, message_id FROM commands WHERE server_id = $1 AND id = $2")
         .bind(server_id).bind(id).fetch_optional(conn).await)

@@ -116,7 +116,7 @@ fn all(rows: Vec<Row>) -> Vec<Incident> {
     rows.into_iter().filter_map(Row::into_incident).collect()
 }
 
-/// A new one, as it begins.
+/// Writes a new one, as it begins.
 pub async fn insert(tx: &mut Tx, incident: &Incident) -> Result<()> {
     let (end_told, recovery_id) = columns(incident.end);
     execute!(
@@ -186,7 +186,7 @@ pub async fn get(tx: &mut Tx, chat_id: ChatId, id: IncidentId) -> Result<Option<
     Ok(row.and_then(Row::into_incident))
 }
 
-/// The newest about this, if it is open or was until after `since`.
+/// Gives the newest about this, if it is open or was until after `since`.
 pub async fn newest(tx: &mut Tx, server_id: ServerId, rule: Rule, subject: &str, since: Millis) -> Result<Option<Incident>> {
     let row: Option<Row> = on!(tx, conn => sqlx::query_as(select!(
         "WHERE i.server_id = $1 AND i.rule = $2 AND i.subject = $3 AND (i.resolved_at IS NULL OR i.resolved_at > $4)
@@ -195,14 +195,14 @@ pub async fn newest(tx: &mut Tx, server_id: ServerId, rule: Rule, subject: &str,
     Ok(row.and_then(Row::into_incident))
 }
 
-/// What one message shows.
+/// Gives what one message shows.
 pub async fn of_message(tx: &mut Tx, chat_id: ChatId, message_id: MessageId) -> Result<Vec<Incident>> {
     let rows: Vec<Row> = on!(tx, conn => sqlx::query_as(select!("WHERE i.chat_id = $1 AND i.message_id = $2 ORDER BY i.id"))
         .bind(chat_id).bind(message_id).fetch_all(conn).await)?;
     Ok(all(rows))
 }
 
-/// Whether anything that a message shows is still open.
+/// Tells whether anything that a message shows is still open.
 pub async fn any_open_of_message(tx: &mut Tx, message_id: MessageId) -> Result<bool> {
     let found: Option<IncidentId> = on!(tx, conn => sqlx::query_scalar(
         "SELECT id FROM incidents WHERE message_id = $1 AND resolved_at IS NULL LIMIT 1")
@@ -210,7 +210,7 @@ pub async fn any_open_of_message(tx: &mut Tx, message_id: MessageId) -> Result<b
     Ok(found.is_some())
 }
 
-/// What one message tells to be over.
+/// Gives what one message tells to be over.
 pub async fn of_recovery(tx: &mut Tx, chat_id: ChatId, recovery_id: MessageId) -> Result<Vec<Incident>> {
     let rows: Vec<Row> = on!(tx, conn => sqlx::query_as(select!("WHERE i.chat_id = $1 AND i.recovery_id = $2 ORDER BY i.id"))
         .bind(chat_id).bind(recovery_id).fetch_all(conn).await)?;
@@ -233,7 +233,7 @@ pub struct Untold {
     pub resolved_at: Millis,
 }
 
-/// What a message shows, is over, and was told to nobody; what was over first comes first.
+/// Gives what a message shows, is over, and was told to nobody; what was over first comes first.
 pub async fn untold_ends(tx: &mut Tx, message_id: MessageId) -> Result<Vec<Untold>> {
     on!(tx, conn => sqlx::query_as(
         "SELECT id, server_id, resolved_at FROM incidents

@@ -29,7 +29,7 @@ pub async fn insert(tx: &mut Tx, chat_id: ChatId, mute: &Mute) -> Result<()> {
     Ok(())
 }
 
-/// A chat's mutes that are not over.
+/// Gives a chat's mutes that are not over.
 pub async fn of_chat(tx: &mut Tx, chat_id: ChatId, now: Millis) -> Result<Vec<Mute>> {
     #[derive(sqlx::FromRow)]
     struct Row {

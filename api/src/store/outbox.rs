@@ -96,14 +96,14 @@ pub async fn gather(tx: &mut Tx, message_id: MessageId, gathers: Gathers, hold_u
     Ok(())
 }
 
-/// The chat's message that still takes in more of a kind. It is held, so that the sender cannot send it meanwhile.
+/// Gives the chat's message that still takes in more of a kind. It is held, so that the sender cannot send it meanwhile.
 pub async fn gathering(tx: &mut Tx, chat_id: ChatId, gathers: Gathers) -> Result<Option<MessageId>> {
     on!(tx, conn => sqlx::query_scalar(
         "UPDATE outbox SET version = version WHERE chat_id = $1 AND gathers = $2 RETURNING message_id")
         .bind(chat_id).bind(gathers.as_str()).fetch_optional(conn).await)
 }
 
-/// Whether this message is not on its way yet; it is held, as by [`gathering`].
+/// Tells whether this message is not on its way yet; it is held, as by [`gathering`].
 pub async fn is_gathering(tx: &mut Tx, message_id: MessageId) -> Result<bool> {
     let held = execute!(
         tx,
@@ -112,7 +112,7 @@ pub async fn is_gathering(tx: &mut Tx, message_id: MessageId) -> Result<bool> {
     Ok(held == 1)
 }
 
-/// An entry is on its way: what comes from now on is for another message. Gives the entry as it is now; `None` when it is gone.
+/// Closes an entry that is on its way: what comes from now on is for another message. Gives the entry as it is now; `None` when it is gone.
 pub async fn close(tx: &mut Tx, entry: &Entry) -> Result<Option<Entry>> {
     let version: Option<i64> = on!(tx, conn => sqlx::query_scalar("UPDATE outbox SET gathers = NULL WHERE id = $1 RETURNING version")
         .bind(entry.id).fetch_optional(conn).await)?;
@@ -145,7 +145,7 @@ pub async fn push_toast(tx: &mut Tx, id: OutboxId, popped: &Popped<'_>, now: Mil
     Ok(())
 }
 
-/// The first message and the first toast of each chat that can be reached, most urgent first. A chat without a row (a group that
+/// Gives the first message and the first toast of each chat that can be reached, most urgent first. A chat without a row (a group that
 /// just moved) counts as reachable: Telegram will say where it went. What is held does not count; what is held for longer than
 /// anything is was written by a clock that was set back.
 pub async fn due(tx: &mut Tx, now: Millis, limit: i64) -> Result<Vec<Entry>> {
@@ -197,7 +197,7 @@ pub async fn failed(tx: &mut Tx, entry: &Entry) -> Result<()> {
     Ok(())
 }
 
-/// How many wait that somebody can receive, and since when the oldest does.
+/// Gives how many wait that somebody can receive, and since when the oldest does.
 pub async fn backlog(tx: &mut Tx) -> Result<(i64, Option<i64>)> {
     on!(tx, conn => sqlx::query_as(
         "SELECT CAST(COUNT(*) AS BIGINT), MIN(o.created_at)

@@ -56,7 +56,7 @@ pub async fn consume(tx: &mut Tx, token_hash: &str, key: &str, server_id: Server
         .bind(token_hash).bind(key).bind(server_id).bind(now).fetch_optional(conn).await)
 }
 
-/// The pairing that this key made with this token: its lost answer may be given again.
+/// Gives the pairing that this key made with this token: its lost answer may be given again.
 pub async fn used_by(tx: &mut Tx, token_hash: &str, key: &str) -> Result<Option<Pairing>> {
     on!(tx, conn => sqlx::query_as(
         "SELECT id, chat_id, user_id, name, expires_at, used_by_key, server_id, message_id
@@ -64,7 +64,7 @@ pub async fn used_by(tx: &mut Tx, token_hash: &str, key: &str) -> Result<Option<
         .bind(token_hash).bind(key).fetch_optional(conn).await)
 }
 
-/// A pairing that this person asked for.
+/// Gives a pairing that this person asked for.
 pub async fn get(tx: &mut Tx, user_id: UserId, id: PairingId) -> Result<Option<Pairing>> {
     on!(tx, conn => sqlx::query_as(
         "SELECT id, chat_id, user_id, name, expires_at, used_by_key, server_id, message_id FROM pairings WHERE user_id = $1 AND id = $2")
@@ -86,7 +86,7 @@ pub async fn close_dead(tx: &mut Tx, now: Millis) -> Result<Vec<Pairing>> {
         .bind(now).fetch_all(conn).await)
 }
 
-/// Whether any message still shows a token that is dead.
+/// Tells whether any message still shows a token that is dead.
 pub async fn any_dead(tx: &mut Tx, now: Millis) -> Result<bool> {
     let found: Option<i64> = on!(tx, conn => sqlx::query_scalar(
         "SELECT expires_at FROM pairings WHERE message_open = TRUE AND (expires_at <= $1 OR used_by_key IS NOT NULL) LIMIT 1")

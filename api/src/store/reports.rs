@@ -54,7 +54,7 @@ pub struct Figures {
     pub inodes: Option<f64>,
 }
 
-/// The servers among `ids` that are still paired.
+/// Gives the servers among `ids` that are still paired.
 pub async fn known(tx: &mut Tx, ids: &[ServerId]) -> Result<Vec<Known>> {
     let mut found = Vec::with_capacity(ids.len());
     for ids in ids.chunks(AT_ONCE) {
@@ -83,7 +83,7 @@ pub async fn touch(tx: &mut Tx, server_ids: &[ServerId], now: Millis) -> Result<
     Ok(())
 }
 
-/// The caller has seen that each is newer than what is known.
+/// Writes the newest states; the caller has seen that each is newer than what is known.
 pub async fn put_states(tx: &mut Tx, states: &[State<'_>]) -> Result<()> {
     for states in states.chunks(AT_ONCE) {
         on!(tx, conn => {
@@ -114,7 +114,7 @@ fn stored(report: &Report) -> String {
     to_json(&report)
 }
 
-/// The same report twice is one row.
+/// Writes figures; the same report twice is one row.
 pub async fn put_figures(tx: &mut Tx, figures: &[Figures]) -> Result<()> {
     for figures in figures.chunks(AT_ONCE) {
         on!(tx, conn => {
@@ -130,7 +130,7 @@ pub async fn put_figures(tx: &mut Tx, figures: &[Figures]) -> Result<()> {
     Ok(())
 }
 
-/// A server's newest figures of one kind since a time, newest first.
+/// Gives a server's newest figures of one kind since a time, newest first.
 pub async fn history(tx: &mut Tx, server_id: ServerId, rule: Rule, since: Millis, limit: i64) -> Result<Vec<(i64, f64)>> {
     let column = match rule {
         Rule::Cpu => "cpu",

@@ -191,7 +191,7 @@ pub async fn hold(tx: &mut Tx, ids: &[ServerId]) -> Result<()> {
     Ok(())
 }
 
-/// One server of a chat with its newest report.
+/// Gives one server of a chat with its newest report.
 pub async fn get(tx: &mut Tx, chat_id: ChatId, id: ServerId) -> Result<Option<Server>> {
     let row: Option<Row> = on!(tx, conn => sqlx::query_as(
         "SELECT s.id, s.name, s.agent_key, s.os, s.address AS paired_from, s.suspended, s.paired_at, t.received_at, t.address, t.agent_version, t.report,
@@ -201,7 +201,7 @@ pub async fn get(tx: &mut Tx, chat_id: ChatId, id: ServerId) -> Result<Option<Se
     Ok(row.map(Row::into_server))
 }
 
-/// A chat's servers by name.
+/// Gives a chat's servers by name.
 pub async fn list(tx: &mut Tx, chat_id: ChatId, offset: i64, limit: i64) -> Result<Vec<Server>> {
     let rows: Vec<Row> = on!(tx, conn => sqlx::query_as(
         "SELECT s.id, s.name, s.agent_key, s.os, s.address AS paired_from, s.suspended, s.paired_at, t.received_at, t.address, t.agent_version, t.report,

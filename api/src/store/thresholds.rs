@@ -113,7 +113,7 @@ pub async fn reset(tx: &mut Tx, chat_id: ChatId, server_id: Option<ServerId>, ru
     Ok(())
 }
 
-/// One rule's limits in every chat.
+/// Gives one rule's limits in every chat.
 pub async fn of_rule(tx: &mut Tx, rule: Rule) -> Result<Thresholds> {
     let rows: Vec<Row> = on!(tx, conn => sqlx::query_as(
         "SELECT chat_id, server_id, rule, enabled, limit_value, lower_value, hold, severity FROM thresholds WHERE rule = $1")

@@ -41,7 +41,7 @@ pub async fn insert(tx: &mut Tx, update_id: UpdateId, request: &Request, now: Mi
     Ok(())
 }
 
-/// Whether anything can be claimed: the cheap look before [`claim`].
+/// Tells whether anything can be claimed: the cheap look before [`claim`].
 pub async fn any_open(tx: &mut Tx, now: Millis) -> Result<bool> {
     let found: Option<UpdateId> = on!(tx, conn => sqlx::query_scalar(
         "SELECT update_id FROM updates WHERE state = $2 AND claimed_until <= $1 LIMIT 1")

@@ -40,7 +40,7 @@ impl Raw {
     }
 }
 
-/// The watches of these servers.
+/// Gives the watches of these servers.
 pub async fn of(tx: &mut Tx, server_ids: &[ServerId]) -> Result<Vec<Row>> {
     let mut found = Vec::new();
     for ids in server_ids.chunks(AT_ONCE) {
@@ -110,7 +110,7 @@ pub async fn heard(tx: &mut Tx) -> Result<Vec<Heard>> {
         .bind(Rule::Offline.as_str()).fetch_all(conn).await)
 }
 
-/// Whether a server is as silent as it was at the look, and nobody has told so. The caller holds it, so that a report that comes now
+/// Tells whether a server is as silent as it was at the look, and nobody has told so. The caller holds it, so that a report that comes now
 /// waits.
 pub async fn is_still(tx: &mut Tx, heard: &Heard) -> Result<bool> {
     let same: Option<ServerId> = on!(tx, conn => sqlx::query_scalar(

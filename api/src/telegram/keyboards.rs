@@ -28,12 +28,12 @@ pub const HOURS: [u32; 3] = [1, 8, 24];
 /// What no verb is; answered as a stale button.
 const NOTHING: &str = "-";
 
-/// What a tapped button asks for. Data that this version never wrote is a stale button.
+/// Gives what a tapped button asks for. Data that this version never wrote is a stale button.
 pub fn parse(data: &str) -> Intent {
     understand(data).unwrap_or(Intent::StaleButton)
 }
 
-/// The callback data of an intent; of one that no button carries, data that [`parse`] calls stale.
+/// Gives the callback data of an intent; of one that no button carries, data that [`parse`] calls stale.
 pub fn data(intent: &Intent) -> String {
     let data = match intent {
         Intent::AddServer { name: None } => "a".to_owned(),
@@ -76,18 +76,18 @@ pub fn data(intent: &Intent) -> String {
     if data.len() <= DATA_MAX { data } else { NOTHING.to_owned() }
 }
 
-/// A button that asks for `intent`. `label` is plain text.
+/// Gives a button that asks for `intent`. `label` is plain text.
 pub fn button(label: &str, intent: &Intent) -> InlineKeyboardButton {
     InlineKeyboardButton::new(printable(label, LABEL_MAX), InlineKeyboardButtonKind::CallbackData(data(intent)))
 }
 
-/// A button that opens a link, if it is one.
+/// Gives a button that opens a link, if it is one.
 pub fn link(label: &str, url: &str) -> Option<InlineKeyboardButton> {
     let url = url.parse().ok()?;
     Some(InlineKeyboardButton::new(printable(label, LABEL_MAX), InlineKeyboardButtonKind::Url(url)))
 }
 
-/// A button that copies `content`, if that is not too long for one.
+/// Gives a button that copies `content`, if that is not too long for one.
 pub fn copy(label: &str, content: &str) -> Option<InlineKeyboardButton> {
     (1..=COPY_MAX).contains(&content.encode_utf16().count()).then(|| {
         let kind = InlineKeyboardButtonKind::CopyText(CopyTextButton { text: content.to_owned() });
@@ -95,7 +95,7 @@ pub fn copy(label: &str, content: &str) -> Option<InlineKeyboardButton> {
     })
 }
 
-/// A keyboard without its empty rows, which Telegram would drop too.
+/// Gives a keyboard without its empty rows, which Telegram would drop too.
 pub fn keyboard(rows: impl IntoIterator<Item = Vec<InlineKeyboardButton>>) -> InlineKeyboardMarkup {
     InlineKeyboardMarkup::new(rows.into_iter().filter(|row| !row.is_empty()))
 }
@@ -145,7 +145,7 @@ fn id<I: FromStr>(part: Option<&str>) -> Option<I> {
     part?.parse().ok()
 }
 
-/// A server, or `-` for the whole chat.
+/// Gives a server, or `-` for the whole chat.
 fn scope(part: Option<&str>) -> Result<Option<ServerId>, Strange> {
     if part == Some(NOTHING) { Ok(None) } else { id(part).map(Some).ok_or(Strange) }
 }
@@ -174,7 +174,7 @@ fn threshold(verb: &str, server_id: Option<ServerId>, rule: Rule, setting: Optio
 /// Data that this version never wrote.
 struct Strange;
 
-/// What is left of a threshold's data: four parts, or none.
+/// Gives what is left of a threshold's data: four parts, or none.
 fn setting<'d>(parts: &mut impl Iterator<Item = &'d str>) -> Result<Option<Setting>, Strange> {
     let Some(tenths) = parts.next() else { return Ok(None) };
     let number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit()).then(|| part.parse().ok()).flatten();
@@ -256,7 +256,7 @@ mod tests {
         ID.parse().unwrap()
     }
 
-    /// Every intent that a button carries, each with the longest ids it can have.
+    /// Gives every intent that a button carries, each with the longest ids it can have.
     fn carried() -> Vec<Intent> {
         let server_id: fn() -> ServerId = id;
         let mut intents = vec![

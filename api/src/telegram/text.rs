@@ -59,7 +59,7 @@ pub fn printable(value: &str, max: usize) -> String {
     shown
 }
 
-/// The first `max` characters of `value`, with white space as single spaces, and without the characters that have no
+/// Gives the first `max` characters of `value`, with white space as single spaces, and without the characters that have no
 /// business in a name.
 pub fn visible(value: &str, max: usize) -> String {
     let (mut shown, mut length, mut gap) = (String::new(), 0, false);
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     const ENGLISH: &str = include_str!("../../locales/en/main.ftl");
-    /// The code of every file of this room, without tests.
+    /// Gives the code of every file of this room, without tests.
     fn sources(dir: &Path) -> Vec<String> {
         let mut found = Vec::new();
         for entry in fs::read_dir(dir).unwrap() {
@@ -118,7 +118,7 @@ mod tests {
         ids.filter_map(|line| line.split_once(" =")).map(|(id, _)| id.to_owned()).collect()
     }
 
-    /// The string literals that are written like keys, but for the names of commits and crash points.
+    /// Gives the string literals that are written like keys, but for the names of commits and crash points.
     fn used() -> BTreeSet<String> {
         let code = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/telegram")).join("\n");
         let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));

@@ -14,7 +14,7 @@ use crate::{
     usecase::{Core, work::Work},
 };
 
-/// A fresh claim code, if the bot has no owner and nobody is named. Only its hash is stored; one made before is dead.
+/// Gives a fresh claim code, if the bot has no owner and nobody is named. Only its hash is stored; one made before is dead.
 pub async fn offer_claim(core: &Core) -> Result<Option<String>> {
     let mut tx = core.store.begin().await?;
     if !core.config.allowed_users.needs_owner(meta::owner(&mut tx).await?) {
@@ -51,7 +51,7 @@ pub async fn role(work: &mut Work<'_>, request: &Request, standing: Standing) ->
     }
 }
 
-/// Whether Telegram has to be asked if the sender is an administrator of the group: for those alone whom it would let act.
+/// Tells whether Telegram has to be asked if the sender is an administrator of the group: for those alone whom it would let act.
 pub async fn depends_on_group_role(core: &Core, request: &Request) -> store::Result<bool> {
     if request.chat.kind != ChatKind::Group || required(&request.intent) <= Role::Viewer {
         return Ok(false);

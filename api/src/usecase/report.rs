@@ -180,7 +180,7 @@ fn standing(known: &Known, fresh: &Report, received_at: Millis) -> Option<Clock>
     }
 }
 
-/// The first report brings the first card; two boot ids in turn mean that two hosts report with one key.
+/// Sends the first card with the first report; suspends commands where two boot ids come in turn: two hosts report with one key.
 async fn notice_changes(work: &mut Work<'_>, known: &Known, live: &Report) -> store::Result<()> {
     let server_id = known.id;
     match &known.boot {

@@ -10,7 +10,7 @@ fn id<I: std::str::FromStr<Err: std::fmt::Debug>>() -> I {
     "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap()
 }
 
-/// One of every kind, with the names of its fields.
+/// Gives one of every kind, with the names of its fields.
 fn every_kind() -> Vec<(Event, &'static [&'static str])> {
     let what = || Asked::Action { action: Action::RestartService { unit: "nginx.service".to_owned() } };
     let setting = Rule::Disk.default_limits().into();

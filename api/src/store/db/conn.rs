@@ -52,7 +52,7 @@ fn usable(pool: SqlitePoolOptions) -> SqlitePoolOptions {
     pool.before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
 }
 
-/// A pool says of a database that is not there only that it waited: one connection says why.
+/// Asks by one connection whether a database answers: a pool says of one that is not there only that it waited.
 async fn answers(options: &PgConnectOptions) -> anyhow::Result<()> {
     let at = format!("OSM_DATABASE_URL: PostgreSQL at {}:{}", options.get_host(), options.get_port());
     match timeout(Duration::from_secs(10), PgConnection::connect_with(options)).await {
@@ -109,7 +109,7 @@ impl Store {
         Ok(Tx { conn, hub: self.hub.clone(), wakes: Vec::new() })
     }
 
-    /// Whether only this process can be using the database.
+    /// Tells whether only this process can be using the database.
     pub fn is_embedded(&self) -> bool {
         matches!(self.pool, Pool::Sqlite { .. })
     }

@@ -68,7 +68,7 @@ impl Hub {
         }
     }
 
-    /// What a long poll of this server waits on. Entries that nobody holds are dropped once there are more than polls could be.
+    /// Gives what a long poll of this server waits on. Entries that nobody holds are dropped once there are more than polls could be.
     pub fn poll(&self, server_id: ServerId) -> Arc<Notify> {
         let mut polls = self.polls();
         if polls.len() == polls.capacity() {
@@ -77,7 +77,7 @@ impl Hub {
         polls.entry(server_id).or_default().clone()
     }
 
-    /// The process is about to end: nobody waits any longer.
+    /// Lets nobody wait any longer: the process is about to end.
     pub fn stop(&self) {
         self.stopping.send_replace(true);
         self.inbox.notify_one();

@@ -64,7 +64,7 @@ fn symbol(incident: &Incident) -> &'static str {
     }
 }
 
-/// What is wrong, with its figure.
+/// Gives what is wrong, with its figure.
 fn what(words: &Words, incident: &Incident) -> String {
     let value = || figure(words, incident.rule, incident.value);
     match incident.rule {
@@ -85,7 +85,7 @@ fn what(words: &Words, incident: &Incident) -> String {
     }
 }
 
-/// A rule's figure with its unit.
+/// Gives a rule's figure with its unit.
 pub(super) fn figure(words: &Words, rule: Rule, value: f64) -> String {
     match rule {
         Rule::Cpu | Rule::Memory | Rule::Swap | Rule::Disk | Rule::Inodes => percent(value),
@@ -97,7 +97,7 @@ pub(super) fn figure(words: &Words, rule: Rule, value: f64) -> String {
     }
 }
 
-/// The limit that it went over.
+/// Gives the limit that it went over.
 fn condition(words: &Words, incident: &Incident) -> Option<String> {
     if !incident.rule.has_lower() {
         return None;
@@ -188,7 +188,7 @@ fn see_to_buttons(words: &Words, incident: &Incident) -> Vec<InlineKeyboardButto
     ack.into_iter().chain(snooze).collect()
 }
 
-/// What the chat can do about it, where it can.
+/// Gives what the chat can do about it, where it can.
 fn fix_buttons(words: &Words, incident: &Incident, server: &Server) -> Vec<InlineKeyboardButton> {
     let mut buttons = Vec::new();
     let server_id = server.id;
@@ -268,7 +268,7 @@ fn open_button(incident: &Incident) -> InlineKeyboardButton {
     button(&label, &Intent::ShowIncident { incident_id: incident.id })
 }
 
-/// What one message told is over.
+/// Tells that what one message told is over.
 pub(super) fn recovered(words: &Words, over: &[Incident], open: &[Incident]) -> Card {
     let mut lines = Vec::new();
     if over.len() > 1 {

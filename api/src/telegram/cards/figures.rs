@@ -25,7 +25,7 @@ impl Words<'_> {
         self.text.with(key, arguments)
     }
 
-    /// The two largest units of a span: "12 d 3 h".
+    /// Gives the two largest units of a span: "12 d 3 h".
     pub(super) fn duration(&self, span: Millis) -> String {
         let span = span.max(0);
         let (key, large, small) = if span >= DAY {

@@ -26,12 +26,12 @@ pub(super) mod width {
     pub(crate) const DETAIL: usize = 500;
 }
 
-/// A string of a host or a person, fit to stand in a message: visible, at most `max` characters, escaped.
+/// Gives a string of a host or a person, fit to stand in a message: visible, at most `max` characters, escaped.
 pub(super) fn safe(value: &str, max: usize) -> String {
     escape(&printable(value, max))
 }
 
-/// The same in the typeface of code, which a tap copies.
+/// Gives the same in the typeface of code, which a tap copies.
 pub(super) fn code(value: &str, max: usize) -> String {
     format!("<code>{}</code>", safe(value, max))
 }
@@ -88,7 +88,7 @@ impl Page {
     }
 }
 
-/// The lines as one text; what does not fit is counted in a last line.
+/// Gives the lines as one text; what does not fit is counted in a last line.
 pub(super) fn fit(words: &Words, lines: &[String]) -> String {
     let mut length = 0;
     let fitting = lines.iter().take_while(|line| {
@@ -104,7 +104,7 @@ pub(super) fn fit(words: &Words, lines: &[String]) -> String {
     fitting.join("\n")
 }
 
-/// The length that Telegram counts: UTF-16 code units without tags, a character reference as one.
+/// Gives the length that Telegram counts: UTF-16 code units without tags, a character reference as one.
 pub(super) fn visible_len(html: &str) -> usize {
     let mut length = 0;
     let mut rest = html;

@@ -188,12 +188,12 @@ fn of_alerts(words: &Words<'_>, alerts: &Alerts) -> Option<Card> {
     }
 }
 
-/// What a message was about is gone: a server was removed.
+/// Says that what a message was about is gone: a server was removed.
 fn gone(words: &Words<'_>) -> Card {
     Card { lines: vec![words.get("server-gone")], rows: vec![vec![lists::servers_button(words)]] }
 }
 
-/// The words that pop up over a tapped button: plain text, at most 200 characters; none for [`Toast::Done`].
+/// Gives the words that pop up over a tapped button: plain text, at most 200 characters; none for [`Toast::Done`].
 pub fn toast(toast: Toast, text: &Text) -> String {
     let key = match toast {
         Toast::Done => return String::new(),

@@ -73,7 +73,7 @@ fn open(words: &Words, told: &Told<'_>, until: Millis) -> Card {
     Card { lines, rows: vec![copies.collect(), family_buttons(words, pairing.id, family)] }
 }
 
-/// What to run, in this order, each with what is said above it.
+/// Gives what to run, in this order, each with what is said above it.
 fn steps(told: &Told<'_>) -> Vec<(&'static str, String)> {
     let Told { family, source, token, .. } = *told;
     let api = &source.api_url;

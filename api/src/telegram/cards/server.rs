@@ -42,7 +42,7 @@ pub(super) fn service_symbol(service: &Service) -> &'static str {
     }
 }
 
-/// What is worst on a server: "1 service failed · disk / 91 %".
+/// Gives what is worst on a server: "1 service failed · disk / 91 %".
 pub(super) fn worst(words: &Words, report: &Report) -> Option<String> {
     let failed = report.services.iter().filter(|service| service.active_state == "failed").count();
     let failed = (failed > 0).then(|| words.with("worst-services", &[("count", failed.into())]));
@@ -50,7 +50,7 @@ pub(super) fn worst(words: &Words, report: &Report) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join(" · "))
 }
 
-/// The highest of all shares that grow until something stops working.
+/// Gives the highest of all shares that grow until something stops working.
 fn worst_share(words: &Words, report: &Report) -> Option<String> {
     let disks = report.disks.iter().map(|disk| ("worst-disk", disk.mount.as_str(), disk_percent(disk)));
     let inodes = report.disks.iter().filter_map(|disk| Some(("worst-inodes", disk.mount.as_str(), inode_percent(disk)?)));

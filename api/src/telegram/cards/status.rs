@@ -208,7 +208,7 @@ fn buttons(words: &Words, server: &Server, page: u32) -> Vec<InlineKeyboardButto
     buttons
 }
 
-/// What its host lets the chat ask for.
+/// Gives what its host lets the chat ask for.
 fn chores(words: &Words, server: &Server) -> Vec<InlineKeyboardButton> {
     let offered = Chore::ALL.into_iter().filter(|chore| !server.suspended && server.offers(*chore));
     let button_of = |chore| {

@@ -184,7 +184,7 @@ fn name_key(rule: Rule) -> &'static str {
     }
 }
 
-/// The same in a word.
+/// Gives the same in a word.
 fn label_key(rule: Rule) -> &'static str {
     match rule {
         Rule::Cpu => "button-cpu",

@@ -40,7 +40,7 @@ pub async fn run(core: &Core, bot: &Bot) {
     }
 }
 
-/// One poll; false when another instance is the poller.
+/// Polls once; false when another instance is the poller.
 async fn poll(core: &Core, bot: &Bot, offset: &mut i32) -> std::result::Result<bool, String> {
     if !is_poller(core).await.map_err(|error| error.to_string())? {
         return Ok(false);

@@ -1,4 +1,4 @@
-//! A Telegram update as what a person asked for. Pure; whether he may is judged elsewhere.
+//! A Telegram update as what a person asked for. Pure; whether they may is judged elsewhere.
 //!
 //! Only the parsed intent goes on from here: the words of other messages are dropped.
 
@@ -79,7 +79,7 @@ pub fn read(bytes: &[u8]) -> serde_json::Result<Option<Update>> {
     serde_json::from_slice(bytes).map(Some)
 }
 
-/// Who is offered which commands, as `setMyCommands` is told.
+/// Gives who is offered which commands, as `setMyCommands` is told.
 pub fn commands(scope: &BotCommandScope, text: &Text) -> Vec<BotCommand> {
     let offered = COMMANDS.iter().filter(|(name, _)| match scope {
         BotCommandScope::AllPrivateChats => true,
@@ -207,7 +207,7 @@ fn chat(chat: &types::Chat) -> Result<Chat, &'static str> {
     Ok(Chat { id: ChatId(chat.id.0), kind, title })
 }
 
-/// Who wrote. Service messages may come from nobody, and those of a group's anonymous administrators from
+/// Gives who wrote. Service messages may come from nobody, and those of a group's anonymous administrators from
 /// [`Actor::ANONYMOUS_ADMIN`]; the id is kept as it is, so that the rules of access see it.
 fn sender(message: &Message) -> Actor {
     if let Some(from) = &message.from {

@@ -23,7 +23,7 @@ fn group() -> Value {
     json!({"id": -1_001_293_752_024_i64, "title": "Operations", "type": "supergroup"})
 }
 
-/// A message in `chat`, with further fields over the usual ones.
+/// Gives a message in `chat`, with further fields over the usual ones.
 fn message(chat: &Value, text: &str, more: &Value) -> Value {
     let mut message = json!({"message_id": 6557, "from": anna(), "chat": chat, "date": 1_795_356_127, "text": text});
     for (key, value) in more.as_object().cloned().unwrap_or_default() {

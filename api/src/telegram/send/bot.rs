@@ -150,7 +150,7 @@ impl Bot {
     }
 }
 
-/// An error and what lies behind it, each once.
+/// Gives an error and what lies behind it, each once.
 fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -130,7 +130,7 @@ impl Budget {
         Ok(())
     }
 
-    /// A call was answered. Telegram counts it from the moment it arrived there, which may be this one: nothing is refilled for the
+    /// Notes that a call was answered. Telegram counts it from the moment it arrived there, which may be this one: nothing is refilled for the
     /// time it took.
     pub fn answered(&mut self, lane: Lane, now: Instant) {
         for bucket in &mut self.lane(lane).buckets {
@@ -151,7 +151,7 @@ impl Budget {
         }
     }
 
-    /// A call failed in passing: its lane waits, so that messages keep their order.
+    /// Lets a lane wait whose call failed in passing, so that messages keep their order.
     pub fn pause(&mut self, lane: Lane, wait: Duration, now: Instant) {
         self.lane(lane).pause(now + wait);
     }
@@ -181,13 +181,13 @@ mod tests {
     const CHAT: Lane = Lane::Messages(ChatId(7));
     const GROUP: Lane = Lane::Messages(ChatId(-7));
 
-    /// A budget whose buckets are full, and the moment of that.
+    /// Gives a budget whose buckets are full, and the moment of that.
     fn full() -> (Budget, Instant) {
         let started = Instant::now();
         (Budget::new(started), started + 60 * S)
     }
 
-    /// When whoever takes what he gets, of any of these lanes, gets something in `span`.
+    /// Gives when whoever takes what they get, of any of these lanes, gets something in `span`.
     fn greedy(budget: &mut Budget, lanes: &[Lane], from: Instant, span: Duration) -> Vec<Instant> {
         const STEP: Duration = Duration::from_millis(10);
         let mut taken = Vec::new();
@@ -198,7 +198,7 @@ mod tests {
         taken
     }
 
-    /// The most that fell into any `span`.
+    /// Gives the most that fell into any `span`.
     fn most_within(taken: &[Instant], span: Duration) -> usize {
         taken.iter().map(|first| taken.iter().filter(|at| (*first..*first + span).contains(*at)).count()).max().unwrap_or(0)
     }

@@ -86,7 +86,7 @@ fn lane(entry: &Entry) -> Lane {
     }
 }
 
-/// A tap whose button has stopped spinning: there is nothing to send.
+/// Tells whether a tap's button has stopped spinning: there is nothing to send.
 fn is_stale(entry: &Entry, now: Millis) -> bool {
     matches!(entry.content, Some(Content::Toast(_))) && now - entry.created_at > TOAST_STALE
 }
@@ -131,7 +131,7 @@ impl Sender<'_> {
         Ok(wait)
     }
 
-    /// Whether this is the sender. One that was not before knows nothing of what was just sent.
+    /// Tells whether this is the sender. One that was not before knows nothing of what was just sent.
     async fn hold_lease(&mut self) -> store::Result<bool> {
         let now = self.core.clock.now();
         let mut tx = self.core.store.begin().await?;
@@ -154,7 +154,7 @@ impl Sender<'_> {
         }
     }
 
-    /// The database did not take it: a moment later it may.
+    /// Waits for a moment: the database did not take it, and then it may.
     fn try_again(&mut self, entry: &Entry, error: &sqlx::Error) {
         tracing::error!(chat = %entry.chat_id, %error, "outbox");
         self.budget.pause(lane(entry), SWEEP, self.core.clock.instant());
@@ -209,7 +209,7 @@ impl Sender<'_> {
     }
 }
 
-/// What comes from now on is for another message than those that are about to go out.
+/// Closes messages that are about to go out: what comes from now on is for another.
 async fn close_gathering(core: &Core, entries: Vec<Entry>) -> store::Result<Vec<Entry>> {
     if !entries.iter().any(|entry| entry.is_gathering) {
         return Ok(entries);

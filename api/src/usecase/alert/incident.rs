@@ -138,7 +138,7 @@ pub async fn held(tx: &mut Tx, chat_id: ChatId) -> store::Result<Vec<Incident>> 
     incidents::open_in_chat(tx, chat_id).await
 }
 
-/// What a chat's open incidents come to.
+/// Gives what a chat's open incidents come to.
 async fn due_of(tx: &mut Tx, chat_id: ChatId, open: Vec<Incident>, now: Millis) -> store::Result<Vec<(Incident, Due)>> {
     let mutes = Mutes::of_chat(tx, chat_id, now).await?;
     Ok(open.into_iter().filter_map(|incident| due(&incident, &mutes, now).map(|due| (incident, due))).collect())

@@ -34,7 +34,7 @@ const GONE: Millis = 5 * MINUTE;
 /// Processes that an alert names.
 const NAMED: usize = 3;
 
-/// Whether a report tells of the present.
+/// Tells whether a report tells of the present.
 pub fn is_fresh(report: &Report, now: Millis) -> bool {
     report.at >= now - FRESH
 }
@@ -93,7 +93,7 @@ impl Judge {
         self.reboot(work, known, report).await
     }
 
-    /// What this report does not mention: the server is online again; a unit or a disk that is gone is no trouble any more; of
+    /// Ends what this report does not mention: the server is online again; a unit or a disk that is gone is no trouble any more; of
     /// what could not be read nothing is assumed.
     async fn absent(&mut self, work: &mut Work<'_>, report: &Report, rows: Vec<Row>) -> store::Result<()> {
         for mut row in rows {
@@ -148,7 +148,7 @@ pub enum Clock {
     SetBack,
 }
 
-/// What fires of this server, but for what and how much.
+/// Gives what fires of this server, but for what and how much.
 fn firing(known: &Known) -> Firing<'_> {
     Firing {
         chat_id: known.chat_id,
@@ -163,7 +163,7 @@ fn firing(known: &Known) -> Firing<'_> {
     }
 }
 
-/// The three biggest processes, for alerts that they explain. A host whose owner does not want it tells of none.
+/// Gives the three biggest processes, for alerts that they explain. A host whose owner does not want it tells of none.
 fn processes(rule: Rule, report: &Report) -> Vec<Process> {
     let mut processes = report.processes.clone();
     match rule {

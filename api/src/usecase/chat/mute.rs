@@ -40,7 +40,7 @@ async fn begin_written(scene: &mut Scene<'_>, words: &str) -> store::Result<Noti
     Ok(if begun { Notice::Mutes } else { Notice::LimitReached { limit: Limit::Mutes } })
 }
 
-/// The buttons of `/mute`: mutes for this long from now.
+/// Mutes for this long from now: the buttons of `/mute`.
 pub async fn mute_for(scene: &mut Scene<'_>, server_id: Option<ServerId>, span: Millis) -> store::Result<()> {
     if let Some(id) = server_id
         && servers::get(&mut scene.work.tx, scene.chat_id, id).await?.is_none()

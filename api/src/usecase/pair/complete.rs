@@ -94,7 +94,7 @@ async fn need_room(tx: &mut Tx, chat_id: ChatId) -> Result<()> {
     Err(Refusal::Invalid(format!("this chat has {} servers, and no room for another", server::PER_CHAT)).into())
 }
 
-/// The server whose old key signed the replacement, if it is still paired.
+/// Gives the server whose old key signed the replacement, if it is still paired.
 async fn replaced(tx: &mut Tx, request: &PairRequest, new_key: &PublicKey, token_hash: &str) -> Result<Option<servers::Agent>> {
     let Some(envelope) = &request.replaces else { return Ok(None) };
     let Some(signature) = envelope.signatures.first() else { return Ok(None) };
@@ -109,7 +109,7 @@ async fn replaced(tx: &mut Tx, request: &PairRequest, new_key: &PublicKey, token
     Ok((old.machine == request.machine).then_some(old))
 }
 
-/// The name, with a number where the chat has it already.
+/// Gives the name, with a number where the chat has it already.
 async fn free_name(tx: &mut Tx, chat_id: ChatId, base: &str, server_id: ServerId) -> store::Result<String> {
     let base: String = base.chars().take(64).collect();
     let mut name = base.clone();

@@ -118,7 +118,7 @@ async fn handle<'a>(mut work: Work<'a>, request: &'a Request, standing: Standing
     Ok(scene.work)
 }
 
-/// A private bot says so, once an hour: a stranger's messages must not become ours.
+/// Says that this is a private bot, once an hour: a stranger's messages must not become ours.
 async fn refuse_stranger(work: &mut Work<'_>, request: &Request) -> store::Result<()> {
     let chat_id = request.chat.id;
     if let Some(tap) = &request.tap {

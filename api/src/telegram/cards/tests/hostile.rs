@@ -16,7 +16,7 @@ use crate::{
     telegram::cards::markup::{MESSAGE_MAX, visible_len},
 };
 
-/// The longest strings that may reach a card, and some that never should.
+/// Gives the longest strings that may reach a card, and some that never should.
 fn values() -> Vec<String> {
     vec![
         String::new(),
@@ -70,7 +70,7 @@ pub(super) fn hostile_server(value: &str, disks: usize, services: usize) -> Serv
     server
 }
 
-/// Every card there is, with `value` in each of its strings.
+/// Gives every card there is, with `value` in each of its strings.
 fn cards(words: &Words<'_>, value: &str) -> Vec<Card> {
     let server = || hostile_server(value, 128, 512);
     let small = || hostile_server(value, 2, 2);
@@ -169,7 +169,7 @@ fn commands(words: &Words<'_>, value: &str) -> Vec<Card> {
     all.map(|command| command::command(words, &command)).collect()
 }
 
-/// The test that shows each notice, so that a new one is not forgotten: it does not compile without an arm here.
+/// Names the test that shows each notice, so that a new one is not forgotten: it does not compile without an arm here.
 fn shown_by(notice: &Notice) -> &'static str {
     match notice {
         Notice::Welcome { .. }
@@ -207,7 +207,7 @@ fn shown_by(notice: &Notice) -> &'static str {
     }
 }
 
-/// The tags of a message, opened and closed in order, each one that Telegram knows; character references likewise.
+/// Gives the tags of a message, opened and closed in order, each one that Telegram knows; character references likewise.
 #[track_caller]
 fn assert_well_formed(html: &str) -> usize {
     let mut open = Vec::new();

@@ -28,7 +28,7 @@ fn id<I: FromStr<Err: Debug>>() -> I {
     ID.parse().unwrap()
 }
 
-/// The words of a reader in English and UTC.
+/// Gives the words of a reader in English and UTC.
 fn in_words<T>(read: impl FnOnce(&Words<'_>) -> T) -> T {
     read(&Words { text: &Text::new(None), zone: &Zone::utc(), now: NOW })
 }
@@ -37,13 +37,13 @@ fn show(card: impl FnOnce(&Words<'_>) -> Card) -> Rendered {
     in_words(|words| card(words).render(words, None))
 }
 
-/// A page of a list.
+/// Gives a page of a list.
 fn page<T>(items: Vec<T>, number: u32, pages: u32) -> Page<T> {
     let count = items.len();
     Page { items, number, pages, count }
 }
 
-/// Every button with what it asks for.
+/// Gives every button with what it asks for.
 fn intents(rendered: &Rendered) -> Vec<(String, Intent)> {
     let buttons = rendered.keyboard.inline_keyboard.iter().flatten();
     let tapped = buttons.filter_map(|button| match &button.kind {

@@ -90,10 +90,8 @@ impl<S: Systemd> Executor<'_, S> {
             return self.refuse(jti, seq, refusal);
         }
         crash_point!("command.admitted");
-        let due = match action {
-            Action::Reboot {} => Some(Due::plan(self.clock.moment().host, self.systemd).await),
-            _ => None,
-        };
+        let is_reboot = matches!(action, Action::Reboot {});
+        let due = if is_reboot { Some(Due::plan(self.clock.moment().host, self.systemd).await) } else { None };
         let taken = Taken { act: Some(action.clone()), due, ..self.taken(jti, seq) };
         if let Err(error) = self.ledger.borrow_mut().take(taken) {
             log::error!("command {jti} is not done, because it cannot be written down first: {error}");
@@ -252,7 +250,7 @@ mod tests {
             self.systemd.restarted.borrow().len()
         }
 
-        /// The agent dies and comes back.
+        /// Lets the agent die and come back.
         fn restart_agent(&mut self) {
             self.ledger = RefCell::new(Ledger::open(&self.folder.path().join("ledger.jsonl"), "b", self.clock.moment()).unwrap());
         }

@@ -54,7 +54,7 @@ impl Ledger {
         Ok(Self { path: path.to_owned(), boot: boot.to_owned(), file, size, facts })
     }
 
-    /// See [`Facts::last_seq`].
+    /// Gives the highest seq under an agent key, see [`Facts::last_seq`].
     pub fn last_seq(&self, key: &str) -> i64 {
         self.facts.last_seq(key)
     }
@@ -64,17 +64,17 @@ impl Ledger {
         self.facts.knows(jti)
     }
 
-    /// See [`Facts::ages`].
+    /// Lists how long ago the same was done, see [`Facts::ages`].
     pub fn ages(&self, now: Moment, action: &Action) -> Vec<u64> {
         self.facts.ages(&self.boot, now, action)
     }
 
-    /// See [`Facts::open_reboot`].
+    /// Finds the reboot that is ahead, see [`Facts::open_reboot`].
     pub fn open_reboot(&self, key: &str) -> Option<(CommandId, Due)> {
         self.facts.open_reboot(key)
     }
 
-    /// See [`Facts::open_outcomes`].
+    /// Lists what the backend has not taken, see [`Facts::open_outcomes`].
     pub fn open_outcomes(&self, key: &str) -> Vec<(CommandId, Outcome)> {
         self.facts.open_outcomes(key)
     }

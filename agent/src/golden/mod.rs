@@ -64,7 +64,7 @@ fn what_is_stored_is_read_and_written_as_it_was() {
     assert!(unread.is_empty(), "nobody reads {unread:?}");
 }
 
-/// One line a fact; every kind of fact, of action and of outcome has one.
+/// Checks the ledger: one line a fact; every kind of fact, of action and of outcome has one.
 fn ledger(golden: &[u8]) -> Result<()> {
     let (_, whole) = Facts::from_lines(golden);
     let lines = std::str::from_utf8(golden)?.lines();

@@ -195,7 +195,7 @@ impl Entry {
     }
 }
 
-/// Beside, then renamed: a crash of ours leaves no half file under a report's name.
+/// Writes a file beside, then renames it: a crash of ours leaves no half file under a report's name.
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let beside = path.with_extension("new");
     fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, path)).inspect_err(|_| drop(fs::remove_file(&beside)))

@@ -31,6 +31,7 @@ pub struct Seen {
     pub monitored_only: Option<String>,
 }
 
+/// Collects what systemd and root's list tell.
 pub async fn collect(settings: &Settings, systemd: &impl Systemd) -> Seen {
     let listed = UnitList::read(&settings.policy_file).unwrap_or_default();
     // Restarts alone may be forbidden: the chores that are left can be asked for.
@@ -76,18 +77,23 @@ async fn list(settings: &Settings, systemd: &impl Systemd, listed: &UnitList) ->
             _ => None,
         };
         let restartable = settings.actions.restart_service && listed.contains(&unit.name);
-        services.push(service(unit, result.filter(|result| !result.is_empty() && result != "success"), restartable));
+        services.push(messages::Service {
+            result: result.filter(|result| !result.is_empty() && result != "success"),
+            restartable,
+            ..service(unit)
+        });
     }
     Ok(services)
 }
 
-fn service(unit: &Unit, result: Option<String>, restartable: bool) -> messages::Service {
+/// Puts a unit in the contract's words.
+fn service(unit: &Unit) -> messages::Service {
     messages::Service {
         unit: clean_or(&unit.name, limits::NAME, "?"),
         active_state: clean_or(&unit.active_state, 32, "unknown"),
         sub_state: clean(&unit.sub_state, 32),
-        result,
-        restartable,
+        result: None,
+        restartable: false,
     }
 }
 

@@ -290,7 +290,7 @@ fn not_absolute(key: &'static str, path: &Path) -> ConfigError {
 
 #[cfg(test)]
 impl Settings {
-    /// The defaults, for tests of other modules.
+    /// Gives the defaults, for tests of other modules.
     pub fn for_test() -> Self {
         Self::from_text("", Path::new("/etc/osm-agent/agent.toml"), |_| None).unwrap()
     }

@@ -32,10 +32,11 @@ async fn tell(at: Option<usize>, log: &Path) {
     backend.with(|state| state.queue = Some((payload["seq"].as_i64().unwrap(), wire(&signed(&payload)))));
     let is_done = |state: &mut crate::backend::State| state.reports.len() >= 2 && state.outcome(&jti).is_some();
     backend.until("all that, or a crash", |state| is_done(state) || running.has_ended().unwrap().is_some());
-    if running.has_ended().unwrap().is_some() {
-        running = host.run();
-    }
-    backend.until("two reports and the outcome", is_done);
+    // What has not died yet dies now, in the middle of whatever it does.
+    drop(running);
+    let before = backend.with(|state| state.polls.len());
+    let running = host.run();
+    backend.until("two reports, the outcome, and work as usual", |state| is_done(state) && state.polls.len() > before);
     terminate(running);
     backend.with(|state| {
         let outcomes: BTreeSet<String> =

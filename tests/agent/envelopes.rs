@@ -205,7 +205,9 @@ async fn a_true_command_is_taken_up_once_whatever_is_replayed_and_too_many_are_r
     let outcome = backend.with(|state| state.outcome(second["jti"].as_str().unwrap()).cloned()).unwrap();
     assert_eq!(outcome.reason, Some(Rejection::Rate), "{outcome:?}");
 
-    // A replay after a restart of the agent.
+    // A replay after a restart of the agent, which has noted that all its answers arrived: else it would give them again.
+    let noted = || host.ledger().matches(r#""fact":"delivered""#).count();
+    backend.until("a note of every answer", |state| noted() == state.outcomes.len());
     terminate(running);
     let polls = backend.with(|state| state.polls.len());
     let running = host.run();

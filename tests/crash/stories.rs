@@ -108,6 +108,9 @@ async fn main_job(life: &Life) -> Result<()> {
         ("SELECT CAST(COUNT(*) AS BIGINT) FROM confirmations WHERE state = 'confirmed'", 1),
         ("SELECT CAST(COUNT(*) AS BIGINT) FROM commands WHERE state = 'succeeded'", 1),
         ("SELECT CAST(COUNT(*) AS BIGINT) FROM commands", 1),
+        ("SELECT CAST(COUNT(*) AS BIGINT) FROM events WHERE kind = 'paired'", 1),
+        ("SELECT CAST(COUNT(*) AS BIGINT) FROM events WHERE kind = 'confirmed'", 1),
+        ("SELECT CAST(COUNT(*) AS BIGINT) FROM events WHERE kind = 'command-ended'", 1),
     ] {
         let found = life.count(query).await?;
         ensure!(found == expected, "{query}: {found}");

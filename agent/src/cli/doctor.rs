@@ -30,7 +30,7 @@ impl Report {
         println!("ok    {what:<16} {detail}");
     }
 
-    /// Fine as it is, and worth knowing.
+    /// Notes what is fine as it is, and worth knowing.
     fn note(what: &str, detail: &str) {
         println!("note  {what:<16} {detail}");
     }

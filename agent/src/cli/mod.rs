@@ -132,10 +132,7 @@ impl Cli {
         let by_agent =
             !matches!(self.command, Command::Run | Command::CleanJournal | Command::Completions { .. } | Command::Policy { .. });
         if self.state_dir.is_none() && by_agent {
-            let token_file = match &self.command {
-                Command::Pair { token_file, .. } => token_file.as_deref(),
-                _ => None,
-            };
+            let token_file = if let Command::Pair { token_file, .. } = &self.command { token_file.as_deref() } else { None };
             privileges::become_agent(token_file)?;
         }
         let settings = Settings::load(self.config.as_deref())?;

@@ -56,7 +56,7 @@ pub fn become_agent(token_file: Option<&Path>) -> Result<()> {
     Err(error).with_context(|| format!("{} cannot be run as the user {USER}; can it be read by everybody?", itself.display()))
 }
 
-/// User and group id of a user, from passwd(5). The agent's user is a static one of this machine.
+/// Finds user and group id of a user in passwd(5). The agent's user is a static one of this machine.
 fn ids_of(user: &str, passwd: &str) -> Option<(u32, u32)> {
     passwd.lines().find_map(|line| {
         let mut fields = line.split(':');

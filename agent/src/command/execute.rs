@@ -90,10 +90,8 @@ impl<S: Systemd> Executor<'_, S> {
             return self.refuse(jti, seq, refusal);
         }
         crash_point!("command.admitted");
-        let due = match action {
-            Action::Reboot {} => Some(Due::plan(self.clock.moment().host, self.systemd).await),
-            _ => None,
-        };
+        let is_reboot = matches!(action, Action::Reboot {});
+        let due = if is_reboot { Some(Due::plan(self.clock.moment().host, self.systemd).await) } else { None };
         let taken = Taken { act: Some(action.clone()), due, ..self.taken(jti, seq) };
         if let Err(error) = self.ledger.borrow_mut().take(taken) {
             log::error!("command {jti} is not done, because it cannot be written down first: {error}");
@@ -227,7 +225,7 @@ mod tests {
             let mut settings = Settings::for_test();
             settings.policy_file = folder.path().join("units.json");
             list(&settings.policy_file, r#"{"version":1,"units":["nginx.service"]}"#);
-            let ledger = RefCell::new(Ledger::open(&folder.path().join("ledger.jsonl"), "b", AT).unwrap());
+            let ledger = RefCell::new(Ledger::open(&folder.path().join("ledger.jsonl"), &us().boot, AT).unwrap());
             let systemd = Fake { states: vec![state("active", "running", "success")].into(), ..Fake::default() };
             Self { settings, clock: Clock::manual(AT), ledger, systemd, identity: us(), folder }
         }
@@ -245,16 +243,17 @@ mod tests {
 
         async fn ask(&self, seq: i64) -> Outcome {
             assert_eq!(self.handle(&signed(&command(seq, NOW))).await, Handled::Recorded);
-            self.ledger.borrow().open_outcomes("id1").pop().unwrap().1
+            self.ledger.borrow().open_outcomes(&us().key_id).pop().unwrap().1
         }
 
         fn restarts(&self) -> usize {
             self.systemd.restarted.borrow().len()
         }
 
-        /// The agent dies and comes back.
+        /// Lets the agent die and come back.
         fn restart_agent(&mut self) {
-            self.ledger = RefCell::new(Ledger::open(&self.folder.path().join("ledger.jsonl"), "b", self.clock.moment()).unwrap());
+            self.ledger =
+                RefCell::new(Ledger::open(&self.folder.path().join("ledger.jsonl"), &us().boot, self.clock.moment()).unwrap());
         }
     }
 
@@ -268,7 +267,7 @@ mod tests {
         let mut host = Host::new();
         let envelope = signed(&command(1, NOW));
         assert_eq!(host.handle(&envelope).await, Handled::Recorded);
-        let (_, outcome) = host.ledger.borrow().open_outcomes("id1").pop().unwrap();
+        let (_, outcome) = host.ledger.borrow().open_outcomes(&us().key_id).pop().unwrap();
         assert_eq!((outcome.result, outcome.detail.as_str()), (OutcomeKind::Succeeded, "active (running)"));
         // The same again, also by an agent that was restarted meanwhile.
         assert_eq!(host.handle(&envelope).await, Handled::Ignored);
@@ -303,7 +302,7 @@ mod tests {
         let mut reboot = command(5, NOW);
         reboot.action = Action::Reboot {};
         host.handle(&signed(&reboot)).await;
-        assert_eq!(host.ledger.borrow().open_outcomes("id1").pop().unwrap().1.reason, Some(Rejection::Unsupported));
+        assert_eq!(host.ledger.borrow().open_outcomes(&us().key_id).pop().unwrap().1.reason, Some(Rejection::Unsupported));
         assert_eq!(host.restarts(), 0);
     }
 
@@ -314,7 +313,7 @@ mod tests {
         let mut command = command(1, NOW);
         command.action = Action::RestartService { unit: "osm-agent.service".to_owned() };
         host.handle(&signed(&command)).await;
-        let outcome = host.ledger.borrow().open_outcomes("id1")[0].1.clone();
+        let outcome = host.ledger.borrow().open_outcomes(&us().key_id)[0].1.clone();
         assert_eq!(outcome.reason, Some(Rejection::UnitNotListed));
         assert!(outcome.detail.contains("never"), "{}", outcome.detail);
         assert_eq!(host.restarts(), 0);
@@ -326,8 +325,8 @@ mod tests {
         host.ask(1).await;
         let again = Command { seq: 2, ..command(1, NOW) };
         assert_eq!(host.handle(&signed(&again)).await, Handled::Recorded);
-        assert_eq!(host.ledger.borrow().open_outcomes("id1").len(), 1);
-        assert_eq!(host.ledger.borrow().last_seq("id1"), 2);
+        assert_eq!(host.ledger.borrow().open_outcomes(&us().key_id).len(), 1);
+        assert_eq!(host.ledger.borrow().last_seq(&us().key_id), 2);
         assert_eq!(host.restarts(), 1);
     }
 
@@ -344,7 +343,7 @@ mod tests {
         async fn does(&self, seq: i64, action: Action) -> Option<Outcome> {
             assert_eq!(self.handle(&chore(seq, action)).await, Handled::Recorded);
             let jti = command(seq, 0).jti;
-            self.ledger.borrow().open_outcomes("id1").into_iter().find(|(of, _)| *of == jti).map(|(_, outcome)| outcome)
+            self.ledger.borrow().open_outcomes(&us().key_id).into_iter().find(|(of, _)| *of == jti).map(|(_, outcome)| outcome)
         }
 
         async fn watch(&self) -> Watched {
@@ -390,7 +389,8 @@ mod tests {
         let cancelled = host.does(4, Action::CancelReboot { of: command(1, 0).jti }).await.unwrap();
         assert_eq!(cancelled.result, OutcomeKind::Succeeded);
         assert_eq!(*host.systemd.shutdown.borrow(), None);
-        let reboot = host.ledger.borrow().open_outcomes("id1").into_iter().find(|(jti, _)| *jti == command(1, 0).jti).unwrap().1;
+        let reboot =
+            host.ledger.borrow().open_outcomes(&us().key_id).into_iter().find(|(jti, _)| *jti == command(1, 0).jti).unwrap().1;
         assert_eq!(reboot.result, OutcomeKind::Cancelled);
         assert_eq!(host.watch().await, Watched::Nothing);
         // Root's own plans are not ours to touch.
@@ -406,7 +406,7 @@ mod tests {
         assert_eq!(host.does(1, Action::Reboot {}).await, None);
         *host.systemd.shutdown.borrow_mut() = None;
         assert_eq!(host.watch().await, Watched::Ended);
-        let outcome = host.ledger.borrow().open_outcomes("id1").pop().unwrap().1;
+        let outcome = host.ledger.borrow().open_outcomes(&us().key_id).pop().unwrap().1;
         assert_eq!((outcome.result, outcome.detail.as_str()), (OutcomeKind::Cancelled, "called off on the server"));
     }
 
@@ -418,7 +418,7 @@ mod tests {
         host.systemd.init.set(77);
         *host.systemd.shutdown.borrow_mut() = None;
         assert_eq!(host.watch().await, Watched::Ended);
-        let outcome = host.ledger.borrow().open_outcomes("id1").pop().unwrap().1;
+        let outcome = host.ledger.borrow().open_outcomes(&us().key_id).pop().unwrap().1;
         assert_eq!(outcome.result, OutcomeKind::Succeeded);
     }
 

@@ -12,7 +12,10 @@ use super::{
     ended::Ended,
     reboot::{self, Due},
 };
-use crate::host::clock::Moment;
+use crate::host::{
+    clock::Moment,
+    identity::{BootId, KeyId},
+};
 
 /// How long the past counts for the rates.
 const MEMORY_MS: i64 = 25 * 3_600_000;
@@ -36,7 +39,7 @@ pub enum Fact {
     },
     /// The highest seq of an agent key, when its commands are no longer kept.
     Seq {
-        key: String,
+        key: KeyId,
         seq: i64,
     },
     /// Facts were lost: under no agent key anything is taken up with this seq or a lower one.
@@ -51,9 +54,9 @@ pub struct Taken {
     pub seq: i64,
     pub jti: CommandId,
     /// Thumbprint of the agent's key: a new pairing counts from the beginning.
-    pub key: String,
+    pub key: KeyId,
     /// Hash of the boot it was taken up in.
-    pub boot: String,
+    pub boot: BootId,
     /// When it was taken up, by the clocks of this host: the backend's would let a stolen backend lift the rates.
     pub at: Moment,
     /// What was going to be done; `None` where it was refused, so that a refusal does not count for the rates.
@@ -69,8 +72,8 @@ pub struct Taken {
 
 impl Taken {
     /// Tells how long ago it was taken up: by the boot clock within its boot, since nobody can set that one.
-    fn age(&self, boot: &str, now: Moment) -> i64 {
-        if self.boot == boot { now.boot.saturating_sub(self.at.boot) } else { now.host.saturating_sub(self.at.host) }
+    fn age(&self, boot: &BootId, now: Moment) -> i64 {
+        if self.boot == *boot { now.boot.saturating_sub(self.at.boot) } else { now.host.saturating_sub(self.at.host) }
     }
 }
 
@@ -81,7 +84,7 @@ pub struct Facts {
     /// Oldest first.
     outcomes: Vec<(CommandId, Outcome)>,
     /// The highest seq of each agent key.
-    seqs: BTreeMap<String, i64>,
+    seqs: BTreeMap<KeyId, i64>,
     floor: Option<i64>,
 }
 
@@ -131,13 +134,13 @@ impl Facts {
         }
     }
 
-    fn raise(&mut self, key: String, seq: i64) {
+    fn raise(&mut self, key: KeyId, seq: i64) {
         let held = self.seqs.entry(key).or_insert(seq);
         *held = seq.max(*held);
     }
 
     /// Gives the highest seq taken up under this agent key, or that counts as taken up.
-    pub fn last_seq(&self, key: &str) -> i64 {
+    pub fn last_seq(&self, key: &KeyId) -> i64 {
         let of_key = self.seqs.get(key).copied();
         of_key.max(self.floor).unwrap_or(0)
     }
@@ -151,20 +154,20 @@ impl Facts {
     }
 
     /// Lists the outcomes of commands under this agent key that the backend has not taken, oldest first.
-    pub fn open_outcomes(&self, key: &str) -> Vec<(CommandId, Outcome)> {
-        let of_key = |jti: CommandId| self.taken.iter().any(|taken| taken.jti == jti && taken.key == key);
+    pub fn open_outcomes(&self, key: &KeyId) -> Vec<(CommandId, Outcome)> {
+        let of_key = |jti: CommandId| self.taken.iter().any(|taken| taken.jti == jti && taken.key == *key);
         self.outcomes.iter().filter(|(jti, _)| of_key(*jti)).cloned().collect()
     }
 
     /// Finds the reboot that is ahead under this agent key: its command, and when it is due.
-    pub fn open_reboot(&self, key: &str) -> Option<(CommandId, Due)> {
-        let mut open = self.taken.iter().filter(|taken| taken.key == key && self.is_open(taken));
+    pub fn open_reboot(&self, key: &KeyId) -> Option<(CommandId, Due)> {
+        let mut open = self.taken.iter().filter(|taken| taken.key == *key && self.is_open(taken));
         open.find_map(|taken| Some((taken.jti, taken.due?)))
     }
 
     /// Lists how many milliseconds ago actions like this one were taken up, for the rates. One that lies ahead of a clock that was
     /// set back counts as long as it would have.
-    pub fn ages(&self, boot: &str, now: Moment, action: &Action) -> Vec<u64> {
+    pub fn ages(&self, boot: &BootId, now: Moment, action: &Action) -> Vec<u64> {
         let alike = self.taken.iter().filter(|taken| taken.act.as_ref() == Some(action));
         alike.map(|taken| taken.age(boot, now).unsigned_abs()).collect()
     }
@@ -175,7 +178,7 @@ impl Facts {
 
     /// Ends what a crash or a reboot has left open: a command without outcome died with the agent; a reboot ended with another
     /// boot, or is still ahead.
-    pub fn settle(&mut self, boot: &str, now: i64) {
+    pub fn settle(&mut self, boot: &BootId, now: i64) {
         let open = self.taken.iter().filter(|taken| self.is_open(taken));
         let settled: Vec<_> = open.filter_map(|taken| Some((taken.jti, settled(taken, boot, now)?))).collect();
         self.outcomes.extend(
@@ -184,7 +187,7 @@ impl Facts {
     }
 
     /// Forgets what is over. A clock that is far behind (1970, before its first correction) makes nothing be forgotten.
-    pub fn forget(&mut self, boot: &str, now: Moment) {
+    pub fn forget(&mut self, boot: &BootId, now: Moment) {
         let waiting: HashSet<CommandId> = self.outcomes.iter().map(|(jti, _)| *jti).collect();
         self.taken.retain(|taken| {
             let age = taken.age(boot, now);
@@ -207,9 +210,9 @@ impl Facts {
 }
 
 /// Says how a command has ended that was left open; `None` for a reboot that is still ahead.
-fn settled(taken: &Taken, boot: &str, now: i64) -> Option<Ended> {
+fn settled(taken: &Taken, boot: &BootId, now: i64) -> Option<Ended> {
     match taken.due {
-        Some(_) if taken.boot == boot => None,
+        Some(_) if taken.boot == *boot => None,
         Some(due) => Some(reboot::proven(due, now)),
         None => {
             log::warn!("command {} was begun and its end was not seen; it is not run again", taken.jti);

@@ -9,6 +9,7 @@ use osm_protocol::{
 };
 
 use super::judge::Identity;
+use crate::host::identity::{BootId, KeyId};
 
 pub const NOW: i64 = 1_800_000_000_000;
 const SERVER: &str = "0190a6b0-7c00-7000-8000-00000000aaaa";
@@ -18,7 +19,12 @@ pub fn jti(seq: i64) -> CommandId {
 }
 
 pub fn us() -> Identity {
-    Identity { server_id: SERVER.parse().unwrap(), agent_key: "k1".to_owned(), key_id: "id1".to_owned(), boot: "b".to_owned() }
+    Identity {
+        server_id: SERVER.parse().unwrap(),
+        agent_key: "k1".to_owned(),
+        key_id: KeyId::for_test("id1"),
+        boot: BootId::for_test("b"),
+    }
 }
 
 pub fn key() -> SigningKey {

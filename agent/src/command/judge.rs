@@ -11,7 +11,10 @@ use osm_protocol::{
 };
 
 use super::ended::Refusal;
-use crate::text::{duration, shorten};
+use crate::{
+    host::identity::{BootId, KeyId},
+    text::{duration, shorten},
+};
 
 /// Who this agent is, to the backend.
 #[derive(Clone, Debug)]
@@ -20,9 +23,9 @@ pub struct Identity {
     /// The agent's public key, as it stands in `aud`.
     pub agent_key: String,
     /// Its thumbprint, under which the ledger counts.
-    pub key_id: String,
+    pub key_id: KeyId,
     /// Hash of this boot.
-    pub boot: String,
+    pub boot: BootId,
 }
 
 /// What becomes of an envelope.

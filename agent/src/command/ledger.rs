@@ -22,7 +22,11 @@ use super::{
 };
 use crate::{
     crash::crash_point,
-    host::{clock::Moment, durable},
+    host::{
+        clock::Moment,
+        durable,
+        identity::{BootId, KeyId},
+    },
 };
 
 /// The file is rewritten without what is over once it has grown to this.
@@ -31,7 +35,7 @@ const FILE_MAX: u64 = 16 * 1024 * 1024;
 
 pub struct Ledger {
     path: PathBuf,
-    boot: String,
+    boot: BootId,
     file: File,
     size: u64,
     facts: Facts,
@@ -39,7 +43,7 @@ pub struct Ledger {
 
 impl Ledger {
     /// Opens the ledger in this boot, and settles what a crash or a reboot has left open.
-    pub fn open(path: &Path, boot: &str, now: Moment) -> io::Result<Self> {
+    pub fn open(path: &Path, boot: &BootId, now: Moment) -> io::Result<Self> {
         let bytes = durable::read(path, FILE_MAX)?.unwrap_or_default();
         let (mut facts, whole) = Facts::from_lines(&bytes);
         if whole == Err(Damaged) {
@@ -51,11 +55,11 @@ impl Ledger {
         facts.forget(boot, now);
         let (file, size) = rewrite(path, &facts)?;
         crash_point!("ledger.opened");
-        Ok(Self { path: path.to_owned(), boot: boot.to_owned(), file, size, facts })
+        Ok(Self { path: path.to_owned(), boot: boot.clone(), file, size, facts })
     }
 
-    /// See [`Facts::last_seq`].
-    pub fn last_seq(&self, key: &str) -> i64 {
+    /// Gives the highest seq under an agent key, see [`Facts::last_seq`].
+    pub fn last_seq(&self, key: &KeyId) -> i64 {
         self.facts.last_seq(key)
     }
 
@@ -64,18 +68,18 @@ impl Ledger {
         self.facts.knows(jti)
     }
 
-    /// See [`Facts::ages`].
+    /// Lists how long ago the same was done, see [`Facts::ages`].
     pub fn ages(&self, now: Moment, action: &Action) -> Vec<u64> {
         self.facts.ages(&self.boot, now, action)
     }
 
-    /// See [`Facts::open_reboot`].
-    pub fn open_reboot(&self, key: &str) -> Option<(CommandId, Due)> {
+    /// Finds the reboot that is ahead, see [`Facts::open_reboot`].
+    pub fn open_reboot(&self, key: &KeyId) -> Option<(CommandId, Due)> {
         self.facts.open_reboot(key)
     }
 
-    /// See [`Facts::open_outcomes`].
-    pub fn open_outcomes(&self, key: &str) -> Vec<(CommandId, Outcome)> {
+    /// Lists what the backend has not taken, see [`Facts::open_outcomes`].
+    pub fn open_outcomes(&self, key: &KeyId) -> Vec<(CommandId, Outcome)> {
         self.facts.open_outcomes(key)
     }
 
@@ -109,8 +113,8 @@ impl Ledger {
     }
 
     /// Uses up a seq without a command that could be named.
-    pub fn skip(&mut self, key: &str, seq: i64, now: Moment) -> io::Result<()> {
-        self.append(vec![Fact::Seq { key: key.to_owned(), seq }], now)
+    pub fn skip(&mut self, key: &KeyId, seq: i64, now: Moment) -> io::Result<()> {
+        self.append(vec![Fact::Seq { key: key.clone(), seq }], now)
     }
 
     /// Writes down that the backend has the outcome of a command.
@@ -195,17 +199,16 @@ mod tests {
         format!("0190a6b0-7c00-7000-8000-{seq:012}").parse().unwrap()
     }
 
+    fn key() -> KeyId {
+        KeyId::for_test("k")
+    }
+
+    fn boot(name: &str) -> BootId {
+        BootId::for_test(name)
+    }
+
     fn taken(seq: i64) -> Taken {
-        Taken {
-            seq,
-            jti: jti(seq),
-            key: "k".to_owned(),
-            boot: "b".to_owned(),
-            at: AT,
-            act: Some(restart()),
-            due: None,
-            delivered: false,
-        }
+        Taken { seq, jti: jti(seq), key: key(), boot: boot("b"), at: AT, act: Some(restart()), due: None, delivered: false }
     }
 
     fn restart() -> Action {
@@ -220,8 +223,8 @@ mod tests {
         open_at(folder, "b", AT)
     }
 
-    fn open_at(folder: &tempfile::TempDir, boot: &str, now: Moment) -> Ledger {
-        Ledger::open(&folder.path().join("ledger.jsonl"), boot, now).unwrap()
+    fn open_at(folder: &tempfile::TempDir, name: &str, now: Moment) -> Ledger {
+        Ledger::open(&folder.path().join("ledger.jsonl"), &boot(name), now).unwrap()
     }
 
     fn restarts(ledger: &Ledger) -> usize {
@@ -235,16 +238,16 @@ mod tests {
         // The agent died here.
         for _ in 0..3 {
             let ledger = open(&folder);
-            assert_eq!(ledger.last_seq("k"), 7);
+            assert_eq!(ledger.last_seq(&key()), 7);
             assert!(ledger.knows(jti(7)));
-            let outcomes = ledger.open_outcomes("k");
+            let outcomes = ledger.open_outcomes(&key());
             assert_eq!(outcomes.len(), 1);
             assert_eq!(outcomes[0].1.result, OutcomeKind::Indeterminate);
         }
         open(&folder).delivered(jti(7), AT).unwrap();
         for _ in 0..2 {
-            assert_eq!(open(&folder).open_outcomes("k"), []);
-            assert_eq!(open(&folder).last_seq("k"), 7);
+            assert_eq!(open(&folder).open_outcomes(&key()), []);
+            assert_eq!(open(&folder).last_seq(&key()), 7);
         }
     }
 
@@ -257,10 +260,10 @@ mod tests {
         ledger.refuse(taken(8), outcome(OutcomeKind::Rejected)).unwrap();
         drop(ledger);
         let mut ledger = open(&folder);
-        let results: Vec<_> = ledger.open_outcomes("k").into_iter().map(|(jti, outcome)| (jti, outcome.result)).collect();
+        let results: Vec<_> = ledger.open_outcomes(&key()).into_iter().map(|(jti, outcome)| (jti, outcome.result)).collect();
         assert_eq!(results, [(jti(7), OutcomeKind::Succeeded), (jti(8), OutcomeKind::Rejected)]);
         ledger.delivered(jti(7), AT).unwrap();
-        assert_eq!(open(&folder).open_outcomes("k").len(), 1);
+        assert_eq!(open(&folder).open_outcomes(&key()).len(), 1);
     }
 
     #[test]
@@ -276,7 +279,7 @@ mod tests {
         assert_eq!(restarts(&open(&folder)), 1);
         let later = open_at(&folder, "b", Moment { boot: AT.boot + 26 * HOUR, ..AT });
         assert_eq!(restarts(&later), 0);
-        assert_eq!(later.last_seq("k"), 8, "what is forgotten keeps its seq");
+        assert_eq!(later.last_seq(&key()), 8, "what is forgotten keeps its seq");
     }
 
     #[test]
@@ -293,11 +296,11 @@ mod tests {
         for cut in usize::try_from(before).unwrap()..whole.len() {
             fs::write(&path, &whole[..cut]).unwrap();
             let ledger = open(&folder);
-            assert_eq!(ledger.last_seq("k"), 7, "cut at {cut}");
-            assert_eq!(ledger.open_outcomes("k").len(), 1);
+            assert_eq!(ledger.last_seq(&key()), 7, "cut at {cut}");
+            assert_eq!(ledger.open_outcomes(&key()).len(), 1);
         }
         fs::write(&path, &whole).unwrap();
-        assert_eq!(open(&folder).last_seq("k"), 8);
+        assert_eq!(open(&folder).last_seq(&key()), 8);
     }
 
     #[test]
@@ -312,10 +315,10 @@ mod tests {
         bytes[3] = 0xff;
         fs::write(&path, &bytes).unwrap();
         let ledger = open(&folder);
-        assert_eq!(ledger.last_seq("k"), NOW);
-        assert_eq!(ledger.last_seq("another key"), NOW);
+        assert_eq!(ledger.last_seq(&key()), NOW);
+        assert_eq!(ledger.last_seq(&KeyId::for_test("another key")), NOW);
         assert_eq!(fs::read(path.with_extension("damaged")).unwrap(), bytes);
-        assert_eq!(open(&folder).last_seq("another key"), NOW);
+        assert_eq!(open(&folder).last_seq(&KeyId::for_test("another key")), NOW);
     }
 
     #[test]
@@ -323,7 +326,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut ledger = open(&folder);
         ledger.take(taken(7)).unwrap();
-        assert_eq!(ledger.last_seq("k2"), 0);
+        assert_eq!(ledger.last_seq(&KeyId::for_test("k2")), 0);
     }
 
     #[test]
@@ -334,12 +337,12 @@ mod tests {
         for seq in 0..100 {
             // Decades ago by the host's clock, so that they are forgotten.
             let at = Moment { host: seq, boot: seq };
-            ledger.take(Taken { at, boot: "an old one".to_owned(), ..taken(seq) }).unwrap();
+            ledger.take(Taken { at, boot: boot("an old one"), ..taken(seq) }).unwrap();
             ledger.finish(jti(seq), outcome(OutcomeKind::Succeeded), AT).unwrap();
             ledger.delivered(jti(seq), AT).unwrap();
         }
         assert!(fs::metadata(&path).unwrap().len() < 2 * COMPACT_AT);
-        assert_eq!(ledger.last_seq("k"), 99);
+        assert_eq!(ledger.last_seq(&key()), 99);
     }
 
     #[test]
@@ -350,7 +353,7 @@ mod tests {
         ledger.finish(jti(7), outcome(OutcomeKind::Succeeded), AT).unwrap();
         drop(ledger);
         let ledger = open_at(&folder, "another boot", Moment { host: 1_000, boot: 1_000 });
-        assert_eq!(ledger.open_outcomes("k").len(), 1);
+        assert_eq!(ledger.open_outcomes(&key()).len(), 1);
         assert_eq!(restarts(&ledger), 1);
     }
 
@@ -376,7 +379,7 @@ mod tests {
         drop(ledger);
         let ledger = open(&folder);
         assert_eq!(restarts(&ledger), 1);
-        assert_eq!(ledger.open_outcomes("k").len(), 1 + REFUSED_MAX, "the newest, and that of the restart");
+        assert_eq!(ledger.open_outcomes(&key()).len(), 1 + REFUSED_MAX, "the newest, and that of the restart");
     }
 
     #[test]
@@ -385,11 +388,11 @@ mod tests {
         let due = Due { at: NOW + 60_000, init: None };
         open(&folder).take(Taken { act: Some(Action::Reboot {}), due: Some(due), ..taken(7) }).unwrap();
         let ledger = open(&folder);
-        assert_eq!((ledger.open_reboot("k"), ledger.open_outcomes("k")), (Some((jti(7), due)), vec![]));
+        assert_eq!((ledger.open_reboot(&key()), ledger.open_outcomes(&key())), (Some((jti(7), due)), vec![]));
         let back = open_at(&folder, "another boot", Moment { host: NOW + 60_000 + 41_000, boot: 9_000 });
-        let outcomes = back.open_outcomes("k");
+        let outcomes = back.open_outcomes(&key());
         assert_eq!((outcomes[0].1.result, outcomes[0].1.detail.as_str()), (OutcomeKind::Succeeded, "back after 41 s"));
-        assert_eq!(back.open_reboot("k"), None);
+        assert_eq!(back.open_reboot(&key()), None);
     }
 
     #[test]
@@ -399,7 +402,7 @@ mod tests {
         ledger.take(taken(7)).unwrap();
         ledger.finish(jti(7), outcome(OutcomeKind::Cancelled), AT).unwrap();
         ledger.finish(jti(7), outcome(OutcomeKind::Failed), AT).unwrap();
-        let results: Vec<_> = ledger.open_outcomes("k").into_iter().map(|(_, outcome)| outcome.result).collect();
+        let results: Vec<_> = ledger.open_outcomes(&key()).into_iter().map(|(_, outcome)| outcome.result).collect();
         assert_eq!(results, [OutcomeKind::Cancelled]);
     }
 }

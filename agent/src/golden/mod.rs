@@ -22,7 +22,10 @@ use crate::{
         reboot::Due,
     },
     config::SpoolLimits,
-    host::clock::{Clock, Moment},
+    host::{
+        clock::{Clock, Moment},
+        identity::{BootId, KeyId},
+    },
     policy::list::UnitList,
     report::spool::Spool,
     state::{
@@ -64,7 +67,7 @@ fn what_is_stored_is_read_and_written_as_it_was() {
     assert!(unread.is_empty(), "nobody reads {unread:?}");
 }
 
-/// One line a fact; every kind of fact, of action and of outcome has one.
+/// Checks the ledger: one line a fact; every kind of fact, of action and of outcome has one.
 fn ledger(golden: &[u8]) -> Result<()> {
     let (_, whole) = Facts::from_lines(golden);
     let lines = std::str::from_utf8(golden)?.lines();
@@ -118,7 +121,7 @@ fn spooled(golden: &[u8]) -> Result<()> {
     fs::write(folder.path().join(SPOOLED), golden)?;
     // What a spool cannot read it drops: the reason comes from the report itself.
     serde_json::from_slice::<Report>(golden).context("cannot be read")?;
-    let read = Spool::open(folder.path(), limits)?.newest(1, &Clock::manual(AT), "");
+    let read = Spool::open(folder.path(), limits)?.newest(1, &Clock::manual(AT), &BootId::for_test("another"));
     match read.as_slice() {
         [(_, report)] if *report == example_report() => {}
         [(_, report)] => bail!("{report:?} is read"),
@@ -177,8 +180,8 @@ fn facts() -> Vec<Fact> {
     let taken = |number: usize, act: Option<Action>| Taken {
         seq: NOW + i64::try_from(number).unwrap(),
         jti: jti(number),
-        key: "k".repeat(43),
-        boot: "b".repeat(64),
+        key: KeyId::for_test("k".repeat(43)),
+        boot: BootId::for_test("b".repeat(64)),
         at: AT,
         due: matches!(act, Some(Action::Reboot {})).then_some(Due { at: NOW + 60_000, init: Some(1_234_567) }),
         delivered: act.is_none(),
@@ -197,7 +200,7 @@ fn facts() -> Vec<Fact> {
         (OutcomeKind::Rejected, Some(Rejection::Unsupported)),
         (OutcomeKind::Rejected, Some(Rejection::Unknown)),
     ];
-    let mut facts = vec![Fact::Floor { seq: NOW - 1 }, Fact::Seq { key: "k".repeat(43), seq: NOW }];
+    let mut facts = vec![Fact::Floor { seq: NOW - 1 }, Fact::Seq { key: KeyId::for_test("k".repeat(43)), seq: NOW }];
     facts.extend(actions.into_iter().enumerate().map(|(number, action)| Fact::Taken(taken(number + 1, Some(action)))));
     facts.push(Fact::Taken(taken(6, None)));
     facts.extend(outcomes.into_iter().enumerate().map(|(number, (result, reason))| Fact::Outcome {

@@ -45,7 +45,7 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// The content of a file, or `None` where there is none; more than `max` bytes is an error.
+/// Reads a file, or gives `None` where there is none; more than `max` bytes is an error.
 pub fn read(path: &Path, max: u64) -> io::Result<Option<Vec<u8>>> {
     use std::io::Read as _;
     let file = match File::open(path) {

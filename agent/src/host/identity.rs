@@ -5,6 +5,8 @@ use std::{fs, path::Path};
 use anyhow::{Context as _, Result};
 use data_encoding::HEXLOWER;
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use osm_protocol::key::PublicKey;
+use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
 use super::{durable, random::Random};
@@ -12,10 +14,46 @@ use super::{durable, random::Random};
 /// This application's own id: the same machine id gives other hashes elsewhere (machine-id(5) asks for that).
 const APPLICATION: [u8; 16] = [0x5e, 0x1c, 0x0b, 0x2a, 0x77, 0x43, 0x4f, 0x1d, 0x9a, 0x6e, 0x30, 0xd4, 0x85, 0xc2, 0xfb, 0x19];
 
-/// Hashes the boot id, app-specifically: the hash changes with each boot.
-pub fn boot() -> Result<String> {
+/// Names a boot of this machine: an app-specific hash of its id.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct BootId(String);
+
+/// Names a key of this agent, and so a pairing: the key's thumbprint.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct KeyId(String);
+
+impl BootId {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    #[cfg(test)]
+    pub fn for_test(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+}
+
+impl KeyId {
+    pub fn of(key: &PublicKey) -> Self {
+        Self(key.id())
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    #[cfg(test)]
+    pub fn for_test(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+}
+
+/// Names this boot: the hash changes with each.
+pub fn boot() -> Result<BootId> {
     let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").context("/proc/sys/kernel/random/boot_id cannot be read")?;
-    Ok(hash(id.trim(), "boot"))
+    Ok(BootId(hash(id.trim(), "boot")))
 }
 
 /// Hashes the machine id, app-specifically: the hash differs on a clone once its machine id was made anew.

@@ -34,18 +34,18 @@ pub fn clean(settings: &Settings) -> Result<()> {
     durable::replace(Path::new(FREED), freed.to_string().as_bytes(), 0o644).with_context(|| format!("{FREED} cannot be written"))
 }
 
-/// `--rotate`, since only archived files are vacuumed.
+/// Gives the arguments: also `--rotate`, since only archived files are vacuumed.
 fn arguments(keep: JournalLimits) -> [String; 3] {
     ["--rotate".to_owned(), format!("--vacuum-size={}M", keep.megabytes), format!("--vacuum-time={}d", keep.days)]
 }
 
-/// What the last cleaning freed, in bytes.
+/// Reads what the last cleaning freed, in bytes.
 pub fn freed(path: &Path) -> Option<u64> {
     let bytes = durable::read(path, 64).ok()??;
     std::str::from_utf8(&bytes).ok()?.trim().parse().ok()
 }
 
-/// Bytes on disk of a folder of journals: one folder a machine, files in it.
+/// Counts the bytes on disk of a folder of journals: one folder a machine, files in it.
 fn size(folder: &Path) -> u64 {
     let of_files = |folder: &Path| -> u64 {
         let files = fs::read_dir(folder).into_iter().flatten().flatten().filter_map(|file| file.metadata().ok());

@@ -159,10 +159,7 @@ fn verified(answer: &PairResponse, key: &SigningKey, token: &PairingToken, api: 
 
 fn explain(error: ClientError, dir: &StateDir) -> anyhow::Error {
     let retry = "run the same command again: the same token works until it expires";
-    let refused = match &error {
-        ClientError::Refused(refusal) => Some(refusal),
-        _ => None,
-    };
+    let refused = if let ClientError::Refused(refusal) = &error { Some(refusal) } else { None };
     match refused {
         Some(refusal) if refusal.kind == problem::TOKEN => {
             // Wrong, used and expired get one answer; the key that was kept for a retry is of no more use.

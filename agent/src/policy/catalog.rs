@@ -314,12 +314,12 @@ const UNITS: &[&str] = &[
     "anacron.service",
 ];
 
-/// Whether this is a unit of known server software.
+/// Says whether this is a unit of known server software.
 pub fn contains(unit: &str) -> bool {
     UNITS.iter().any(|pattern| matches(pattern, unit))
 }
 
-/// A shell-like pattern whose only sign is `*`; a `*` takes nothing beyond the unit's own name.
+/// Matches a shell-like pattern whose only sign is `*`; a `*` takes nothing beyond the unit's own name.
 pub fn matches(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');
     let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else { return false };

@@ -10,7 +10,7 @@ use crate::{
     },
 };
 
-/// Facts of a unit whose file the distribution ships.
+/// Makes the facts of a unit whose file the distribution ships.
 pub fn facts(id: &str, active_state: &str, unit_file_state: &str) -> UnitFacts {
     UnitFacts {
         id: id.to_owned(),
@@ -23,7 +23,7 @@ pub fn facts(id: &str, active_state: &str, unit_file_state: &str) -> UnitFacts {
     }
 }
 
-/// A machine with known software in every state, remote access, the bus, and a service that nobody knows.
+/// Makes a machine with known software in every state, remote access, the bus, and a service that nobody knows.
 pub fn machine() -> Fake {
     let facts = vec![
         facts("nginx.service", "active", "enabled"),
@@ -37,7 +37,7 @@ pub fn machine() -> Fake {
     Fake { units: Ok(units), facts, ..Fake::default() }
 }
 
-/// The defaults, with everything that is written in `folder`.
+/// Gives the defaults, with everything that is written in `folder`.
 pub fn settings(folder: &Path) -> Settings {
     let mut settings = Settings::for_test();
     settings.folder = folder.to_owned();

@@ -76,7 +76,7 @@ impl UnitList {
     }
 }
 
-/// Root; in builds for tests whoever runs them, so that they need no root.
+/// Trusts root; in builds for tests whoever runs them, so that they need no root.
 fn is_trusted(owner: u32) -> bool {
     let tested = cfg!(any(test, feature = "crash-points"));
     owner == 0 || tested && owner == rustix::process::geteuid().as_raw()

@@ -11,7 +11,7 @@ use super::{JOURNAL_UNIT, LOGROTATE_UNIT, USER};
 pub const RULES_DIR: &str = "/etc/polkit-1/rules.d";
 pub const RULES_FILE: &str = "50-osm-agent.rules";
 
-/// The rule file, ES5. Unit names are written as JSON strings, which are JavaScript strings: [`super::rules::is_name`] lets
+/// Writes the rule file, in ES5. Unit names are written as JSON strings, which are JavaScript strings: [`super::rules::is_name`] lets
 /// no character through that the two read differently.
 pub fn rule(units: &[String], chores: &[Chore]) -> String {
     let oneshots = chores.iter().filter_map(|chore| match chore {
@@ -54,12 +54,12 @@ polkit.addRule(function (action, subject) {{
     )
 }
 
-/// A string literal.
+/// Writes a string literal.
 fn quoted(text: &str) -> String {
     serde_json::to_string(text).expect("a string has a JSON form")
 }
 
-/// Whether this polkit reads JavaScript rules: versions before 0.106 do not, and theirs cannot tell units apart.
+/// Says whether this polkit reads JavaScript rules: versions before 0.106 do not, and theirs cannot tell units apart.
 pub fn has_rules(version: &str) -> bool {
     let mut numbers = version.split('.').map(|number| number.parse::<u32>().unwrap_or(0));
     match (numbers.next(), numbers.next()) {

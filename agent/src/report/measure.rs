@@ -5,7 +5,7 @@ use osm_protocol::messages::{Report, ReportBatch};
 use super::collect::{self, cpu::Cpu, disk::Disks, processes::Processes};
 use crate::{
     config::Settings,
-    host::{clock::Clock, systemd::Systemd},
+    host::{clock::Clock, identity::BootId, systemd::Systemd},
 };
 
 /// The collectors that remember something from one report to the next.
@@ -36,14 +36,14 @@ impl Reporter {
     }
 
     /// Measures everything once.
-    pub async fn measure(&mut self, settings: &Settings, clock: &Clock, boot: &str, systemd: &impl Systemd) -> Measured {
+    pub async fn measure(&mut self, settings: &Settings, clock: &Clock, boot: &BootId, systemd: &impl Systemd) -> Measured {
         let boot_at = clock.moment().boot;
         let at = clock.now();
         let services = collect::services::collect(settings, systemd).await;
         let report = Report {
             at,
             interval_s: u32::try_from(settings.interval.as_secs()).unwrap_or(3600),
-            boot: boot.to_owned(),
+            boot: boot.as_str().to_owned(),
             clock_ahead_ms: clock.ahead(),
             host: collect::host::collect(boot_at),
             cpu: self.cpu.collect(),
@@ -71,10 +71,10 @@ pub fn batch(reports: Vec<Report>) -> ReportBatch {
 
 /// Gives a report the time that the boot clock gives it now. Where that is close to the one it has, it keeps the one it
 /// has: the same report must have the same time however often it is sent.
-pub fn redated(report: Report, boot_at: i64, clock: &Clock, boot: &str) -> Report {
+pub fn redated(report: Report, boot_at: i64, clock: &Clock, boot: &BootId) -> Report {
     const CLOSE_MS: u64 = 5_000;
     match clock.at_boot_time(boot_at) {
-        Some(at) if report.boot == boot && at.abs_diff(report.at) > CLOSE_MS => {
+        Some(at) if report.boot == boot.as_str() && at.abs_diff(report.at) > CLOSE_MS => {
             Report { at, clock_ahead_ms: clock.ahead(), ..report }
         }
         _ => report,
@@ -94,7 +94,7 @@ mod tests {
         reporter.warm_up();
         tokio::time::sleep(sysinfo::MINIMUM_CPU_UPDATE_INTERVAL).await;
         let clock = Clock::system();
-        let Measured { report, .. } = reporter.measure(&settings, &clock, &"a".repeat(64), &systemd).await;
+        let Measured { report, .. } = reporter.measure(&settings, &clock, &BootId::for_test("a".repeat(64)), &systemd).await;
         report.validate(clock.now()).unwrap();
         assert!(report.cpu.is_some() && report.memory.is_some() && report.load.is_some() && !report.processes.is_empty());
         let text = serde_json::to_string(&report).unwrap();

@@ -13,7 +13,11 @@ use std::{
 use osm_protocol::messages::{Report, limits};
 
 use super::measure::redated;
-use crate::{config::SpoolLimits, crash::crash_point, host::clock::Clock};
+use crate::{
+    config::SpoolLimits,
+    crash::crash_point,
+    host::{clock::Clock, identity::BootId},
+};
 
 /// Leaves room for the batch's own fields.
 const BATCH_BYTES: u64 = limits::BODY as u64 - 64 * 1024;
@@ -99,7 +103,7 @@ impl Spool {
     }
 
     /// Reads the newest reports that fit into one request, at most `count`; newest first. Torn files are dropped.
-    pub fn newest(&mut self, count: usize, clock: &Clock, boot: &str) -> Vec<(Entry, Report)> {
+    pub fn newest(&mut self, count: usize, clock: &Clock, boot: &BootId) -> Vec<(Entry, Report)> {
         let mut batch = Vec::new();
         let mut bytes = 0;
         let mut torn = Vec::new();
@@ -195,7 +199,7 @@ impl Entry {
     }
 }
 
-/// Beside, then renamed: a crash of ours leaves no half file under a report's name.
+/// Writes a file beside, then renames it: a crash of ours leaves no half file under a report's name.
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let beside = path.with_extension("new");
     fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, path)).inspect_err(|_| drop(fs::remove_file(&beside)))
@@ -215,6 +219,10 @@ mod tests {
     const NOW: i64 = 1_800_000_000_000;
     const HOUR: i64 = 3_600_000;
     const DAY: SpoolLimits = SpoolLimits { age: Duration::from_hours(24), bytes: 64 << 20 };
+
+    fn boot(letter: &str) -> BootId {
+        BootId::for_test(letter.repeat(64))
+    }
 
     fn report(at: i64) -> Report {
         Report {
@@ -243,7 +251,7 @@ mod tests {
     }
 
     fn times(spool: &mut Spool, count: usize) -> Vec<i64> {
-        spool.newest(count, &Clock::system(), &"a".repeat(64)).into_iter().map(|(_, report)| report.at).collect()
+        spool.newest(count, &Clock::system(), &boot("a")).into_iter().map(|(_, report)| report.at).collect()
     }
 
     #[test]
@@ -256,7 +264,7 @@ mod tests {
         drop(spool);
         let mut spool = Spool::open(folder.path(), DAY).unwrap();
         assert_eq!(times(&mut spool, 2), [NOW + 4, NOW + 3]);
-        let taken: Vec<Entry> = spool.newest(2, &Clock::system(), "").into_iter().map(|(entry, _)| entry).collect();
+        let taken: Vec<Entry> = spool.newest(2, &Clock::system(), &boot("a")).into_iter().map(|(entry, _)| entry).collect();
         spool.remove(&taken);
         assert_eq!(times(&mut Spool::open(folder.path(), DAY).unwrap(), 9), [NOW + 2, NOW + 1, NOW]);
         // What comes after a restart is newer than all before it.
@@ -293,11 +301,11 @@ mod tests {
         let clock = Clock::manual(Moment { host: 2_000, boot: 130_000 });
         clock.learn(NOW, Duration::ZERO);
         spool.add(&report(NOW), 120_000, NOW).unwrap();
-        let batch = spool.newest(9, &clock, &"a".repeat(64));
+        let batch = spool.newest(9, &clock, &boot("a"));
         assert_eq!(batch.len(), 2);
         assert_eq!(batch[1].1.at, NOW - 70_000);
         // Of another boot nothing is known: left as it is.
-        assert_eq!(spool.newest(9, &clock, &"b".repeat(64))[1].1.at, 1_000);
+        assert_eq!(spool.newest(9, &clock, &boot("b"))[1].1.at, 1_000);
     }
 
     #[test]
@@ -330,7 +338,7 @@ mod tests {
         for step in 0..20 {
             spool.add(&big, step, NOW).unwrap();
         }
-        let batch = spool.newest(127, &Clock::system(), "");
+        let batch = spool.newest(127, &Clock::system(), &boot("a"));
         assert_eq!(batch.len(), 9);
     }
 

@@ -28,7 +28,10 @@ use rustix::fs::{FlockOperation, flock};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::pairing::{Pairing, Pending};
-use crate::{crash::crash_point, host::durable};
+use crate::{
+    crash::crash_point,
+    host::{durable, identity::KeyId},
+};
 
 const SPOOL: &str = "spool-";
 
@@ -42,8 +45,9 @@ pub struct StateDir {
     path: PathBuf,
 }
 
-fn spool_name(key_id: &str) -> String {
-    format!("{SPOOL}{}", key_id.get(..16).unwrap_or(key_id))
+fn spool_name(key: &KeyId) -> String {
+    let id = key.as_str();
+    format!("{SPOOL}{}", id.get(..16).unwrap_or(id))
 }
 
 /// Tells one pairing's file from another's.
@@ -162,12 +166,12 @@ impl StateDir {
     }
 
     /// Names the folder in which the reports of the pairing with this key wait.
-    pub fn spool(&self, key_id: &str) -> PathBuf {
-        self.file(&spool_name(key_id))
+    pub fn spool(&self, key: &KeyId) -> PathBuf {
+        self.file(&spool_name(key))
     }
 
     /// Removes what waits for other pairings than that with the key `kept`.
-    pub fn remove_spools(&self, kept: Option<&str>) -> io::Result<()> {
+    pub fn remove_spools(&self, kept: Option<&KeyId>) -> io::Result<()> {
         let kept = kept.map(spool_name);
         for entry in fs::read_dir(self.path())? {
             let name = entry?.file_name();

@@ -47,7 +47,7 @@ trait Manager {
 trait Logind {
     fn schedule_shutdown(&self, kind: &str, microseconds: u64) -> zbus::Result<()>;
     fn cancel_scheduled_shutdown(&self) -> zbus::Result<bool>;
-    /// Kind and microseconds since the epoch; an empty kind where nothing is scheduled.
+    /// Gives kind and microseconds since the epoch; an empty kind where nothing is scheduled.
     #[zbus(property)]
     fn scheduled_shutdown(&self) -> zbus::Result<(String, u64)>;
 }
@@ -249,7 +249,7 @@ async fn within<T>(limit: Duration, asking: impl Future<Output = zbus::Result<T>
     }
 }
 
-/// What a refused call means. An answer from systemd says that nothing was done; anything else says nothing.
+/// Says what a refused call means. An answer from systemd says that nothing was done; anything else says nothing.
 fn refused(error: zbus::Error) -> ActError {
     let by_name = |name: &str, text: String| match name {
         "org.freedesktop.DBus.Error.AccessDenied"

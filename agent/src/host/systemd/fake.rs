@@ -42,7 +42,7 @@ pub fn unit(name: &str, active_state: &str) -> Unit {
     }
 }
 
-/// A simple service's state.
+/// Makes the state of a simple service.
 pub fn state(active_state: &str, sub_state: &str, result: &str) -> ServiceState {
     ServiceState {
         active_state: active_state.to_owned(),
@@ -65,7 +65,7 @@ impl Systemd for Fake {
         Ok(self.units.clone()?.into_iter().filter(|unit| names.contains(&unit.name)).collect())
     }
 
-    /// Each call takes one from the list; the last one stays.
+    /// Takes one from the list with each call; the last one stays.
     async fn state(&self, _: &str) -> Result<ServiceState, Unavailable> {
         let mut states = self.states.borrow_mut();
         let state = states.first().cloned().ok_or_else(|| Unavailable::Unreachable("no state".to_owned()))?;

@@ -90,27 +90,29 @@ pub enum ActError {
 }
 
 pub trait Systemd {
-    /// All loaded services.
+    /// Lists all loaded services.
     async fn services(&self) -> Result<Vec<Unit>, Unavailable>;
-    /// The named units, loading them if need be.
+    /// Looks at the named units, loading them if need be.
     async fn named(&self, names: &[String]) -> Result<Vec<Unit>, Unavailable>;
+    /// Tells how a service is doing.
     async fn state(&self, unit: &str) -> Result<ServiceState, Unavailable>;
+    /// Tells what the policy needs to know of a unit.
     async fn facts(&self, unit: &str) -> Result<UnitFacts, Unavailable>;
     /// Restarts and waits for the job's end.
     async fn restart(&self, unit: &str) -> Result<JobResult, ActError>;
-    /// When PID 1 began, in microseconds of the boot clock: another figure in each boot, in a container too.
+    /// Tells when PID 1 began, in microseconds of the boot clock: another figure in each boot, in a container too.
     async fn init_started(&self) -> Result<u64, Unavailable>;
-    /// What logind has scheduled, by whomever.
+    /// Tells what logind has scheduled, by whomever.
     async fn scheduled_shutdown(&self) -> Result<Option<Shutdown>, Unavailable>;
     /// Schedules a reboot at `at`, milliseconds since the Unix epoch by this host's clock.
     async fn schedule_reboot(&self, at: i64) -> Result<(), ActError>;
     /// Takes back whatever is scheduled: look at it first.
     async fn cancel_shutdown(&self) -> Result<(), ActError>;
-    /// Version of the polkit daemon; `None` when there is none.
+    /// Tells the version of the polkit daemon; `None` when there is none.
     async fn polkit_version(&self) -> Result<Option<String>, Unavailable>;
 }
 
-/// Whether systemd is the init here, as `sd_booted(3)` finds out.
+/// Says whether systemd is the init here, as `sd_booted(3)` finds out.
 pub fn is_booted() -> bool {
     Path::new("/run/systemd/system").is_dir()
 }

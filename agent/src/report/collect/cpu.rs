@@ -15,7 +15,7 @@ impl Cpu {
         Self { system, read: false }
     }
 
-    /// Percent since the reading before; `None` for the first one.
+    /// Gives the percent since the reading before; `None` for the first one.
     pub fn collect(&mut self) -> Option<f64> {
         let system = self.system.as_mut()?;
         system.refresh_cpu_specifics(CpuRefreshKind::nothing().with_usage());

@@ -161,7 +161,7 @@ impl Disks {
     }
 }
 
-/// Local filesystems with storage of their own, each once: of several mounts of one filesystem the one that shows its root,
+/// Lists local filesystems with storage of their own, each once: of several mounts of one filesystem the one that shows its root,
 /// then the shortest path. In the order of the paths.
 pub fn filesystems(mountinfo: &[u8]) -> Vec<Mount> {
     let mounts: Vec<Mount> = mountinfo.split(|&byte| byte == b'\n').filter_map(parse).collect();
@@ -187,12 +187,12 @@ pub fn filesystems(mountinfo: &[u8]) -> Vec<Mount> {
     found
 }
 
-/// `path` is `folder` or lies in it; the root covers nothing, since it may be listed after what is mounted in it.
+/// Says whether `path` is `folder` or lies in it; the root covers nothing, since it may be listed after what is mounted in it.
 fn is_within(path: &[u8], folder: &[u8]) -> bool {
     path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || (rest[0] == b'/' && folder != b"/"))
 }
 
-/// Inside a container the root is an overlay, and the only disk there is.
+/// Recognises the root inside a container: an overlay, and the only disk there is.
 fn is_containers_root(mount: &Mount) -> bool {
     mount.path == b"/" && mount.fs_type == "overlay"
 }
@@ -204,7 +204,7 @@ fn is_local(fs_type: &str) -> bool {
     !PSEUDO.contains(&fs_type) && !NETWORK.contains(&fs_type)
 }
 
-/// Files that a container runtime mounts one by one, and what it keeps for itself.
+/// Recognises files that a container runtime mounts one by one, and what it keeps for itself.
 fn is_hidden(path: &[u8]) -> bool {
     ["/proc", "/sys", "/dev", "/run", "/snap", "/var/lib/docker", "/var/lib/containers", "/var/lib/kubelet", "/var/lib/snapd"]
         .iter()
@@ -233,7 +233,7 @@ fn parse(line: &[u8]) -> Option<Mount> {
     })
 }
 
-/// Blank, tab, newline and backslash are written as three octal digits.
+/// Undoes the writing of blank, tab, newline and backslash as three octal digits.
 fn unescape(field: &[u8]) -> Vec<u8> {
     let mut path = Vec::with_capacity(field.len());
     let mut rest = field;
@@ -253,7 +253,7 @@ fn unescape(field: &[u8]) -> Vec<u8> {
     path
 }
 
-/// Figures as df(1) counts them; `None` for a filesystem without any storage.
+/// Gives the figures as df(1) counts them; `None` for a filesystem without any storage.
 fn disk(mount: &Mount, stat: &StatVfs) -> Option<Disk> {
     let block = if stat.f_frsize == 0 { stat.f_bsize } else { stat.f_frsize };
     let bytes = |blocks: u64| blocks.saturating_mul(block).min(limits::BYTES);

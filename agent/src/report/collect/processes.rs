@@ -37,12 +37,12 @@ impl Processes {
     }
 }
 
-/// Whether this process sees those of others: `ProtectProc=invisible` of systemd.exec(5) hides them, and `hidepid` of proc(5).
+/// Says whether this process sees those of others: `ProtectProc=invisible` of systemd.exec(5) hides them, and `hidepid` of proc(5).
 pub fn are_visible() -> bool {
     Path::new("/proc/1").exists()
 }
 
-/// The biggest by CPU and those by memory, each once. What does nothing is none of the biggest.
+/// Picks the biggest by CPU and those by memory, each once. What does nothing is none of the biggest.
 fn biggest(processes: impl Iterator<Item = Process>) -> Vec<Process> {
     let all: Vec<Process> = processes.filter(|process| process.cpu.is_finite()).collect();
     let top = |compare: fn(&Process, &Process) -> std::cmp::Ordering| {

@@ -31,6 +31,7 @@ pub struct Seen {
     pub monitored_only: Option<String>,
 }
 
+/// Collects what systemd and root's list tell.
 pub async fn collect(settings: &Settings, systemd: &impl Systemd) -> Seen {
     let listed = UnitList::read(&settings.policy_file).unwrap_or_default();
     // Restarts alone may be forbidden: the chores that are left can be asked for.
@@ -76,13 +77,16 @@ async fn list(settings: &Settings, systemd: &impl Systemd, listed: &UnitList) ->
             _ => None,
         };
         let restartable = settings.actions.restart_service && listed.contains(&unit.name);
-        let result = result.filter(|result| !result.is_empty() && result != "success");
-        services.push(messages::Service { result, restartable, ..service(unit) });
+        services.push(messages::Service {
+            result: result.filter(|result| !result.is_empty() && result != "success"),
+            restartable,
+            ..service(unit)
+        });
     }
     Ok(services)
 }
 
-/// What systemd says of a unit, as a report has it.
+/// Puts a unit in the contract's words.
 fn service(unit: &Unit) -> messages::Service {
     messages::Service {
         unit: clean_or(&unit.name, limits::NAME, "?"),

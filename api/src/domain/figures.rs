@@ -9,8 +9,40 @@ use crate::domain::{
     server::{disk_percent, inode_percent, load_per_cpu, memory_percent, swap_percent},
 };
 
-/// Lists everything in a report that has a limit: rule, mount point or unit, figure. Where a host names two things alike, the worse counts.
-pub fn figures(report: &Report) -> Vec<(Rule, &str, f64)> {
+/// One figure of a report: its rule, the mount point or unit that it is of (empty for what a server has one of), and how much.
+type Figure<'a> = (Rule, &'a str, f64);
+
+/// Lists everything in a report that has a limit, each once: where a host names two things alike, the worse counts.
+pub fn figures(report: &Report) -> Vec<Figure<'_>> {
+    let all = reported(report);
+    let mut places: HashMap<(Rule, &str), usize> = HashMap::with_capacity(all.len());
+    let mut folded: Vec<Figure<'_>> = Vec::with_capacity(all.len());
+    for (rule, subject, value) in all {
+        match places.entry((rule, subject)) {
+            Entry::Occupied(place) => folded[*place.get()].2 = folded[*place.get()].2.max(value),
+            Entry::Vacant(place) => {
+                place.insert(folded.len());
+                folded.push((rule, subject, value));
+            }
+        }
+    }
+    folded
+}
+
+/// Gives the highest figure of a report that a rule is about, and of what.
+pub fn worst_of(rule: Rule, report: &Report) -> Option<(&str, f64)> {
+    let figures = reported(report).into_iter().filter(|(of, _, _)| *of == rule);
+    figures.map(|(_, subject, value)| (subject, value)).max_by(|(_, a), (_, b)| a.total_cmp(b))
+}
+
+/// Gives the highest figure of each rule, which is what history keeps.
+pub fn highest(report: &Report) -> impl Fn(Rule) -> Option<f64> {
+    let all = reported(report);
+    move |rule| all.iter().filter(|(of, _, _)| *of == rule).map(|(_, _, value)| *value).max_by(f64::total_cmp)
+}
+
+/// The one list of what a report has figures of, as it names them.
+fn reported(report: &Report) -> Vec<Figure<'_>> {
     let mut figures = Vec::with_capacity(6 + 2 * report.disks.len() + report.services.len());
     figures.extend(report.cpu.map(|cpu| (Rule::Cpu, "", cpu)));
     if let Some(memory) = &report.memory {
@@ -28,24 +60,7 @@ pub fn figures(report: &Report) -> Vec<(Rule, &str, f64)> {
     }
     #[expect(clippy::cast_precision_loss, reason = "seconds, for people")]
     figures.push((Rule::Clock, "", report.clock_ahead_ms.unsigned_abs() as f64 / 1000.0));
-    let mut places: HashMap<(Rule, &str), usize> = HashMap::with_capacity(figures.len());
-    let mut folded: Vec<(Rule, &str, f64)> = Vec::with_capacity(figures.len());
-    for (rule, subject, value) in figures {
-        match places.entry((rule, subject)) {
-            Entry::Occupied(place) => folded[*place.get()].2 = folded[*place.get()].2.max(value),
-            Entry::Vacant(place) => {
-                place.insert(folded.len());
-                folded.push((rule, subject, value));
-            }
-        }
-    }
-    folded
-}
-
-/// Gives the highest figure of a report that a rule is about, and of what.
-pub fn worst_of(rule: Rule, report: &Report) -> Option<(&str, f64)> {
-    let figures = figures(report).into_iter().filter(|(of, _, _)| *of == rule);
-    figures.map(|(_, subject, value)| (subject, value)).max_by(|(_, a), (_, b)| a.total_cmp(b))
+    figures
 }
 
 #[cfg(test)]
@@ -114,6 +129,7 @@ mod tests {
             ]
         );
         assert_eq!(worst_of(Rule::Service, &report()), Some(("a.service", 1.0)));
+        assert_eq!([Rule::Disk, Rule::Swap, Rule::Reboot].map(highest(&report())), [Some(95.0), Some(90.0), None]);
         assert_eq!(worst_of(Rule::Offline, &report()), None);
     }
 }

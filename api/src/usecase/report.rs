@@ -9,10 +9,11 @@ use tokio::sync::{mpsc, oneshot};
 use crate::{
     domain::{
         Millis,
+        alert::Rule,
         event::{By, Event, Happened},
+        figures::highest,
         ids::ServerId,
         notice::{Notice, Urgency},
-        server::{disk_percent, inode_percent, load_per_cpu, memory_percent, swap_percent},
     },
     error::{Refusal, Result},
     store::{
@@ -213,15 +214,16 @@ fn state_of<'a>(submission: &Submission, known: &Known, live: &'a Report) -> Sta
 }
 
 fn figures_of(submission: &Submission, report: &Report) -> Figures {
+    let highest = highest(report);
     Figures {
         server_id: submission.server_id,
         at: report.at,
         received_at: submission.received_at,
-        cpu: report.cpu,
-        memory: report.memory.as_ref().map(memory_percent),
-        swap: report.memory.as_ref().and_then(swap_percent),
-        load: load_per_cpu(report),
-        disk: report.disks.iter().map(disk_percent).max_by(f64::total_cmp),
-        inodes: report.disks.iter().filter_map(inode_percent).max_by(f64::total_cmp),
+        cpu: highest(Rule::Cpu),
+        memory: highest(Rule::Memory),
+        swap: highest(Rule::Swap),
+        load: highest(Rule::Load),
+        disk: highest(Rule::Disk),
+        inodes: highest(Rule::Inodes),
     }
 }

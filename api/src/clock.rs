@@ -73,8 +73,8 @@ impl Clock {
         }
     }
 
-    /// Gives the machine's own monotonic time, also where this clock is moved by hand: what Telegram takes of a chat in a second it
-    /// takes in a real one.
+    /// Gives the machine's own monotonic time, also where this clock is moved by hand: what Telegram takes of a chat in a second
+    /// it takes in a real one.
     pub fn instant(&self) -> Instant {
         monotonic()
     }

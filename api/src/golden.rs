@@ -1,4 +1,5 @@
-//! What the backend stores keeps the form that `api/golden` shows: JSON in columns, words, what buttons in chats carry, key files.
+//! What the backend stores keeps the form that `api/golden` shows: JSON in columns, words, what buttons in chats carry, key
+//! files.
 
 #[macro_use]
 #[path = "../../protocol/tests/golden/forms.rs"]
@@ -23,6 +24,7 @@ use crate::{
         alert::{Rule, Setting, Severity},
         command,
         confirmation::{self, Asks},
+        event::{By, Event},
         intent::{ChatKind, Family, Intent, Request},
         notice::{Limit, Notice, Purpose, Toast, Usage},
         update,
@@ -39,6 +41,7 @@ fn what_is_stored_keeps_its_form() {
     let requests = inbox(&mut golden);
     buttons(&mut golden, &requests);
     rows(&mut golden);
+    events(&mut golden);
     words(&mut golden);
     key_files(&mut golden);
     golden.finish();
@@ -107,6 +110,20 @@ fn rows(golden: &mut Golden) {
     golden.forms::<Report>("server-report.jsonl");
     golden.forms::<Vec<Process>>("incident-processes.jsonl");
     golden.forms::<Setting>("setting.jsonl");
+}
+
+/// `events.data` and `events.actor`.
+fn events(golden: &mut Golden) {
+    let events: Vec<Event> = golden.forms("event.jsonl");
+    golden.every(
+        "event.jsonl",
+        &events,
+        variants!(Event: OwnerClaimed PairingAsked Paired Unpaired Removed Cloned Asked Confirmed Declined
+            CommandQueued CommandEnded AlertOpened AlertAcknowledged AlertSnoozed AlertOver Muted Unmuted ThresholdSet ThresholdReset
+            TimeZoneSet Reachable UpdateSetAside KeysRotated Refused),
+    );
+    let actors: Vec<By> = golden.forms("event-actor.jsonl");
+    golden.every("event-actor.jsonl", &actors, variants!(By: Person Agent Operator System));
 }
 
 /// Closed sets by their words, within JSON or in columns of their own.

@@ -93,8 +93,8 @@ impl Keys {
         Envelope::sign_json(payload_type, document, &self.command)
     }
 
-    /// Gives the token of a pairing, derived from its id: HMAC-SHA256 under a key that is not in the database, so that the database
-    /// holds no token and the message can still be rendered again.
+    /// Gives the token of a pairing, derived from its id: HMAC-SHA256 under a key that is not in the database, so that the
+    /// database holds no token and the message can still be rendered again.
     ///
     /// # Panics
     /// Never: HMAC takes keys of any length.

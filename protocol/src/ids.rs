@@ -2,7 +2,8 @@
 //! enters.
 //!
 //! Three forms: a UUID (RFC 9562) in its one canonical text, lower case with hyphens; a number that somebody else gives; and
-//! opaque text that somebody else gives. The first two are `Copy`. All are written to JSON, logs and columns as that text or number.
+//! opaque text that somebody else gives. The first two are `Copy`. All are written to JSON, logs and columns as that text or
+//! number.
 
 use std::fmt;
 

@@ -1,5 +1,5 @@
-//! A backend that does as it is told: honest by default, or one that means harm or has been taken over. It keeps what it was sent,
-//! and checks every request as the true one does: at its end no request was ill-signed and no report broke the contract.
+//! A backend that does as it is told: honest by default, or one that means harm or has been taken over. It keeps what it was
+//! sent, and checks every request as the true one does: at its end no request was ill-signed and no report broke the contract.
 
 use std::{
     collections::VecDeque,

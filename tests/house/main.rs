@@ -3,6 +3,7 @@
 mod circles;
 mod constants;
 mod documents;
+mod lines;
 mod links;
 mod manifests;
 mod modules;

@@ -1,5 +1,5 @@
-//! The backend's package: set up by the README's steps behind nginx and behind Caddy, with their shipped examples, and a server that
-//! it serves the agent's package to.
+//! The backend's package: set up by the README's steps behind nginx and behind Caddy, with their shipped examples, and a server
+//! that it serves the agent's package to.
 
 use std::{process::Command, time::Duration};
 

@@ -23,7 +23,8 @@ impl Noise {
     }
 }
 
-/// A figure that hovers around a limit: a slow part that keeps its sign for about ten minutes of half-minute steps, and a fast one.
+/// A figure that hovers around a limit: a slow part that keeps its sign for about ten minutes of half-minute steps, and a fast
+/// one.
 pub struct Figure {
     limit: f64,
     slow: f64,

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`world`] | a backend on a fresh database, the Bot API stand-in, people |
 //! | [`agent`] | an agent that does as it is told, well or badly |
+//! | `ending` | what a story may not leave behind |
 //! | [`fleet`] | many of them, paired without a conversation |
 //! | [`database`] | a fresh database on either engine |
 //! | [`process`] | backend and agent as the programs they are |
@@ -16,6 +17,7 @@
 
 pub mod agent;
 pub mod database;
+mod ending;
 pub mod fleet;
 pub mod machine;
 pub mod process;
@@ -29,7 +31,7 @@ macro_rules! story {
     ($(#[$meta:meta])* $name:ident, |$engine:ident| $body:expr) => {
         $(#[$meta])*
         mod $name {
-            #[allow(clippy::wildcard_imports, unused_imports)]
+            #[expect(clippy::wildcard_imports, reason = "a story stands among those of its file")]
             use super::*;
 
             async fn tell($engine: $crate::database::Engine) {

@@ -60,8 +60,8 @@ pub fn command(program: &Path) -> Command {
     command
 }
 
-/// A program under test, as `inner` describes it, in a mount namespace of its own after `script` has prepared that; for it root or
-/// user namespaces are needed.
+/// A program under test, as `inner` describes it, in a mount namespace of its own after `script` has prepared that; for it root
+/// or user namespaces are needed.
 pub fn in_namespace(inner: &Command, script: &str) -> Command {
     let mut namespace = command(Path::new("unshare"));
     if !rustix::process::geteuid().is_root() {

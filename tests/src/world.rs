@@ -16,6 +16,7 @@ use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use crate::{
     agent::{self, Agent},
     database::{self, Engine},
+    ending::{self, Excused},
 };
 
 /// 2027-01-15 08:00:00 UTC, where the stories' clocks start.
@@ -36,6 +37,7 @@ pub struct World {
     /// What the backend announced at its start: the claim link.
     pub announced: Arc<Mutex<Option<String>>>,
     settings: HashMap<&'static str, String>,
+    excused: Excused,
     running: Option<Running>,
     /// Holds the state directory, and SQLite's file.
     dir: TempDir,
@@ -116,6 +118,7 @@ impl World {
             boris,
             announced,
             settings: all,
+            excused: Excused::default(),
             running: Some(running),
             dir,
         };
@@ -129,6 +132,16 @@ impl World {
             self.sim.wait_webhook(SOON).await?;
         }
         Ok(())
+    }
+
+    /// The story ends while updates or messages wait, for this reason.
+    pub fn leaves_messages(&self, _why: &str) {
+        self.excused.messages();
+    }
+
+    /// In this story Telegram refuses calls as wrong, for this reason.
+    pub fn expects_refusals(&self, _why: &str) {
+        self.excused.refusals();
     }
 
     pub fn state_dir(&self) -> PathBuf {
@@ -220,7 +233,7 @@ impl World {
         tokio::time::timeout(6 * SOON, told).await.expect("an end of what is to be told");
     }
 
-    /// Somebody writes in his private chat and gets a new message that holds `expected`.
+    /// Somebody writes in their private chat and gets a new message that holds `expected`.
     pub async fn ask(&self, user: &User, text: &str, expected: &str) -> BotMessage {
         let said = self.sim.say(user, user, text);
         self.sim
@@ -279,6 +292,17 @@ impl World {
         let card = |message: &BotMessage| message.plain.contains("online") && message.plain.contains(name);
         self.sim.wait(&self.anna, SOON, card).await.expect("the first card");
         agent
+    }
+}
+
+impl Drop for World {
+    /// Nothing is left over at the end of a story, unless it says so.
+    fn drop(&mut self) {
+        if self.running.is_none() || std::thread::panicking() {
+            return;
+        }
+        let left = ending::left_over(&self.database_url(), self.clock.now(), &self.sim, &self.excused);
+        assert!(left.is_empty(), "the story leaves behind:\n{}", left.join("\n"));
     }
 }
 

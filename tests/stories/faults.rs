@@ -123,8 +123,9 @@ story!(a_call_that_telegram_never_answers_is_made_again_and_no_message_is_lost, 
     world.ask(&world.anna, "/servers", "Nothing is paired").await;
 });
 
-/// The one 429, and whether nothing at all was called in the two seconds after it. Answers to taps name no chat, so that all calls
-/// count: nobody but Anna is there. A message and the answer to a tap may go out side by side: the other was under way by then.
+/// The one 429, and whether nothing at all was called in the two seconds after it. Answers to taps name no chat, so that all
+/// calls count: nobody but Anna is there. A message and the answer to a tap may go out side by side: the other was under way by
+/// then.
 fn waited_after_429(calls: &[Call], method: &str) {
     let refused: Vec<&Call> = calls.iter().filter(|call| call.error.is_some()).collect();
     assert_eq!(refused.iter().map(|call| call.method.as_str()).collect::<Vec<_>>(), [method]);

@@ -165,8 +165,8 @@ impl Facts {
         open.find_map(|taken| Some((taken.jti, taken.due?)))
     }
 
-    /// Lists how many milliseconds ago actions like this one were taken up, for the rates. One that lies ahead of a clock that was
-    /// set back counts as long as it would have.
+    /// Lists how many milliseconds ago actions like this one were taken up, for the rates. One that lies ahead of a clock that
+    /// was set back counts as long as it would have.
     pub fn ages(&self, boot: &BootId, now: Moment, action: &Action) -> Vec<u64> {
         let alike = self.taken.iter().filter(|taken| taken.act.as_ref() == Some(action));
         alike.map(|taken| taken.age(boot, now).unsigned_abs()).collect()

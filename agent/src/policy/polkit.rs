@@ -11,8 +11,8 @@ use super::{JOURNAL_UNIT, LOGROTATE_UNIT, USER};
 pub const RULES_DIR: &str = "/etc/polkit-1/rules.d";
 pub const RULES_FILE: &str = "50-osm-agent.rules";
 
-/// Writes the rule file, in ES5. Unit names are written as JSON strings, which are JavaScript strings: [`super::rules::is_name`] lets
-/// no character through that the two read differently.
+/// Writes the rule file, in ES5. Unit names are written as JSON strings, which are JavaScript strings: [`super::rules::is_name`]
+/// lets no character through that the two read differently.
 pub fn rule(units: &[String], chores: &[Chore]) -> String {
     let oneshots = chores.iter().filter_map(|chore| match chore {
         Chore::CleanJournal => Some(JOURNAL_UNIT),

@@ -11,8 +11,8 @@ use crate::{
     usecase::Core,
 };
 
-/// Gives the peer itself; behind a trusted proxy, the rightmost address of `X-Forwarded-For` that is no trusted proxy: what stands
-/// further left was written by the caller.
+/// Gives the peer itself; behind a trusted proxy, the rightmost address of `X-Forwarded-For` that is no trusted proxy: what
+/// stands further left was written by the caller.
 pub fn of(request: &Request, trusted: &[IpNet]) -> Option<IpAddr> {
     let peer = request.remote_addr().as_socket_addr()?.ip().to_canonical();
     let forwarded = request.headers().get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());

@@ -43,8 +43,8 @@ enum Tag {
 impl AgentApi {
     /// Pair this host
     ///
-    /// Uses up a one-time token from the chat. The request is signed with the new key that it brings. The same token from the same
-    /// key gets the same answer again; wrong, used and expired tokens get one and the same refusal.
+    /// Uses up a one-time token from the chat. The request is signed with the new key that it brings. The same token from the
+    /// same key gets the same answer again; wrong, used and expired tokens get one and the same refusal.
     #[oai(path = "/pair", method = "post", operation_id = "pair")]
     async fn pair(&self, http: Data<&Arc<Http>>, request: SelfSigned) -> Result<Json<PairResponse>> {
         complete(&http.core, &request.body, &request.key, &request.address).await.map(Json)
@@ -65,7 +65,8 @@ impl AgentApi {
 
     /// Wait for commands
     ///
-    /// Signed command envelopes (DSSE) with a seq above `after`, in order; empty when `wait` seconds (0 to 50) passed without one.
+    /// Signed command envelopes (DSSE) with a seq above `after`, in order; empty when `wait` seconds (0 to 50) passed without
+    /// one.
     #[oai(path = "/commands", method = "get", operation_id = "commands")]
     async fn commands(
         &self,

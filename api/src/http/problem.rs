@@ -1,4 +1,5 @@
-//! Errors as problem documents (RFC 9457): the one table of statuses, types and words that answers and the OpenAPI document share.
+//! Errors as problem documents (RFC 9457): the one table of statuses, types and words that answers and the OpenAPI document
+//! share.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! Who watches the watcher: while all is well, a call to `OSM_HEARTBEAT_URL` every minute. A service there (healthchecks.io, Uptime
-//! Kuma, a cron job) raises the alarm when the calls stop. Nothing is sent but the call itself.
+//! Who watches the watcher: while all is well, a call to `OSM_HEARTBEAT_URL` every minute. A service there (healthchecks.io,
+//! Uptime Kuma, a cron job) raises the alarm when the calls stop. Nothing is sent but the call itself.
 
 use std::time::Duration;
 

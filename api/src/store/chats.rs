@@ -48,7 +48,8 @@ pub async fn seen(tx: &mut Tx, chat: &Chat, fresh: InnerChatId, language: Option
 }
 
 pub async fn get(tx: &mut Tx, id: ChatId) -> Result<Option<Row>> {
-    on!(tx, conn => sqlx::query_as("SELECT id, kind, language, zone, reachable FROM chats WHERE id = $1").bind(id).fetch_optional(conn).await)
+    on!(tx, conn => sqlx::query_as("SELECT id, kind, language, zone, reachable FROM chats WHERE id = $1")
+        .bind(id).fetch_optional(conn).await)
 }
 
 /// Whether the bot can write in a chat.
@@ -81,7 +82,8 @@ pub async fn may_refuse(tx: &mut Tx, id: ChatId, every: Millis, now: Millis) -> 
 }
 
 /// Gives the time at which the chat's next new message of a kind may go out: now, unless the one before was less than `apart`
-/// ago; with one that waits already, together. A time that lies further ahead is of a clock that was set back. `None`: a chat that nobody has written in.
+/// ago; with one that waits already, together. A time that lies further ahead is of a clock that was set back. `None`: a chat
+/// that nobody has written in.
 pub async fn take_turn(tx: &mut Tx, id: ChatId, gathers: Gathers, apart: Millis, now: Millis) -> Result<Option<Millis>> {
     let statement = if gathers == Gathers::Recoveries {
         "UPDATE chats SET recovered_at = CASE WHEN recovered_at > $2 AND recovered_at <= $2 + $3 THEN recovered_at
@@ -102,7 +104,8 @@ pub async fn migrate(tx: &mut Tx, from: ChatId, to: ChatId) -> Result<()> {
             .bind(to).bind(from).execute(&mut *conn).await?;
         // The same rule may be set in both.
         sqlx::query("DELETE FROM thresholds WHERE chat_id = $1 AND EXISTS (SELECT 1 FROM thresholds o
-             WHERE o.chat_id = $2 AND COALESCE(o.server_id, '') = COALESCE(thresholds.server_id, '') AND o.rule = thresholds.rule)")
+             WHERE o.chat_id = $2 AND COALESCE(o.server_id, '') = COALESCE(thresholds.server_id, '')
+                 AND o.rule = thresholds.rule)")
             .bind(to).bind(from).execute(&mut *conn).await?;
         for statement in [
             "UPDATE chats SET id = $2 WHERE id = $1",
@@ -125,7 +128,8 @@ pub async fn migrate(tx: &mut Tx, from: ChatId, to: ChatId) -> Result<()> {
 }
 
 pub async fn count_unreachable(tx: &mut Tx) -> Result<i64> {
-    on!(tx, conn => sqlx::query_scalar("SELECT CAST(COUNT(*) AS BIGINT) FROM chats WHERE reachable = FALSE").fetch_one(conn).await)
+    on!(tx, conn => sqlx::query_scalar("SELECT CAST(COUNT(*) AS BIGINT) FROM chats
+        WHERE reachable = FALSE").fetch_one(conn).await)
 }
 
 /// Looks up the inner ids of these chats, which a group's move does not change.

@@ -45,6 +45,17 @@ pub struct Open {
     pub message_id: MessageId,
 }
 
+/// A query for commands on their way, with the end of its statement.
+macro_rules! open {
+    ($end:literal) => {
+        concat!(
+            "SELECT id, server_id, chat_id, state, created_at, expires_at, answer_by, message_id, action, seq, envelope
+             FROM commands ",
+            $end
+        )
+    };
+}
+
 pub async fn insert(tx: &mut Tx, command: &New<'_>) -> Result<()> {
     execute!(tx, sqlx::query(
         "INSERT INTO commands (id, server_id, chat_id, seq, action, state, detail, requested_by, user_id, envelope, created_at,
@@ -64,7 +75,8 @@ pub async fn count_waiting(tx: &mut Tx, server_id: ServerId) -> Result<i64> {
 /// Tells whether anything waits for this server: the cheap look before [`hand_out`].
 pub async fn any_waiting(tx: &mut Tx, server_id: ServerId, after: i64, now: Millis) -> Result<bool> {
     let found: Option<i64> = on!(tx, conn => sqlx::query_scalar(
-        "SELECT seq FROM commands WHERE server_id = $1 AND seq > $2 AND expires_at > $3 AND state IN ('queued', 'delivered') LIMIT 1")
+        "SELECT seq FROM commands WHERE server_id = $1 AND seq > $2 AND expires_at > $3
+         AND state IN ('queued', 'delivered') LIMIT 1")
         .bind(server_id).bind(after).bind(now).fetch_optional(conn).await)?;
     Ok(found.is_some())
 }
@@ -81,8 +93,7 @@ pub async fn hand_out(tx: &mut Tx, server_id: ServerId, after: i64, now: Millis)
     }
     // RETURNING gives the new state: what it was before is read first, under the same transaction.
     let mut rows: Vec<Row> = on!(tx, conn => sqlx::query_as(
-        "SELECT id, server_id, chat_id, state, created_at, expires_at, answer_by, message_id, seq, envelope FROM commands
-         WHERE server_id = $1 AND seq > $2 AND expires_at > $3 AND state IN ('queued', 'delivered')")
+        open!("WHERE server_id = $1 AND seq > $2 AND expires_at > $3 AND state IN ('queued', 'delivered')"))
         .bind(server_id).bind(after).bind(now).fetch_all(conn).await)?;
     rows.sort_by_key(|row| row.seq);
     let mut handed_out = Vec::with_capacity(rows.len());
@@ -121,7 +132,7 @@ pub async fn transition(tx: &mut Tx, id: CommandId, from: State, to: State, fini
 
 /// Gives a command of this server.
 pub async fn of_server(tx: &mut Tx, server_id: ServerId, id: CommandId) -> Result<Option<Open>> {
-    on!(tx, conn => sqlx::query_as("SELECT id, server_id, chat_id, state, created_at, expires_at, answer_by, message_id FROM commands WHERE server_id = $1 AND id = $2")
+    on!(tx, conn => sqlx::query_as(open!("WHERE server_id = $1 AND id = $2"))
         .bind(server_id).bind(id).fetch_optional(conn).await)
 }
 
@@ -134,7 +145,7 @@ pub async fn of_chat(tx: &mut Tx, chat_id: ChatId, id: CommandId) -> Result<Opti
         action: String,
     }
     let row: Option<Row> = on!(tx, conn => sqlx::query_as(
-        "SELECT id, server_id, chat_id, state, created_at, expires_at, answer_by, message_id, action FROM commands WHERE chat_id = $1 AND id = $2")
+        open!("WHERE chat_id = $1 AND id = $2"))
         .bind(chat_id).bind(id).fetch_optional(conn).await)?;
     row.map(|row| Ok((row.open, from_json("action", &row.action)?))).transpose()
 }
@@ -142,16 +153,15 @@ pub async fn of_chat(tx: &mut Tx, chat_id: ChatId, id: CommandId) -> Result<Opti
 /// Commands of a server that nobody has fetched.
 pub async fn queued(tx: &mut Tx, server_id: ServerId) -> Result<Vec<Open>> {
     on!(tx, conn => sqlx::query_as(
-        "SELECT id, server_id, chat_id, state, created_at, expires_at, answer_by, message_id FROM commands
-         WHERE server_id = $1 AND state = 'queued' ORDER BY seq")
+        open!("WHERE server_id = $1 AND state = 'queued' ORDER BY seq"))
         .bind(server_id).fetch_all(conn).await)
 }
 
 /// Commands on their way whose time is over.
 pub async fn due(tx: &mut Tx, now: Millis) -> Result<Vec<Open>> {
     on!(tx, conn => sqlx::query_as(
-        "SELECT id, server_id, chat_id, state, created_at, expires_at, answer_by, message_id FROM commands
-         WHERE (state = 'queued' AND expires_at < $1) OR (state = 'delivered' AND answer_by < $1) ORDER BY expires_at LIMIT 100")
+        open!("WHERE (state = 'queued' AND expires_at < $1) OR (state = 'delivered' AND answer_by < $1)
+             ORDER BY expires_at LIMIT 100"))
         .bind(now).fetch_all(conn).await)
 }
 
@@ -218,7 +228,8 @@ pub async fn asked(tx: &mut Tx, server_id: ServerId, since: Millis) -> Result<Ve
     Ok(readable.collect())
 }
 
-/// Lists the servers on which a reboot that was asked for after a time may be under way: once the host is back, its command is ended.
+/// Lists the servers on which a reboot that was asked for after a time may be under way: once the host is back, its command is
+/// ended.
 pub async fn rebooting(tx: &mut Tx, since: Millis) -> Result<HashSet<ServerId>> {
     let rows: Vec<(ServerId, String)> = on!(tx, conn => sqlx::query_as(
         "SELECT server_id, action FROM commands WHERE created_at > $1 AND state IN ('delivered', 'unanswered')")

@@ -1,5 +1,5 @@
-//! What happened. Written in the transaction of what happened; numbered once that is committed, by the one instance that holds the
-//! role; read by number only.
+//! What happened. Written in the transaction of what happened; numbered once that is committed, by the one instance that holds
+//! the role; read by number only.
 
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};

@@ -104,7 +104,8 @@ macro_rules! select {
     ($end:literal) => {
         concat!(
             "SELECT i.id, i.chat_id, i.server_id, s.name AS server_name, i.rule, i.subject, i.severity, i.limit_value,
-                 i.lower_value, i.hold, i.value, i.processes, i.since, i.opened_at, i.times, i.quiet_since, i.calm_at, i.resolved_at,
+                 i.lower_value, i.hold, i.value, i.processes, i.since, i.opened_at, i.times, i.quiet_since, i.calm_at,
+                 i.resolved_at,
                  i.acked_by, i.snoozed_until, i.remind_at, i.reminders, i.message_id, i.end_told, i.recovery_id
              FROM incidents i JOIN servers s ON s.id = i.server_id ",
             $end
@@ -122,7 +123,8 @@ pub async fn insert(tx: &mut Tx, incident: &Incident) -> Result<()> {
     execute!(
         tx,
         sqlx::query(
-            "INSERT INTO incidents (id, chat_id, server_id, rule, subject, severity, limit_value, lower_value, hold, value, processes,
+            "INSERT INTO incidents (id, chat_id, server_id, rule, subject, severity, limit_value, lower_value, hold, value,
+             processes,
                  since, opened_at, times, reminders, resolved_at, remind_at, message_id, end_told, recovery_id)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, $15, $16, $17, $18, $19)"
         )

@@ -20,7 +20,8 @@ pub async fn hold(tx: &mut Tx, role: &str, holder: InstanceId, now: Millis, unti
     Ok(done == 1)
 }
 
-/// Gives who has a role: asked inside a transaction that acts on it. Its time may be over: while nobody took it, it is still theirs.
+/// Gives who has a role: asked inside a transaction that acts on it. Its time may be over: while nobody took it, it is still
+/// theirs.
 pub async fn holder(tx: &mut Tx, role: &str) -> Result<Option<InstanceId>> {
     on!(tx, conn => sqlx::query_scalar("SELECT holder FROM leases WHERE role = $1").bind(role).fetch_optional(conn).await)
 }

@@ -30,7 +30,8 @@ pub async fn by_telegram_id(tx: &mut Tx, chat_id: ChatId, telegram_id: TelegramM
 }
 
 pub async fn telegram_id(tx: &mut Tx, id: MessageId) -> Result<Option<TelegramMessageId>> {
-    let found: Option<Option<TelegramMessageId>> = on!(tx, conn => sqlx::query_scalar("SELECT telegram_id FROM messages WHERE id = $1")
+    let found: Option<Option<TelegramMessageId>> = on!(tx, conn => sqlx::query_scalar("SELECT telegram_id FROM messages
+        WHERE id = $1")
         .bind(id).fetch_optional(conn).await)?;
     Ok(found.flatten())
 }

@@ -112,9 +112,11 @@ pub async fn is_gathering(tx: &mut Tx, message_id: MessageId) -> Result<bool> {
     Ok(held == 1)
 }
 
-/// Closes an entry that is on its way: what comes from now on is for another message. Gives the entry as it is now; `None` when it is gone.
+/// Closes an entry that is on its way: what comes from now on is for another message. Gives the entry as it is now; `None` when
+/// it is gone.
 pub async fn close(tx: &mut Tx, entry: &Entry) -> Result<Option<Entry>> {
-    let version: Option<i64> = on!(tx, conn => sqlx::query_scalar("UPDATE outbox SET gathers = NULL WHERE id = $1 RETURNING version")
+    let version: Option<i64> = on!(tx, conn => sqlx::query_scalar("UPDATE outbox SET gathers = NULL WHERE id = $1
+        RETURNING version")
         .bind(entry.id).fetch_optional(conn).await)?;
     Ok(version.map(|version| Entry { version, ..entry.clone() }))
 }
@@ -145,9 +147,9 @@ pub async fn push_toast(tx: &mut Tx, id: OutboxId, popped: &Popped<'_>, now: Mil
     Ok(())
 }
 
-/// Gives the first message and the first toast of each chat that can be reached, most urgent first. A chat without a row (a group that
-/// just moved) counts as reachable: Telegram will say where it went. What is held does not count; what is held for longer than
-/// anything is was written by a clock that was set back.
+/// Gives the first message and the first toast of each chat that can be reached, most urgent first. A chat without a row (a group
+/// that just moved) counts as reachable: Telegram will say where it went. What is held does not count; what is held for longer
+/// than anything is was written by a clock that was set back.
 pub async fn due(tx: &mut Tx, now: Millis, limit: i64) -> Result<Vec<Entry>> {
     #[derive(sqlx::FromRow)]
     struct Row {

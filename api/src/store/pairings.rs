@@ -67,7 +67,8 @@ pub async fn used_by(tx: &mut Tx, token_hash: &str, key: &str) -> Result<Option<
 /// Gives a pairing that this person asked for.
 pub async fn get(tx: &mut Tx, user_id: UserId, id: PairingId) -> Result<Option<Pairing>> {
     on!(tx, conn => sqlx::query_as(
-        "SELECT id, chat_id, user_id, name, expires_at, used_by_key, server_id, message_id FROM pairings WHERE user_id = $1 AND id = $2")
+        "SELECT id, chat_id, user_id, name, expires_at, used_by_key, server_id, message_id FROM pairings WHERE user_id = $1
+         AND id = $2")
         .bind(user_id).bind(id).fetch_optional(conn).await)
 }
 

@@ -88,15 +88,17 @@ pub async fn put_states(tx: &mut Tx, states: &[State<'_>]) -> Result<()> {
     for states in states.chunks(AT_ONCE) {
         on!(tx, conn => {
             let mut query = QueryBuilder::new(
-                "INSERT INTO server_states (server_id, at, received_at, interval_s, address, agent_version, boot, previous_boot, report) ");
+                "INSERT INTO server_states (server_id, at, received_at, interval_s, address, agent_version, boot, previous_boot,
+                 report) ");
             query.push_values(states, |mut row, state| {
                 row.push_bind(state.server_id).push_bind(state.at).push_bind(state.received_at).push_bind(state.interval_s)
                     .push_bind(&state.address)
-                    .push_bind(&state.agent_version).push_bind(&state.boot).push_bind(&state.previous_boot).push_bind(stored(state.report));
+                    .push_bind(&state.agent_version).push_bind(&state.boot).push_bind(&state.previous_boot)
+                    .push_bind(stored(state.report));
             });
             query.push(
-                " ON CONFLICT (server_id) DO UPDATE SET at = excluded.at, received_at = excluded.received_at, interval_s = excluded.interval_s,
-                  address = excluded.address, agent_version = excluded.agent_version, boot = excluded.boot,
+                " ON CONFLICT (server_id) DO UPDATE SET at = excluded.at, received_at = excluded.received_at,
+                  interval_s = excluded.interval_s, address = excluded.address, agent_version = excluded.agent_version, boot = excluded.boot,
                   previous_boot = excluded.previous_boot, report = excluded.report");
             query.build().execute(conn).await.map(|_| ())
         })?;
@@ -118,10 +120,12 @@ fn stored(report: &Report) -> String {
 pub async fn put_figures(tx: &mut Tx, figures: &[Figures]) -> Result<()> {
     for figures in figures.chunks(AT_ONCE) {
         on!(tx, conn => {
-            let mut query = QueryBuilder::new("INSERT INTO reports (server_id, at, received_at, cpu, memory, swap, load, disk, inodes) ");
+            let mut query = QueryBuilder::new(
+                "INSERT INTO reports (server_id, at, received_at, cpu, memory, swap, load, disk, inodes) ");
             query.push_values(figures, |mut row, figures| {
                 row.push_bind(figures.server_id).push_bind(figures.at).push_bind(figures.received_at).push_bind(figures.cpu)
-                    .push_bind(figures.memory).push_bind(figures.swap).push_bind(figures.load).push_bind(figures.disk).push_bind(figures.inodes);
+                    .push_bind(figures.memory).push_bind(figures.swap).push_bind(figures.load).push_bind(figures.disk)
+                    .push_bind(figures.inodes);
             });
             query.push(" ON CONFLICT (server_id, at) DO NOTHING");
             query.build().execute(conn).await.map(|_| ())

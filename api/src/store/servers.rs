@@ -152,7 +152,8 @@ struct Row {
 
 impl Row {
     fn into_server(self) -> Server {
-        // A report that another version of the backend wrote, and this one cannot read, is as good as none: the next one comes soon.
+        // A report that another version of the backend wrote, and this one cannot read, is as good as none: the next one comes
+        // soon.
         let report = self.report.and_then(|report| from_json("report", &report).ok());
         let latest = match (report, self.received_at) {
             (Some(report), Some(received_at)) => Some(Latest {
@@ -178,9 +179,9 @@ impl Row {
     }
 }
 
-/// Holds these servers until the transaction ends: instances judge one server one after the other, and a statement that follows sees
-/// what the one before left. In one order, so that two groups do not wait for each other in a circle. SQLite has one writer, and
-/// needs none of it.
+/// Holds these servers until the transaction ends: instances judge one server one after the other, and a statement that follows
+/// sees what the one before left. In one order, so that two groups do not wait for each other in a circle. SQLite has one writer,
+/// and needs none of it.
 pub async fn hold(tx: &mut Tx, ids: &[ServerId]) -> Result<()> {
     let Conn::Postgres(conn) = &mut tx.conn else { return Ok(()) };
     for ids in ids.chunks(AT_ONCE) {
@@ -191,12 +192,23 @@ pub async fn hold(tx: &mut Tx, ids: &[ServerId]) -> Result<()> {
     Ok(())
 }
 
+/// A query for servers as their chats know them, with the end of its statement.
+macro_rules! select {
+    ($end:literal) => {
+        concat!(
+            "SELECT s.id, s.name, s.agent_key, s.os, s.address AS paired_from, s.suspended, s.paired_at, t.received_at, t.address,
+                 t.agent_version, t.report,
+                 (SELECT CAST(COUNT(*) AS BIGINT) FROM incidents i WHERE i.server_id = s.id AND i.resolved_at IS NULL) AS open_alerts
+             FROM servers s LEFT JOIN server_states t ON t.server_id = s.id ",
+            $end
+        )
+    };
+}
+
 /// Gives one server of a chat with its newest report.
 pub async fn get(tx: &mut Tx, chat_id: ChatId, id: ServerId) -> Result<Option<Server>> {
     let row: Option<Row> = on!(tx, conn => sqlx::query_as(
-        "SELECT s.id, s.name, s.agent_key, s.os, s.address AS paired_from, s.suspended, s.paired_at, t.received_at, t.address, t.agent_version, t.report,
-             (SELECT CAST(COUNT(*) AS BIGINT) FROM incidents i WHERE i.server_id = s.id AND i.resolved_at IS NULL) AS open_alerts
-         FROM servers s LEFT JOIN server_states t ON t.server_id = s.id WHERE s.chat_id = $1 AND s.id = $2")
+        select!("WHERE s.chat_id = $1 AND s.id = $2"))
         .bind(chat_id).bind(id).fetch_optional(conn).await)?;
     Ok(row.map(Row::into_server))
 }
@@ -204,16 +216,19 @@ pub async fn get(tx: &mut Tx, chat_id: ChatId, id: ServerId) -> Result<Option<Se
 /// Gives a chat's servers by name.
 pub async fn list(tx: &mut Tx, chat_id: ChatId, offset: i64, limit: i64) -> Result<Vec<Server>> {
     let rows: Vec<Row> = on!(tx, conn => sqlx::query_as(
-        "SELECT s.id, s.name, s.agent_key, s.os, s.address AS paired_from, s.suspended, s.paired_at, t.received_at, t.address, t.agent_version, t.report,
+        "SELECT s.id, s.name, s.agent_key, s.os, s.address AS paired_from, s.suspended, s.paired_at,
+         t.received_at, t.address, t.agent_version, t.report,
              (SELECT CAST(COUNT(*) AS BIGINT) FROM incidents i WHERE i.server_id = s.id AND i.resolved_at IS NULL) AS open_alerts
-         FROM servers s LEFT JOIN server_states t ON t.server_id = s.id WHERE s.chat_id = $1 ORDER BY s.name, s.id LIMIT $2 OFFSET $3")
+         FROM servers s LEFT JOIN server_states t ON t.server_id = s.id WHERE s.chat_id = $1
+             ORDER BY s.name, s.id LIMIT $2 OFFSET $3")
         .bind(chat_id).bind(limit).bind(offset).fetch_all(conn).await)?;
     Ok(rows.into_iter().map(Row::into_server).collect())
 }
 
 /// Ids of a chat's servers with this name, in any case of letters.
 pub async fn named(tx: &mut Tx, chat_id: ChatId, name: &str) -> Result<Vec<ServerId>> {
-    on!(tx, conn => sqlx::query_scalar("SELECT id FROM servers WHERE chat_id = $1 AND LOWER(name) = LOWER($2) ORDER BY id LIMIT 10")
+    on!(tx, conn => sqlx::query_scalar("SELECT id FROM servers WHERE chat_id = $1 AND LOWER(name) = LOWER($2)
+        ORDER BY id LIMIT 10")
         .bind(chat_id).bind(name).fetch_all(conn).await)
 }
 

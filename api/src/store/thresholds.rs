@@ -68,7 +68,8 @@ pub async fn of_chats(tx: &mut Tx, chat_ids: &[ChatId]) -> Result<Thresholds> {
     for chat_ids in chat_ids.chunks(AT_ONCE) {
         let rows: Vec<Row> = on!(tx, conn => {
             let mut query = QueryBuilder::new(
-                "SELECT chat_id, server_id, rule, enabled, limit_value, lower_value, hold, severity FROM thresholds WHERE chat_id");
+                "SELECT chat_id, server_id, rule, enabled, limit_value, lower_value, hold, severity FROM thresholds
+                 WHERE chat_id");
             query.push_in(chat_ids);
             query.build_query_as().fetch_all(conn).await
         })?;

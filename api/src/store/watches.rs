@@ -60,7 +60,8 @@ pub async fn put(tx: &mut Tx, rows: &[Row]) -> Result<()> {
     let (idle, kept): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| row.watch.is_idle());
     for rows in kept.chunks(AT_ONCE) {
         on!(tx, conn => {
-            let mut query = QueryBuilder::new("INSERT INTO watches (server_id, rule, subject, at, above_since, below_since, firing) ");
+            let mut query = QueryBuilder::new(
+                "INSERT INTO watches (server_id, rule, subject, at, above_since, below_since, firing) ");
             query.push_values(rows, |mut to, row| {
                 to.push_bind(row.server_id).push_bind(row.rule.as_str()).push_bind(&row.subject).push_bind(row.watch.at)
                     .push_bind(row.watch.above_since).push_bind(row.watch.below_since).push_bind(row.watch.firing);
@@ -104,14 +105,15 @@ pub struct Heard {
 /// Lists every server that ever reported.
 pub async fn heard(tx: &mut Tx) -> Result<Vec<Heard>> {
     on!(tx, conn => sqlx::query_as(
-        "SELECT t.server_id, s.name AS server_name, s.chat_id, t.received_at, t.interval_s, COALESCE(w.firing, FALSE) AS is_offline
+        "SELECT t.server_id, s.name AS server_name, s.chat_id,
+         t.received_at, t.interval_s, COALESCE(w.firing, FALSE) AS is_offline
          FROM server_states t JOIN servers s ON s.id = t.server_id
          LEFT JOIN watches w ON w.server_id = t.server_id AND w.rule = $1 AND w.subject = '' ORDER BY t.server_id")
         .bind(Rule::Offline.as_str()).fetch_all(conn).await)
 }
 
-/// Tells whether a server is as silent as it was at the look, and nobody has told so. The caller holds it, so that a report that comes now
-/// waits.
+/// Tells whether a server is as silent as it was at the look, and nobody has told so. The caller holds it, so that a report that
+/// comes now waits.
 pub async fn is_still(tx: &mut Tx, heard: &Heard) -> Result<bool> {
     let same: Option<ServerId> = on!(tx, conn => sqlx::query_scalar(
         "SELECT server_id FROM server_states WHERE server_id = $1 AND received_at = $2 AND NOT EXISTS (

@@ -1,5 +1,5 @@
-//! Telegram, both ways: updates come in by webhook or polling and wait in the inbox; notices go out of the outbox, put in words when
-//! they are sent.
+//! Telegram, both ways: updates come in by webhook or polling and wait in the inbox; notices go out of the outbox, put in words
+//! when they are sent.
 //!
 //! | module | what |
 //! |---|---|

@@ -1,5 +1,6 @@
 //! What of alerts a chat hears: a message when something begins and one when it is over. What comes together shares one, and what
-//! one transaction brings about is looked up and written once for each chat, when its [`Work`](crate::usecase::work::Work) is committed.
+//! one transaction brings about is looked up and written once for each chat, when its [`Work`](crate::usecase::work::Work) is
+//! committed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry};
 
@@ -19,8 +20,8 @@ use crate::{
     usecase::tell::Teller,
 };
 
-/// Between two messages of a kind in a chat. Within it every agent with the default interval has reported, so that what befell many
-/// servers is two messages and not one a server.
+/// Between two messages of a kind in a chat. Within it every agent with the default interval has reported, so that what befell
+/// many servers is two messages and not one a server.
 const APART: Millis = 30 * SECOND;
 /// What one message told together is told to be over together, unless the last of it takes longer than this.
 const ENDS_TOGETHER: Millis = 5 * MINUTE;

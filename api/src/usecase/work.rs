@@ -43,8 +43,8 @@ impl<'a> Work<'a> {
         self.happened.push((self.core.clock.id(), happened));
     }
 
-    /// Leaves what is to be announced of alerts and the events of what happened, and makes everything durable at once; `step` names
-    /// it for the crash tests. The log is written from the events.
+    /// Leaves what is to be announced of alerts and the events of what happened, and makes everything durable at once; `step`
+    /// names it for the crash tests. The log is written from the events.
     ///
     /// Announcing ends here and nowhere else, so that no use case can forget it.
     pub async fn commit(mut self, step: &str) -> Result<()> {

@@ -37,7 +37,8 @@ impl Processes {
     }
 }
 
-/// Says whether this process sees those of others: `ProtectProc=invisible` of systemd.exec(5) hides them, and `hidepid` of proc(5).
+/// Says whether this process sees those of others: `ProtectProc=invisible` of systemd.exec(5) hides them, and `hidepid` of
+/// proc(5).
 pub fn are_visible() -> bool {
     Path::new("/proc/1").exists()
 }

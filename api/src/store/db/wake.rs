@@ -68,7 +68,8 @@ impl Hub {
         }
     }
 
-    /// Gives what a long poll of this server waits on. Entries that nobody holds are dropped once there are more than polls could be.
+    /// Gives what a long poll of this server waits on. Entries that nobody holds are dropped once there are more than polls could
+    /// be.
     pub fn poll(&self, server_id: ServerId) -> Arc<Notify> {
         let mut polls = self.polls();
         if polls.len() == polls.capacity() {

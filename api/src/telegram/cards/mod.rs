@@ -1,7 +1,8 @@
 //! Notices as messages: HTML for Telegram's parse mode, and a keyboard.
 //!
-//! [`show`] loads what a notice is about through `query` and calls the card that puts it in words; cards are pure. Whatever they are given, the message is one that Telegram takes: every string of a host or person goes through
-//! [`markup::safe`] or [`markup::code`], and what is too long loses whole lines, never the end of a tag.
+//! [`show`] loads what a notice is about through `query` and calls the card that puts it in words; cards are pure. Whatever they
+//! are given, the message is one that Telegram takes: every string of a host or person goes through [`markup::safe`] or
+//! [`markup::code`], and what is too long loses whole lines, never the end of a tag.
 //!
 //! | module | what |
 //! |---|---|

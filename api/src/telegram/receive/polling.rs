@@ -19,8 +19,8 @@ const LEASE: i64 = 30 * SECOND;
 
 pub async fn run(core: &Core, bot: &Bot) {
     let mut failures = 0;
-    // Confirmed to Telegram by the next call: everything below is stored. After a start Telegram says again what was not confirmed, and
-    // the inbox knows what it has.
+    // Confirmed to Telegram by the next call: everything below is stored. After a start Telegram says again what was not
+    // confirmed, and the inbox knows what it has.
     let mut offset = 0;
     loop {
         let wait = match poll(core, bot, &mut offset).await {

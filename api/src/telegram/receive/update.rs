@@ -61,8 +61,8 @@ pub fn parse(update: &Update, bot_username: &str) -> Parsed {
     parsed.map_or_else(Parsed::Ignored, Parsed::Request)
 }
 
-/// Reads an update as Telegram sends it; `None` where it is of a kind that was not asked for, which the library need not be able to
-/// read: it panics on some.
+/// Reads an update as Telegram sends it; `None` where it is of a kind that was not asked for, which the library need not be able
+/// to read: it panics on some.
 pub fn read(bytes: &[u8]) -> serde_json::Result<Option<Update>> {
     #[derive(Deserialize)]
     struct Kinds {

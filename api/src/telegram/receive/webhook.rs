@@ -1,5 +1,5 @@
-//! `POST /telegram/webhook`: checks the secret, stores the parsed update, answers. Nothing is done here, and nothing is said inside
-//! the answer: whether that arrives, nobody would know.
+//! `POST /telegram/webhook`: checks the secret, stores the parsed update, answers. Nothing is done here, and nothing is said
+//! inside the answer: whether that arrives, nobody would know.
 
 use std::sync::Arc;
 

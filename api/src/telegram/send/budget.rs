@@ -1,5 +1,5 @@
-//! How fast Telegram lets a bot send: about 30 messages a second in all, one a second in a chat (short bursts pass), 20 a minute in
-//! a group. Staying below is cheaper than a 429, which costs everybody in the chat its whole wait.
+//! How fast Telegram lets a bot send: about 30 messages a second in all, one a second in a chat (short bursts pass), 20 a minute
+//! in a group. Staying below is cheaper than a 429, which costs everybody in the chat its whole wait.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -130,8 +130,8 @@ impl Budget {
         Ok(())
     }
 
-    /// Notes that a call was answered. Telegram counts it from the moment it arrived there, which may be this one: nothing is refilled for the
-    /// time it took.
+    /// Notes that a call was answered. Telegram counts it from the moment it arrived there, which may be this one: nothing is
+    /// refilled for the time it took.
     pub fn answered(&mut self, lane: Lane, now: Instant) {
         for bucket in &mut self.lane(lane).buckets {
             bucket.at = now;

@@ -1,5 +1,5 @@
-//! The one sender: takes notices out of the outbox, puts them in words, and sends them within Telegram's budgets, in order within a
-//! chat, most urgent first. Delivery is at least once.
+//! The one sender: takes notices out of the outbox, puts them in words, and sends them within Telegram's budgets, in order within
+//! a chat, most urgent first. Delivery is at least once.
 
 use std::{collections::HashSet, future::ready, time::Duration};
 
@@ -23,8 +23,8 @@ use crate::{
 };
 
 const ROLE: &str = "sender";
-/// A sender that has not renewed its lease for this long is no longer the sender. Longer than a call may take: 17 s, and 10 that the
-/// library waits after a 5xx.
+/// A sender that has not renewed its lease for this long is no longer the sender. Longer than a call may take: 17 s, and 10 that
+/// the library waits after a 5xx.
 const LEASE: i64 = 30 * SECOND;
 /// For so long at least nothing was sent when a lease has run out.
 const QUIET: Duration = Duration::from_secs(3);

@@ -93,8 +93,8 @@ impl Judge {
         self.reboot(work, known, report).await
     }
 
-    /// Ends what this report does not mention: the server is online again; a unit or a disk that is gone is no trouble any more; of
-    /// what could not be read nothing is assumed.
+    /// Ends what this report does not mention: the server is online again; a unit or a disk that is gone is no trouble any more;
+    /// of what could not be read nothing is assumed.
     async fn absent(&mut self, work: &mut Work<'_>, report: &Report, rows: Vec<Row>) -> store::Result<()> {
         for mut row in rows {
             let is_gone = match row.rule {

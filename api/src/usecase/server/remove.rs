@@ -23,8 +23,8 @@ pub async fn unpair(core: &Core, server_id: ServerId) -> Result<()> {
     Ok(())
 }
 
-/// Deletes a server with all that hangs on it, and gives its name. Messages that showed its alerts do so no more; what they told of
-/// other servers ends without it.
+/// Deletes a server with all that hangs on it, and gives its name. Messages that showed its alerts do so no more; what they told
+/// of other servers ends without it.
 pub async fn remove(work: &mut Work<'_>, chat_id: ChatId, server_id: ServerId) -> store::Result<Option<String>> {
     let messages = incidents::live_messages(&mut work.tx, server_id).await?;
     let Some(name) = servers::remove(&mut work.tx, chat_id, server_id, work.now).await? else { return Ok(None) };

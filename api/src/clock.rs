@@ -2,10 +2,10 @@
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 use uuid::{ContextV7, Timestamp, Uuid};
 
 use crate::domain::Millis;
@@ -41,7 +41,7 @@ pub struct Pace {
 
 impl Clock {
     pub fn system() -> Self {
-        Self::new(Source::System { started: Instant::now() })
+        Self::new(Source::System { started: monotonic() })
     }
 
     /// Stands still until it is moved; for tests.
@@ -68,9 +68,15 @@ impl Clock {
     /// Since some moment of this process. It never jumps: for spans.
     pub fn steady(&self) -> Millis {
         match &self.0.source {
-            Source::System { started } => Millis::try_from(started.elapsed().as_millis()).unwrap_or(Millis::MAX),
+            Source::System { started } => Millis::try_from((monotonic() - *started).as_millis()).unwrap_or(Millis::MAX),
             Source::Manual(manual) => manual.borrow().steady,
         }
+    }
+
+    /// Gives the machine's own monotonic time, also where this clock is moved by hand: what Telegram takes of a chat in a second it
+    /// takes in a real one.
+    pub fn instant(&self) -> Instant {
+        monotonic()
     }
 
     /// For a job that sleeps between its rounds.
@@ -120,6 +126,11 @@ impl Clock {
         let context = self.0.ids.lock().unwrap_or_else(PoisonError::into_inner);
         Uuid::new_v7(Timestamp::from_unix(&*context, seconds, nanos)).into()
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the owner of the clock")]
+fn monotonic() -> Instant {
+    Instant::now()
 }
 
 impl Pace {

@@ -132,7 +132,8 @@ fn pem(key: &SigningKey) -> anyhow::Result<impl std::ops::Deref<Target = String>
     key.to_pkcs8_pem(LineEnding::LF).context("writing a key as PKCS#8")
 }
 
-/// 256 bits from the operating system.
+/// Gives 256 bits from the operating system.
+#[expect(clippy::disallowed_methods, reason = "this is the owner of randomness")]
 pub fn random() -> anyhow::Result<[u8; 32]> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no randomness from the operating system: {error}"))?;

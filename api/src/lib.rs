@@ -30,12 +30,12 @@ use crate::{
     keys::Keys,
     packages::Packages,
     store::{Store, leases},
-    telegram::bot::Bot,
+    telegram::send::bot::Bot,
     usecase::{
         Core,
-        refusals::Refusals,
         report::{Reports, Writer},
         start,
+        tally::Refusals,
     },
 };
 
@@ -83,8 +83,9 @@ impl App {
         };
         tracing::info!("osm-api {} starts: database {database}, Telegram by {mode}", env!("CARGO_PKG_VERSION"));
         let http = http::Http::new(core.clone(), reports);
-        let routes =
-            Route::new().at(telegram::webhook::PATH, telegram::webhook::endpoint(&core, &bot)).nest("/", http::routes(&http));
+        let routes = Route::new()
+            .at(telegram::receive::webhook::PATH, telegram::receive::webhook::endpoint(&core, &bot))
+            .nest("/", http::routes(&http));
         drop(http);
         let (failed, failure) = oneshot::channel();
         let mut outward = outward(&core, &bot, failed, announce);
@@ -146,7 +147,7 @@ fn outward(
                     announce(&link);
                 }
                 if core_in.config.telegram.mode == config::Mode::Polling {
-                    telegram::polling::run(&core_in, &bot_in).await;
+                    telegram::receive::polling::run(&core_in, &bot_in).await;
                 }
             }
             Err(error) => {
@@ -163,9 +164,9 @@ fn outward(
 fn inward(core: &Arc<Core>, bot: &Arc<Bot>) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     let (core_in, bot_in) = (core.clone(), bot.clone());
-    tasks.spawn(async move { telegram::inbox::run(&core_in, &bot_in).await });
+    tasks.spawn(async move { telegram::receive::inbox::run(&core_in, &bot_in).await });
     let (core_in, bot_in) = (core.clone(), bot.clone());
-    tasks.spawn(async move { telegram::outbox::run(&core_in, &bot_in).await });
+    tasks.spawn(async move { telegram::send::outbox::run(&core_in, &bot_in).await });
     let core_in = core.clone();
     tasks.spawn(async move { jobs::housekeeping::run(&core_in).await });
     let core_in = core.clone();

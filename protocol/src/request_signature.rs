@@ -94,6 +94,14 @@ pub fn sign(target: Target<'_>, body: &[u8], key: &SigningKey, created: i64, non
     }
 }
 
+/// What a request carries, and what it says of that.
+#[derive(Clone, Copy)]
+pub struct Content<'a> {
+    /// The header Content-Digest (RFC 9530).
+    pub digest: &'a str,
+    pub body: &'a [u8],
+}
+
 /// A signature as received: well-formed and of this profile, not yet verified.
 #[derive(Debug)]
 pub struct Received {
@@ -159,16 +167,9 @@ impl Received {
     /// Whether the request is the one that `key` signed: digest of the body, time, signature.
     ///
     /// The signature is judged before the time, so that only the key's holder learns the backend's clock.
-    pub fn verify(
-        &self,
-        target: Target<'_>,
-        content_digest_header: &str,
-        body: &[u8],
-        key: &PublicKey,
-        now: i64,
-    ) -> Result<(), SignatureError> {
-        check_digest(content_digest_header, body)?;
-        let base = base_of(target, content_digest_header.trim(), &self.input);
+    pub fn verify(&self, target: Target<'_>, content: Content<'_>, key: &PublicKey, now: i64) -> Result<(), SignatureError> {
+        check_digest(content.digest, content.body)?;
+        let base = base_of(target, content.digest.trim(), &self.input);
         if !key.verifies(base.as_bytes(), &self.signature) {
             return Err(SignatureError::Signature);
         }
@@ -244,8 +245,7 @@ mod tests {
     fn verify(headers: &Headers, target: Target<'_>, body: &[u8], now: i64) -> Result<(), SignatureError> {
         Received::parse(&headers.signature_input, &headers.signature)?.verify(
             target,
-            &headers.content_digest,
-            body,
+            Content { digest: &headers.content_digest, body },
             &PublicKey::from(&key()),
             now,
         )

@@ -5,10 +5,10 @@ INSERT INTO meta (key, value) VALUES
     ('owner', '1001'),
     ('claim', '9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08');
 
-INSERT INTO chats (id, kind, title, language, zone, reachable, refused_at, alerted_at, recovered_at, created_at) VALUES
-    (1001, 'private', 'Anna', 'en', 'Europe/Berlin', TRUE, 0, 1800000000000, 1800000060000, 1799990000000),
-    (-1001234567890, 'group', 'Operations', NULL, NULL, TRUE, 0, NULL, NULL, 1799990000001),
-    (1002, 'private', 'Boris', NULL, NULL, FALSE, 1799999999999, NULL, NULL, 1799990000002);
+INSERT INTO chats (id, inner_id, kind, title, language, zone, reachable, refused_at, alerted_at, recovered_at, created_at) VALUES
+    (1001, '01a317f0-4c00-7d3e-9c5b-2f6a8e1b7e01', 'private', 'Anna', 'en', 'Europe/Berlin', TRUE, 0, 1800000000000, 1800000060000, 1799990000000),
+    (-1001234567890, '01a317f0-4c00-7d3e-9c5b-2f6a8e1b7e02', 'group', 'Operations', NULL, NULL, TRUE, 0, NULL, NULL, 1799990000001),
+    (1002, '01a317f0-4c00-7d3e-9c5b-2f6a8e1b7e03', 'private', 'Boris', NULL, NULL, FALSE, 1799999999999, NULL, NULL, 1799990000002);
 
 INSERT INTO servers (id, chat_id, name, agent_key, key_id, machine, os, address, last_seq, suspended, paired_at) VALUES
     ('01890a5d-ac96-774b-bcce-b302099a8057', 1001, 'web-1', '7UkoxijRwsbq6QM4kFmVYSlZJzpcY_k2NsFGFKyHN9E',
@@ -93,3 +93,10 @@ INSERT INTO mutes (id, chat_id, server_id, until, from_minute, to_minute, create
 INSERT INTO leases (role, holder, expires_at) VALUES
     ('sender', '01a317f0-4c00-7d3e-9c5b-2f6a8e1b7c0d', 1800000030000),
     ('housekeeper', '01a317f0-4c00-7d3e-9c5b-2f6a8e1b7c0d', 1800000015000);
+
+INSERT INTO events (id, number, chat, server_id, server_name, kind, actor, data, at, hash) VALUES
+    ('01a317f0-4c00-7d3e-9c5b-2f6a8e1b7f01', 1, '01a317f0-4c00-7d3e-9c5b-2f6a8e1b7e01', '01890a5d-ac96-774b-bcce-b302099a8057', 'web-1',
+     'removed', '{"type":"person","id":1001,"name":"Anna"}', '{"kind":"removed"}', 1800000000000,
+     '9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08'),
+    ('01a317f0-4c00-7d3e-9c5b-2f6a8e1b7f02', NULL, NULL, NULL, NULL, 'keys-rotated', '{"type":"operator"}',
+     '{"kind":"keys-rotated","version":2}', 1800000000001, 'fdd4a172aa0be36e003c5122737439db29f7bf8979bfb1d9c7683fc6471a938f');

@@ -106,7 +106,7 @@ story!(a_reboot_that_was_handed_out_is_called_off_once, |engine| {
     let asked = world.see(&world.anna, "Cancel the reboot of web-1").await;
     assert_ne!(asked.message_id, sent.message_id);
     let calling_off = agent.command().await.unwrap();
-    assert_eq!(calling_off.action, Action::CancelReboot { of: reboot.jti.clone() });
+    assert_eq!(calling_off.action, Action::CancelReboot { of: reboot.jti });
     assert!(agent.envelopes(0).await.unwrap().is_empty(), "two taps, one command");
 
     agent.finish(calling_off.jti, OutcomeKind::Succeeded, "the reboot is called off").await.unwrap();

@@ -217,28 +217,30 @@ impl Setting {
 
     /// One step up or down, and the lower limit with it; as it is, where there is none.
     #[must_use]
-    pub fn with_limit(self, rule: Rule, up: bool) -> Self {
+    pub fn with_limit(self, rule: Rule, step: Step) -> Self {
         let Some(range) = rule.range() else { return self };
         let limits = self.limits();
-        let limit = step(limits.limit, range.step, up).clamp(range.min, range.max);
+        let limit = step.from(limits.limit, range.step).clamp(range.min, range.max);
         let lower = limits.lower + limit - limits.limit;
         Self::from(Limits { limit, lower, ..limits }.capped(rule))
     }
 
     /// The lower limit one step up or down.
     #[must_use]
-    pub fn with_lower(self, rule: Rule, up: bool) -> Self {
+    pub fn with_lower(self, rule: Rule, step: Step) -> Self {
         let Some(range) = rule.range().filter(|_| rule.has_lower()) else { return self };
         let limits = self.limits();
-        Self::from(Limits { lower: step(limits.lower, range.step, up), ..limits }.capped(rule))
+        Self::from(Limits { lower: step.from(limits.lower, range.step), ..limits }.capped(rule))
     }
 
     /// The next longer or shorter duration.
     #[must_use]
-    pub fn with_hold(self, rule: Rule, up: bool) -> Self {
+    pub fn with_hold(self, rule: Rule, step: Step) -> Self {
         let hold = self.limits().hold;
-        let next =
-            if up { HOLDS.into_iter().find(|next| *next > hold) } else { HOLDS.into_iter().rev().find(|next| *next < hold) };
+        let next = match step {
+            Step::Up => HOLDS.into_iter().find(|next| *next > hold),
+            Step::Down => HOLDS.into_iter().rev().find(|next| *next < hold),
+        };
         match next.filter(|_| rule.has_hold()) {
             Some(next) => Self { minutes: next / MINUTE, ..self },
             None => self,
@@ -246,10 +248,22 @@ impl Setting {
     }
 }
 
-/// The next whole step: 1 % and 5 % up is 5 %.
-fn step(value: f64, step: f64, up: bool) -> f64 {
-    let steps = value / step;
-    step * if up { (steps + 0.001).floor() + 1.0 } else { (steps - 0.001).ceil() - 1.0 }
+/// One tap on a button.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    Up,
+    Down,
+}
+
+impl Step {
+    /// Gives the next whole step: 1 % and 5 % up is 5 %.
+    fn from(self, value: f64, step: f64) -> f64 {
+        let steps = value / step;
+        match self {
+            Self::Up => step * ((steps + 0.001).floor() + 1.0),
+            Self::Down => step * ((steps - 0.001).ceil() - 1.0),
+        }
+    }
 }
 
 /// One figure at one time.

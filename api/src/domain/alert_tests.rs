@@ -108,18 +108,25 @@ fn the_defaults_are_those_that_are_promised() {
 #[test]
 fn buttons_move_one_value_and_the_lower_limit_never_passes_the_upper() {
     let setting = Setting::from(Rule::Disk.default_limits());
-    let up = setting.with_limit(Rule::Disk, true);
+    let up = setting.with_limit(Rule::Disk, Step::Up);
     assert_eq!((up.tenths, up.lower_tenths), (950, 900));
-    assert_eq!(setting.with_lower(Rule::Disk, false).lower_tenths, 800);
-    let touching = setting.with_lower(Rule::Disk, true);
+    assert_eq!(setting.with_lower(Rule::Disk, Step::Down).lower_tenths, 800);
+    let touching = setting.with_lower(Rule::Disk, Step::Up);
     assert_eq!((touching.tenths, touching.lower_tenths), (900, 900));
-    assert_eq!(touching.with_lower(Rule::Disk, true), touching);
+    assert_eq!(touching.with_lower(Rule::Disk, Step::Up), touching);
     let offline = Setting::from(Rule::Offline.default_limits());
-    assert_eq!(offline.with_lower(Rule::Offline, true), offline);
+    assert_eq!(offline.with_lower(Rule::Offline, Step::Up), offline);
     for rule in Rule::ALL {
         let mut setting = Setting::from(rule.default_limits());
-        for up in [true, true, false, false, false].into_iter().cycle().take(200) {
-            setting = setting.with_limit(rule, up).with_lower(rule, !up).with_hold(rule, up);
+        let steps = [
+            (Step::Up, Step::Down),
+            (Step::Up, Step::Down),
+            (Step::Down, Step::Up),
+            (Step::Down, Step::Up),
+            (Step::Down, Step::Up),
+        ];
+        for (step, other) in steps.into_iter().cycle().take(200) {
+            setting = setting.with_limit(rule, step).with_lower(rule, other).with_hold(rule, step);
             assert!(setting.fits(rule), "{rule:?} {setting:?}");
         }
     }

@@ -12,7 +12,9 @@ use crate::domain::{
 pub fn validity(action: &Action) -> Millis {
     match action {
         Action::Reboot {} => MINUTE,
-        _ => 2 * MINUTE,
+        Action::RestartService { .. } | Action::CleanJournal {} | Action::RunLogrotate {} | Action::CancelReboot { .. } => {
+            2 * MINUTE
+        }
     }
 }
 
@@ -21,7 +23,9 @@ pub fn answer_by(action: &Action, exp: Millis) -> Millis {
     let grace = match action {
         // The agent answers when the server is back, or 10 minutes after the reboot was due.
         Action::Reboot {} => 15 * MINUTE,
-        _ => 2 * MINUTE,
+        Action::RestartService { .. } | Action::CleanJournal {} | Action::RunLogrotate {} | Action::CancelReboot { .. } => {
+            2 * MINUTE
+        }
     };
     exp + grace
 }
@@ -107,7 +111,15 @@ impl State {
         match self {
             Self::Queued if now > exp => Some(Self::Expired),
             Self::Delivered if now > answer_by => Some(Self::Unanswered),
-            _ => None,
+            Self::Queued
+            | Self::Delivered
+            | Self::Succeeded
+            | Self::Failed
+            | Self::Rejected
+            | Self::Indeterminate
+            | Self::Unanswered
+            | Self::Expired
+            | Self::Cancelled => None,
         }
     }
 }

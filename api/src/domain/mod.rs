@@ -18,6 +18,9 @@
 //! | [`silence`] | which servers have gone silent |
 //! | [`update`] | the states of an update in the inbox |
 
+// A new variant is looked at wherever something is decided by it.
+#![warn(clippy::wildcard_enum_match_arm)]
+
 pub mod access;
 pub mod alert;
 pub mod command;

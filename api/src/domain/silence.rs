@@ -47,9 +47,10 @@ impl Listener {
         let was_deaf = self.looked_at.is_none_or(|at| now - at > DEAF);
         self.looked_at = Some(now);
         let known: HashSet<ServerId> = servers.iter().map(|seen| seen.server_id).collect();
-        self.heard.retain(|id, _| known.contains(id));
+        // Nobody can have been heard meanwhile.
+        self.heard.retain(|id, _| known.contains(id) && !was_deaf);
 
-        let silences: Vec<Silence> = servers.iter().map(|seen| self.silence(now, seen, was_deaf)).collect();
+        let silences: Vec<Silence> = servers.iter().map(|seen| self.silence(now, seen)).collect();
         let chats_with = |wanted: fn(&Silence) -> bool| -> HashSet<ChatId> {
             silences.iter().filter(|silence| wanted(silence)).map(|silence| silence.chat_id).collect()
         };
@@ -61,10 +62,10 @@ impl Listener {
         (0..servers.len()).filter(|place| is_told(&silences[*place])).collect()
     }
 
-    fn silence(&mut self, now: Millis, seen: &Seen, was_deaf: bool) -> Silence {
+    fn silence(&mut self, now: Millis, seen: &Seen) -> Silence {
         let fresh = Heard { received_at: seen.received_at, at: now };
         let heard = self.heard.entry(seen.server_id).or_insert(fresh);
-        if was_deaf || heard.received_at != seen.received_at {
+        if heard.received_at != seen.received_at {
             *heard = fresh;
         }
         let Seen { chat_id, interval, grace, excused, .. } = *seen;

@@ -15,14 +15,15 @@ use poem_openapi::{
     registry::{MetaMediaType, MetaResponse, MetaResponses, Registry},
     types::Type,
 };
-use tokio::time::{Instant, sleep_until};
+use tokio::time::sleep;
 
 use crate::{
     domain::ids::CommandId,
     error::{Error, Refusal, Result},
     http::{
-        Http, problem,
+        problem,
         signed::{SelfSigned, Signed, SignedJson},
+        state::Http,
     },
     usecase::{command::finish, pair::complete::complete, report::Submission, server::remove},
 };
@@ -74,23 +75,24 @@ impl AgentApi {
         after: Query<Option<i64>>,
     ) -> Result<Json<Commands>> {
         let server_id = request.0.server_id;
-        let deadline = Instant::now() + Duration::from_secs(wait.0.unwrap_or(0).min(WAIT_MAX));
+        let wait = sleep(Duration::from_secs(wait.0.unwrap_or(0).min(WAIT_MAX)));
+        tokio::pin!(wait);
         let poll = http.core.store.hub.poll(server_id);
+        let mut is_over = false;
         loop {
             // Listening before looking: what is committed in between is not missed.
             let woken = poll.notified();
             tokio::pin!(woken);
             woken.as_mut().enable();
             let commands = finish::hand_out(&http.core, server_id, after.0.unwrap_or(0)).await?;
-            let over = async {
-                tokio::select! {
-                    () = woken => false,
-                    () = sleep_until(deadline) => true,
-                    () = http.core.store.hub.stopped() => true,
-                }
-            };
-            if !commands.is_empty() || over.await {
+            if !commands.is_empty() || is_over {
                 return Ok(Json(Commands { commands }));
+            }
+            // It looks once more when the wait is over: a wake from another instance may have been lost.
+            tokio::select! {
+                () = woken => {}
+                () = &mut wait => is_over = true,
+                () = http.core.store.hub.stopped() => is_over = true,
             }
         }
     }

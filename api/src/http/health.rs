@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::{
     error::Result,
-    http::Http,
+    http::state::Http,
     store::{chats, outbox},
 };
 

@@ -10,7 +10,7 @@ use poem::{
 
 use crate::{
     error::{Error, Refusal, Result},
-    http::Http,
+    http::state::Http,
     packages::Packages,
 };
 

@@ -1,15 +1,11 @@
 //! The one way in for agents' bodies: bytes with a limit, digest and signature over those bytes, then one parse.
 
-use std::{
-    collections::HashMap,
-    net::IpAddr,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{net::IpAddr, sync::Arc};
 
 use osm_protocol::{
     key::PublicKey,
     messages::{PairRequest, Validate},
-    request_signature::{Received, SignatureError, Target},
+    request_signature::{Content, Received, SignatureError, Target},
 };
 use poem::{Request, RequestBody};
 use poem_openapi::{
@@ -20,9 +16,9 @@ use poem_openapi::{
 use serde::de::DeserializeOwned;
 
 use crate::{
-    domain::{Millis, SECOND, ids::ServerId},
+    domain::ids::ServerId,
     error::{Error, Refusal, Result},
-    http::{Http, address, body::read_limited},
+    http::{address, body::read_limited, state::Http},
     store::servers,
 };
 
@@ -83,37 +79,6 @@ impl SelfSigned {
     }
 }
 
-/// Keys of servers seen lately. Whether a server still exists is asked again in every transaction: this only spares a look-up.
-#[derive(Default)]
-pub struct KeyCache(Mutex<HashMap<String, Cached>>);
-
-struct Cached {
-    server_id: ServerId,
-    key: PublicKey,
-    /// By the clock that never jumps.
-    until: Millis,
-}
-
-impl KeyCache {
-    const KEPT: usize = 50_000;
-    const FOR: Millis = 5 * SECOND;
-
-    fn get(&self, key_id: &str, now: Millis) -> Option<(ServerId, PublicKey)> {
-        let cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        cache.get(key_id).filter(|cached| cached.until > now).map(|cached| (cached.server_id, cached.key))
-    }
-
-    fn put(&self, key_id: &str, server_id: ServerId, key: PublicKey, now: Millis) {
-        let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if cache.len() >= Self::KEPT {
-            cache.retain(|_, cached| cached.until > now);
-        }
-        if cache.len() < Self::KEPT {
-            cache.insert(key_id.to_owned(), Cached { server_id, key, until: now + Self::FOR });
-        }
-    }
-}
-
 /// Who sends this, and the body that they signed. Whoever names no key of ours has no byte of their body read.
 async fn authenticate(request: &Request, body: &mut RequestBody) -> Result<(Caller, Vec<u8>)> {
     let http = http(request)?;
@@ -155,7 +120,7 @@ fn verify(http: &Http, request: &Request, received: &Received, body: &[u8], key:
     let uri = request.original_uri();
     let target = Target { method: request.method().as_str(), authority, path: uri.path(), query: uri.query() };
     let now = http.core.clock.now();
-    received.verify(target, digest, body, key, now / 1000).map_err(|error| {
+    received.verify(target, Content { digest, body }, key, now / 1000).map_err(|error| {
         match error {
             SignatureError::Stale { created, now: seconds } => Refusal::ClockSkew { skew_s: created - seconds, now },
             SignatureError::Signature => Refusal::Signature(format!(

@@ -20,7 +20,8 @@ pub mod thresholds;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page<T> {
     pub items: Vec<T>,
-    pub page: u32,
+    /// Which page it is.
+    pub number: u32,
     pub pages: u32,
     /// On all pages.
     pub count: usize,
@@ -44,9 +45,9 @@ impl Wanted {
     /// Cuts a page out of a whole list.
     pub fn cut<T>(self, all: Vec<T>) -> Page<T> {
         let count = all.len();
-        let (page, pages) = self.of(count);
-        let items = all.into_iter().skip((page * self.per_page) as usize).take(self.per_page as usize).collect();
-        Page { items, page, pages, count }
+        let (number, pages) = self.of(count);
+        let items = all.into_iter().skip((number * self.per_page) as usize).take(self.per_page as usize).collect();
+        Page { items, number, pages, count }
     }
 }
 
@@ -57,9 +58,9 @@ mod tests {
     #[test]
     fn a_page_beyond_the_last_is_the_last() {
         let page = |page| Wanted { page, per_page: 2 }.cut(vec![1, 2, 3]);
-        assert_eq!(page(0), Page { items: vec![1, 2], page: 0, pages: 2, count: 3 });
-        assert_eq!(page(u32::MAX), Page { items: vec![3], page: 1, pages: 2, count: 3 });
+        assert_eq!(page(0), Page { items: vec![1, 2], number: 0, pages: 2, count: 3 });
+        assert_eq!(page(u32::MAX), Page { items: vec![3], number: 1, pages: 2, count: 3 });
         let none = Wanted { page: 7, per_page: 2 }.cut(Vec::<u8>::new());
-        assert_eq!((none.page, none.pages, none.count), (0, 1, 0));
+        assert_eq!((none.number, none.pages, none.count), (0, 1, 0));
     }
 }

@@ -14,10 +14,10 @@ use crate::{
 /// Lists a page of the chat's servers, by name.
 pub async fn page(tx: &mut Tx, chat_id: ChatId, wanted: Wanted) -> store::Result<Page<Server>> {
     let count = usize::try_from(servers::count(tx, chat_id).await?).unwrap_or_default();
-    let (page, pages) = wanted.of(count);
+    let (number, pages) = wanted.of(count);
     let per_page = i64::from(wanted.per_page);
-    let items = servers::list(tx, chat_id, i64::from(page) * per_page, per_page).await?;
-    Ok(Page { items, page, pages, count })
+    let items = servers::list(tx, chat_id, i64::from(number) * per_page, per_page).await?;
+    Ok(Page { items, number, pages, count })
 }
 
 /// Lists all servers of the chat, by name.

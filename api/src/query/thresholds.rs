@@ -109,13 +109,11 @@ pub async fn threshold(tx: &mut Tx, looked: Looked, tried: Option<Setting>, now:
 
 /// The servers that a limit is for: one, or all that have none of their own.
 fn affected<'s>(scope: &'s Scope, set: &Thresholds, looked: Looked) -> Vec<&'s Server> {
-    match &scope.server {
-        Some(server) => vec![server],
-        None => {
-            let has_own = |server: &Server| set.is_set(looked.chat_id, Some(server.id), looked.rule);
-            scope.servers.iter().filter(|server| !has_own(server)).collect()
-        }
+    if let Some(server) = &scope.server {
+        return vec![server];
     }
+    let has_own = |server: &Server| set.is_set(looked.chat_id, Some(server.id), looked.rule);
+    scope.servers.iter().filter(|server| !has_own(server)).collect()
 }
 
 fn worst(scope: &Scope, rule: Rule, now: Millis) -> Option<Worst> {

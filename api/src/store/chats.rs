@@ -51,7 +51,16 @@ pub async fn get(tx: &mut Tx, id: ChatId) -> Result<Option<Row>> {
     on!(tx, conn => sqlx::query_as("SELECT id, kind, language, zone, reachable FROM chats WHERE id = $1").bind(id).fetch_optional(conn).await)
 }
 
-pub async fn set_reachable(tx: &mut Tx, id: ChatId, reachable: bool) -> Result<()> {
+/// Whether the bot can write in a chat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    Open,
+    /// Nothing is sent until somebody writes there again.
+    Closed,
+}
+
+pub async fn set_reach(tx: &mut Tx, id: ChatId, reach: Reach) -> Result<()> {
+    let reachable = reach == Reach::Open;
     execute!(tx, sqlx::query("UPDATE chats SET reachable = $2 WHERE id = $1").bind(id).bind(reachable))?;
     Ok(())
 }

@@ -9,9 +9,10 @@ use url::Url;
 use crate::{
     config::Mode,
     telegram::{
-        bot::{Bot, Fault},
+        receive::update,
+        receive::webhook,
+        send::bot::{Bot, Fault},
         text::Text,
-        update, webhook,
     },
     usecase::{Core, access},
 };

@@ -5,7 +5,7 @@
 //! | [`update`] | a person wrote or tapped |
 //! | [`access`] | the owner is claimed; somebody is let in or not |
 //! | [`pair`] | a pairing token is made, used, dead |
-//! | [`refusals`] | callers who are nobody here are refused |
+//! | [`refusals`] | callers who are nobody here were refused |
 //! | [`report`] | agents report, many in one transaction |
 //! | [`command`] | an action is asked for, confirmed, handed out, finished |
 //! | [`server`] | servers are looked up, shown, removed |
@@ -15,7 +15,11 @@
 //! | [`scene`] | a person's request while it is applied, and the answers to it |
 //! | [`work`] | one transaction, its moment, and what it brings about |
 //! | [`announce`] | what of alerts a chat hears |
+//! | [`tally`] | refusals are counted until they are told |
 //! | [`tell`] | notices are left for chats |
+
+// A new variant is looked at wherever something is decided by it.
+#![warn(clippy::wildcard_enum_match_arm)]
 
 pub mod access;
 pub mod alert;
@@ -28,6 +32,7 @@ pub mod report;
 pub mod scene;
 pub mod server;
 pub mod start;
+pub mod tally;
 mod tell;
 pub mod update;
 pub mod work;
@@ -43,7 +48,7 @@ pub struct Core {
     /// What `OSM_PACKAGES_DIR` has to offer.
     pub packages: Option<Packages>,
     /// What was refused lately.
-    pub refusals: refusals::Refusals,
+    pub refusals: tally::Refusals,
     /// Names this process among several instances.
     pub instance: InstanceId,
 }

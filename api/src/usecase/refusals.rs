@@ -1,44 +1,10 @@
-//! Callers who are nobody here are refused: counted in memory by kind and network, and told once a minute for each kind.
-
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{Mutex, PoisonError},
-};
+//! Callers who are nobody here were refused: told once a minute for each kind.
 
 use crate::{
-    domain::event::{By, Event, Happened, Refused},
+    domain::event::{By, Event, Happened},
     store,
-    usecase::{Core, work::Work},
+    usecase::{Core, tally::Tally, work::Work},
 };
-
-/// Networks that an event names.
-const NAMED: usize = 3;
-
-/// What was refused since the last event.
-#[derive(Default)]
-pub struct Refusals(Mutex<BTreeMap<Refused, Tally>>);
-
-#[derive(Default)]
-struct Tally {
-    count: u64,
-    networks: BTreeSet<String>,
-}
-
-impl Refusals {
-    /// Counts a refusal of somebody from this network, where that is known.
-    pub fn count(&self, what: Refused, network: Option<String>) {
-        let mut tallies = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let tally = tallies.entry(what).or_default();
-        tally.count += 1;
-        if tally.networks.len() < NAMED {
-            tally.networks.extend(network);
-        }
-    }
-
-    fn take(&self) -> BTreeMap<Refused, Tally> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
 
 /// Leaves one event for each kind of refusal since the last time.
 pub async fn tell(core: &Core) -> store::Result<()> {
@@ -51,23 +17,4 @@ pub async fn tell(core: &Core) -> store::Result<()> {
         work.record(Happened::here(Event::Refused { what, count, networks: networks.into_iter().collect() }));
     }
     work.commit("refusals").await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn refusals_are_counted_by_kind_and_name_three_networks() {
-        let refusals = Refusals::default();
-        for number in 0..10 {
-            refusals.count(Refused::PairingToken, Some(format!("203.0.113.{}", number % 5)));
-        }
-        refusals.count(Refused::WebhookSecret, None);
-        let tallies = refusals.take();
-        let tally = &tallies[&Refused::PairingToken];
-        assert_eq!((tally.count, tally.networks.len()), (10, 3));
-        assert_eq!((tallies[&Refused::WebhookSecret].count, tallies[&Refused::WebhookSecret].networks.len()), (1, 0));
-        assert!(refusals.take().is_empty());
-    }
 }

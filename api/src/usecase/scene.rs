@@ -57,14 +57,11 @@ impl Scene<'_> {
     pub async fn show(&mut self, notice: &Notice) -> Result<()> {
         let Some(telegram_id) = self.tap.and_then(|tap| tap.message_id) else { return self.say(notice).await };
         let tx = &mut self.work.tx;
-        let message_id = match messages::by_telegram_id(tx, self.chat_id, telegram_id).await? {
-            Some(known) => known,
-            None => {
-                let fresh = self.work.core.clock.id();
-                messages::insert(tx, fresh, self.chat_id, Some(telegram_id), self.work.now).await?;
-                fresh
-            }
-        };
+        let known = messages::by_telegram_id(tx, self.chat_id, telegram_id).await?;
+        let message_id = known.unwrap_or_else(|| self.work.core.clock.id());
+        if known.is_none() {
+            messages::insert(tx, message_id, self.chat_id, Some(telegram_id), self.work.now).await?;
+        }
         self.edit(message_id, notice).await
     }
 

@@ -9,12 +9,8 @@ use crate::domain::alert::{Rule, Severity};
 
 /// Writes the line of an event. Control characters of names are taken out: a line stays one.
 pub fn line(by: &By, happened: &Happened) -> String {
-    let mut line = String::new();
-    if let Some(server) = &happened.server {
-        line.push_str(&server.name);
-        line.push_str(": ");
-    }
-    line.push_str(&format!("{by} {}", happened.event));
+    let server = happened.server.as_ref().map(|server| format!("{}: ", server.name)).unwrap_or_default();
+    let line = format!("{server}{by} {}", happened.event);
     line.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 

@@ -4,7 +4,7 @@ use osm_protocol::{action::Chore, messages::Process};
 use teloxide::types::InlineKeyboardButton;
 
 use super::{
-    Card,
+    card::Card,
     figures::{Words, bytes, percent},
     lists::page_turns,
     markup::{code, safe, width},
@@ -224,7 +224,7 @@ pub(super) fn digest(words: &Words, incidents: &[Incident], servers: i64) -> Car
         lines.push(words.with("and-more", &[("count", more.into())]));
     }
     let unseen = incidents.iter().any(|incident| incident.is_open() && incident.acked_by.is_none());
-    Card { lines, rows: list_rows(words, &first, unseen) }
+    Card { lines, rows: list_rows(words, &first, unseen.then(|| acknowledge_all(words))) }
 }
 
 /// "12 of 40 servers stopped reporting at 14:02".
@@ -250,16 +250,16 @@ fn counts(words: &Words, incidents: &[Incident], open: usize) -> String {
     words.with("alert-digest", &arguments)
 }
 
-fn list_rows(words: &Words, open: &[&Incident], unseen: bool) -> Vec<Vec<InlineKeyboardButton>> {
+fn list_rows(words: &Words, open: &[&Incident], attend: Option<InlineKeyboardButton>) -> Vec<Vec<InlineKeyboardButton>> {
     let mut rows: Vec<Vec<InlineKeyboardButton>> =
         open.iter().take(BUTTONS).map(|incident| vec![open_button(incident)]).collect();
-    let mut last = Vec::new();
-    if unseen {
-        last.push(button(&words.get("button-acknowledge-all"), &Intent::AcknowledgeAll));
-    }
-    last.push(button(&words.get("button-alerts"), &Intent::Alerts { page: 0 }));
-    rows.push(last);
+    let list = button(&words.get("button-alerts"), &Intent::Alerts { page: 0 });
+    rows.push(attend.into_iter().chain([list]).collect());
     rows
+}
+
+fn acknowledge_all(words: &Words) -> InlineKeyboardButton {
+    button(&words.get("button-acknowledge-all"), &Intent::AcknowledgeAll)
 }
 
 fn open_button(incident: &Incident) -> InlineKeyboardButton {
@@ -302,7 +302,7 @@ pub(super) fn reminder(words: &Words, open: &[Incident]) -> Card {
     if more > 0 {
         lines.push(words.with("and-more", &[("count", more.into())]));
     }
-    Card { lines, rows: list_rows(words, &open.iter().collect::<Vec<_>>(), true) }
+    Card { lines, rows: list_rows(words, &open.iter().collect::<Vec<_>>(), Some(acknowledge_all(words))) }
 }
 
 /// `/alerts`.
@@ -323,7 +323,7 @@ pub(super) fn alerts(words: &Words, list: &Page<Incident>) -> Card {
         };
         format!("{} · {}{state}", line(words, incident), words.ago(incident.since))
     }));
-    let turns = page_turns(words, list.page, list.pages, |page| Intent::Alerts { page });
+    let turns = page_turns(words, list.number, list.pages, |page| Intent::Alerts { page });
     lines.extend(turns.line);
     let mut rows: Vec<Vec<InlineKeyboardButton>> = open.iter().map(|incident| vec![open_button(incident)]).collect();
     rows.push(turns.buttons);

@@ -1,21 +1,25 @@
 //! Answers about the bot itself.
 
 use super::{
-    Card,
+    card::Card,
     figures::Words,
     lists::{add_button, servers_button},
 };
 use crate::{
     domain::{ids::UpdateId, intent::Intent, notice::Limit, server::PER_CHAT},
-    telegram::{keyboards::button, update::COMMANDS},
+    telegram::{keyboards::button, receive::update::COMMANDS},
 };
 
-pub(super) fn welcome(words: &Words, servers: i64, claimed: bool) -> Card {
-    let mut lines = Vec::new();
-    if claimed {
-        lines.extend([words.get("welcome-claimed"), String::new()]);
-    }
-    lines.extend([words.get("welcome-what"), String::new()]);
+/// Greets the person who just became the owner.
+pub(super) fn claimed(words: &Words, servers: i64) -> Card {
+    let mut card = welcome(words, servers);
+    card.lines.splice(0..0, [words.get("welcome-claimed"), String::new()]);
+    card
+}
+
+/// Says what this is, and the next step. `servers`: how many the chat has.
+pub(super) fn welcome(words: &Words, servers: i64) -> Card {
+    let mut lines = vec![words.get("welcome-what"), String::new()];
     let help = button(&words.get("button-help"), &Intent::Help);
     if servers > 0 {
         lines.push(words.with("welcome-servers", &[("count", servers.into())]));

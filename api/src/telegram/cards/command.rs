@@ -4,7 +4,7 @@ use osm_protocol::action::{Action, Chore, Rejection};
 use teloxide::types::InlineKeyboardButton;
 
 use super::{
-    Card,
+    card::Card,
     figures::Words,
     lists::servers_button,
     markup::{code, safe, width},

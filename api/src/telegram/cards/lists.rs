@@ -4,7 +4,7 @@ use osm_protocol::messages::Service;
 use teloxide::types::InlineKeyboardButton;
 
 use super::{
-    Card,
+    card::Card,
     figures::Words,
     markup::{safe, width},
     server::{service_symbol, symbol, title, worst},
@@ -42,7 +42,7 @@ pub(super) fn servers(words: &Words, list: &Page<Server>) -> Card {
         lines.push(title(words, server) + &worst.map(|worst| format!(" · {worst}")).unwrap_or_default());
     }
     lines.extend(left_out(words, servers.len(), LINES_MAX));
-    let turns = page_turns(words, list.page, list.pages, |page| Intent::Servers { page });
+    let turns = page_turns(words, list.number, list.pages, |page| Intent::Servers { page });
     lines.extend(turns.line);
     let mut rows = server_rows(words, &servers[..servers.len().min(LINES_MAX)], |server_id| Intent::ShowServer { server_id });
     rows.push(turns.buttons);
@@ -65,7 +65,7 @@ pub(super) fn services(words: &Words, server: &Server, list: &Page<Service>) -> 
         let label = format!("{} {unit} — {}", service_symbol(service), printable(&service.active_state, BUTTON_NAME));
         rows.push(vec![button(&label, &Intent::AskRestart { server_id, unit: unit_tag(&service.unit) })]);
     }
-    let turns = page_turns(words, list.page, list.pages, |page| Intent::Services { server_id, page });
+    let turns = page_turns(words, list.number, list.pages, |page| Intent::Services { server_id, page });
     lines.extend(turns.line);
     rows.push(turns.buttons);
     rows.push(back);

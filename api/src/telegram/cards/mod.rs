@@ -6,6 +6,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`alert`] | what is wrong, and what can be done about it |
+//! | [`card`] | a message in the making, and made |
 //! | [`chat`] | answers about the bot itself |
 //! | [`command`] | really? and what became of it |
 //! | [`figures`] | sizes, shares, times |
@@ -18,6 +19,7 @@
 //! | [`threshold`] | limits, and what another one would have done |
 
 mod alert;
+mod card;
 mod chat;
 mod command;
 mod figures;
@@ -28,8 +30,6 @@ mod pairing;
 mod server;
 mod status;
 mod threshold;
-
-use teloxide::types::{InlineKeyboardButton, InlineKeyboardMarkup};
 
 use crate::{
     domain::{
@@ -45,21 +45,17 @@ use crate::{
         thresholds::{self, Looked},
     },
     store::{self, Tx, commands, incidents, mutes, servers},
-    telegram::{keyboards::keyboard, text::Text},
+    telegram::text::Text,
     usecase::Core,
     zone::Zone,
 };
 
+use card::Card;
+pub use card::Rendered;
 use figures::Words;
 
 /// Servers, services or alerts on one page.
 const PER_PAGE: u32 = 8;
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rendered {
-    pub html: String,
-    pub keyboard: InlineKeyboardMarkup,
-}
 
 /// In which language, when and where a message is read.
 pub struct Frame<'a> {
@@ -90,7 +86,8 @@ async fn card(tx: &mut Tx, place: &Place<'_>, words: &Words<'_>, notice: &Notice
     let chat_id = place.chat_id;
     let page = |page: u32| Wanted { page, per_page: PER_PAGE };
     Ok(Some(match notice {
-        Notice::Welcome { claimed } => chat::welcome(words, servers::count(tx, chat_id).await?, *claimed),
+        Notice::Welcome { claimed: true } => chat::claimed(words, servers::count(tx, chat_id).await?),
+        Notice::Welcome { claimed: false } => chat::welcome(words, servers::count(tx, chat_id).await?),
         Notice::PrivateBot => Card::line(words.get("private-bot")),
         Notice::Help => chat::help(words),
         Notice::NotAllowed => Card::line(words.get("not-allowed")),
@@ -223,25 +220,6 @@ pub fn toast(toast: Toast, text: &Text) -> String {
         Toast::Suspended => "toast-suspended",
     };
     text.get(key)
-}
-
-/// A message in the making. A line is well-formed HTML by itself, and may hold line breaks.
-struct Card {
-    lines: Vec<String>,
-    rows: Vec<Vec<InlineKeyboardButton>>,
-}
-
-impl Card {
-    fn line(line: String) -> Self {
-        Self { lines: vec![line], rows: Vec::new() }
-    }
-
-    fn render(mut self, words: &Words<'_>, delayed_since: Option<Millis>) -> Rendered {
-        if let Some(since) = delayed_since {
-            self.lines.push(words.with("delayed-since", &[("moment", words.moment(since).into())]));
-        }
-        Rendered { html: markup::fit(words, &self.lines), keyboard: keyboard(self.rows) }
-    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use teloxide::types::InlineKeyboardButton;
 
 use super::{
-    Card,
+    card::Card,
     figures::Words,
     markup::{safe, width},
 };

@@ -3,7 +3,7 @@
 use teloxide::{types::InlineKeyboardButton, utils::html::escape};
 
 use super::{
-    Card,
+    card::Card,
     figures::Words,
     lists::add_button,
     markup::{code, safe, width},

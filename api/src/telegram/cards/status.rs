@@ -7,7 +7,7 @@ use osm_protocol::{
 use teloxide::types::InlineKeyboardButton;
 
 use super::{
-    Card,
+    card::Card,
     figures::{Words, bytes, percent},
     lists::page_turns,
     markup::{Section, code, paginate, safe, width},

@@ -3,15 +3,15 @@
 use teloxide::types::InlineKeyboardButton;
 
 use super::{
-    Card,
     alert::{figure, severity_key},
+    card::Card,
     figures::Words,
     markup::{code, safe, width},
 };
 use crate::{
     domain::{
         DAY,
-        alert::{Limits, Rule, Setting, Severity},
+        alert::{Limits, Rule, Setting, Severity, Step},
         intent::Intent,
     },
     query::thresholds::{HISTORY, History, Scope, Threshold, Worst},
@@ -83,7 +83,7 @@ fn described(words: &Words, rule: Rule, limits: &Limits) -> String {
 }
 
 pub(super) fn threshold(words: &Words, view: &Threshold) -> Card {
-    let Threshold { scope, rule, present, tried, is_set, worst, history: _ } = view;
+    let Threshold { scope, rule, present, tried, worst, .. } = view;
     let mut lines = vec![title(words, scope), format!("<b>{}</b>", words.get(name_key(*rule))), String::new()];
     lines.push(words.with("threshold-present", &[("limits", described(words, *rule, present).into())]));
     if let Some(tried) = tried {
@@ -97,7 +97,7 @@ pub(super) fn threshold(words: &Words, view: &Threshold) -> Card {
         lines.push(words.with("threshold-now", &[("value", figure(words, *rule, *value).into()), ("server", whose.into())]));
     }
     lines.extend(history(words, view));
-    Card { lines, rows: buttons(words, scope, *rule, tried.unwrap_or(Setting::from(*present)), tried.is_some(), *is_set) }
+    Card { lines, rows: buttons(words, view) }
 }
 
 /// "In the last 7 days: 14 alerts at 90 % for 5 min, 1 at 95 % for 10 min."
@@ -120,14 +120,9 @@ fn history(words: &Words, view: &Threshold) -> Option<String> {
     Some(words.with("history-days", &[("days", (HISTORY / DAY).into()), ("alerts", parts.join("; ").into())]))
 }
 
-fn buttons(
-    words: &Words,
-    scope: &Scope,
-    rule: Rule,
-    setting: Setting,
-    is_tried: bool,
-    is_set: bool,
-) -> Vec<Vec<InlineKeyboardButton>> {
+fn buttons(words: &Words, view: &Threshold) -> Vec<Vec<InlineKeyboardButton>> {
+    let Threshold { scope, rule, present, tried, is_set, .. } = view;
+    let (rule, setting) = (*rule, tried.unwrap_or(Setting::from(*present)));
     let server_id = || scope.server.as_ref().map(|server| server.id);
     let to = |label: &str, setting: Setting| {
         button(label, &Intent::TryThreshold { server_id: server_id(), rule, setting: Some(setting) })
@@ -136,21 +131,21 @@ fn buttons(
     if setting.enabled && rule.range().is_some() {
         let limit = figure(words, rule, setting.limits().limit);
         rows.push(vec![
-            to(&words.with("button-lower", &[("value", limit.clone().into())]), setting.with_limit(rule, false)),
-            to(&words.with("button-higher", &[("value", limit.into())]), setting.with_limit(rule, true)),
+            to(&words.with("button-lower", &[("value", limit.clone().into())]), setting.with_limit(rule, Step::Down)),
+            to(&words.with("button-higher", &[("value", limit.into())]), setting.with_limit(rule, Step::Up)),
         ]);
     }
     if setting.enabled && rule.has_lower() {
         let lower = figure(words, rule, setting.limits().lower);
         rows.push(vec![
-            to(&words.with("button-over-lower", &[("value", lower.clone().into())]), setting.with_lower(rule, false)),
-            to(&words.with("button-over-higher", &[("value", lower.into())]), setting.with_lower(rule, true)),
+            to(&words.with("button-over-lower", &[("value", lower.clone().into())]), setting.with_lower(rule, Step::Down)),
+            to(&words.with("button-over-higher", &[("value", lower.into())]), setting.with_lower(rule, Step::Up)),
         ]);
     }
     if setting.enabled && rule.has_hold() {
         rows.push(vec![
-            to(&words.get("button-shorter"), setting.with_hold(rule, false)),
-            to(&words.get("button-longer"), setting.with_hold(rule, true)),
+            to(&words.get("button-shorter"), setting.with_hold(rule, Step::Down)),
+            to(&words.get("button-longer"), setting.with_hold(rule, Step::Up)),
         ]);
     }
     let other = match setting.severity {
@@ -163,10 +158,10 @@ fn buttons(
         to(&words.get(switch), Setting { enabled: !setting.enabled, ..setting }),
     ]);
     let mut last = Vec::new();
-    if is_tried {
+    if tried.is_some() {
         let save = Intent::SetThreshold { server_id: server_id(), rule, setting: Some(setting) };
         last.push(button(&words.get("button-save"), &save));
-    } else if is_set {
+    } else if *is_set {
         last.push(button(&words.get("button-reset"), &Intent::SetThreshold { server_id: server_id(), rule, setting: None }));
     }
     last.push(button(&words.get("button-back"), &Intent::ShowThresholds { server_id: server_id() }));

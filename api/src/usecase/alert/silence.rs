@@ -1,5 +1,7 @@
 //! Servers go silent, as one instance hears them.
 
+use std::collections::HashSet;
+
 use crate::{
     domain::{
         SECOND,
@@ -28,8 +30,7 @@ pub async fn listen(core: &Core, listener: &mut Listener, role: &str) -> store::
     let rebooting = commands::rebooting(&mut tx, core.clock.now() - REBOOTING).await?;
     let thresholds = thresholds::of_rule(&mut tx, Rule::Offline).await?;
     drop(tx);
-    let seen: Vec<Seen> =
-        heard.iter().map(|heard| seen(heard, &limits(&thresholds, heard), rebooting.contains(&heard.server_id))).collect();
+    let seen: Vec<Seen> = heard.iter().map(|heard| seen(heard, &limits(&thresholds, heard), &rebooting)).collect();
     let silent: Vec<&Heard> = listener.look(core.clock.steady(), &seen).into_iter().map(|place| &heard[place]).collect();
     // The rule was switched off: whoever is silent is no trouble any more.
     let excused: Vec<&Heard> = heard.iter().filter(|heard| heard.is_offline && !limits(&thresholds, heard).enabled).collect();
@@ -66,7 +67,7 @@ fn row(heard: &Heard, watch: Watch) -> Row {
     Row { server_id: heard.server_id, rule: Rule::Offline, subject: String::new(), watch }
 }
 
-fn seen(heard: &Heard, limits: &Limits, is_rebooting: bool) -> Seen {
+fn seen(heard: &Heard, limits: &Limits, rebooting: &HashSet<ServerId>) -> Seen {
     let interval = heard.interval_s * SECOND;
     #[expect(clippy::cast_possible_truncation, reason = "at most 60 intervals")]
     let grace = (interval * limits.limit as i64).max(SHORTEST_GRACE);
@@ -76,7 +77,7 @@ fn seen(heard: &Heard, limits: &Limits, is_rebooting: bool) -> Seen {
         received_at: heard.received_at,
         interval,
         grace,
-        excused: heard.is_offline || is_rebooting || !limits.enabled,
+        excused: heard.is_offline || rebooting.contains(&heard.server_id) || !limits.enabled,
     }
 }
 

@@ -85,24 +85,23 @@ async fn handle<'a>(mut work: Work<'a>, request: &'a Request, standing: Standing
     let chat_id = request.chat.id;
     let fresh = work.id();
     chats::seen(&mut work.tx, &request.chat, fresh, request.actor.language.as_deref(), work.now).await?;
-    match &request.intent {
-        Intent::Reachable { reachable } => {
-            chats::set_reachable(&mut work.tx, chat_id, *reachable).await?;
-            work.record(Happened::in_chat(chat_id, Event::Reachable { reachable: *reachable }));
-            return Ok(work);
-        }
-        Intent::Migrated { to } => {
-            chats::migrate(&mut work.tx, chat_id, *to).await?;
-            return Ok(work);
-        }
-        Intent::Start { code: Some(code) }
-            if request.chat.kind == ChatKind::Private && access::claim(&mut work, &request.actor, code).await? =>
-        {
-            work.record(Happened::in_chat(chat_id, Event::OwnerClaimed {}));
-            work.send(chat_id, &Notice::Welcome { claimed: true }, Urgency::Answer).await?;
-            return Ok(work);
-        }
-        _ => {}
+    if let Intent::Reachable { reachable } = &request.intent {
+        let reach = if *reachable { chats::Reach::Open } else { chats::Reach::Closed };
+        chats::set_reach(&mut work.tx, chat_id, reach).await?;
+        work.record(Happened::in_chat(chat_id, Event::Reachable { reachable: *reachable }));
+        return Ok(work);
+    }
+    if let Intent::Migrated { to } = &request.intent {
+        chats::migrate(&mut work.tx, chat_id, *to).await?;
+        return Ok(work);
+    }
+    if let Intent::Start { code: Some(code) } = &request.intent
+        && request.chat.kind == ChatKind::Private
+        && access::claim(&mut work, &request.actor, code).await?
+    {
+        work.record(Happened::in_chat(chat_id, Event::OwnerClaimed {}));
+        work.send(chat_id, &Notice::Welcome { claimed: true }, Urgency::Answer).await?;
+        return Ok(work);
     }
     let Some(role) = access::role(&mut work, request, standing).await? else {
         refuse_stranger(&mut work, request).await?;

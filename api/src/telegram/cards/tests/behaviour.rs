@@ -18,8 +18,8 @@ use crate::{
 
 const TOKEN: &str = "OSM1-0123456789ABCDEFGHJKMNPQRSTVWXYZ0123456789ABCDEFGHJK";
 
-fn status(server: Server) -> Rendered {
-    show(|words| super::status::status(words, &server, 0))
+fn status(server: &Server) -> Rendered {
+    show(|words| super::status::status(words, server, 0))
 }
 
 fn line(key: &str) -> Rendered {
@@ -75,7 +75,7 @@ Up 12 d 3 h, since 2026-11-10 11:01 UTC
 🔴 <code>nginx.service</code> · failed (exit-code)
 🟢 <code>ssh.service</code> · active (running)
 ⚪ <code>cron.service</code> · inactive (dead)";
-    let card = status(server());
+    let card = status(&server());
     assert_eq!(card.html, expected);
     assert!(asks(&card, &Intent::Refresh { server_id: id(), page: 0 }));
     assert!(asks(&card, &Intent::Services { server_id: id(), page: 0 }));
@@ -87,12 +87,12 @@ fn a_silent_server_is_stale_and_its_figures_are_called_old() {
     if let Some(latest) = &mut server.latest {
         latest.received_at = NOW - 180 * MINUTE;
     }
-    says(&status(server), &["🟠 <b>web-1</b> · stale since 2026-11-22 11:02 UTC (3 h ago)", "Last known figures"]);
+    says(&status(&server), &["🟠 <b>web-1</b> · stale since 2026-11-22 11:02 UTC (3 h ago)", "Last known figures"]);
 }
 
 #[test]
 fn a_server_that_never_reported_says_how_to_find_out_why() {
-    let card = status(Server { latest: None, ..server() });
+    let card = status(&Server { latest: None, ..server() });
     says(&card, &["⚪ <b>web-1</b> · waiting for its first report", "osm-agent doctor"]);
     assert_eq!(intents(&card).len(), 1, "only Refresh");
 }
@@ -100,7 +100,7 @@ fn a_server_that_never_reported_says_how_to_find_out_why() {
 #[test]
 fn without_systemd_the_card_says_why_there_is_no_restart() {
     for (systemd, words) in [(Systemd::Absent, "does not run this machine"), (Systemd::Unreachable, "did not answer")] {
-        let card = status(with_report(|report| {
+        let card = status(&with_report(|report| {
             report.systemd = systemd;
             report.services.clear();
         }));
@@ -111,7 +111,7 @@ fn without_systemd_the_card_says_why_there_is_no_restart() {
 
 #[test]
 fn services_that_may_not_be_restarted_have_no_button() {
-    let card = status(with_report(|report| report.services.iter_mut().for_each(|service| service.restartable = false)));
+    let card = status(&with_report(|report| report.services.iter_mut().for_each(|service| service.restartable = false)));
     says(&card, &["None may be restarted from here"]);
     assert_eq!(intents(&card).len(), 1);
 }
@@ -119,7 +119,7 @@ fn services_that_may_not_be_restarted_have_no_button() {
 #[test]
 fn a_suspended_server_says_so_and_offers_no_restart() {
     let server = with_report(|report| report.chores = Chore::ALL.to_vec());
-    let card = status(Server { suspended: true, ..server });
+    let card = status(&Server { suspended: true, ..server });
     says(&card, &["Commands are suspended"]);
     assert_eq!(intents(&card).len(), 1);
 }
@@ -128,7 +128,7 @@ fn a_suspended_server_says_so_and_offers_no_restart() {
 fn the_chores_that_the_host_lets_be_asked_for_are_a_row_of_their_own() {
     // In our order and once, whatever the host says.
     let server = with_report(|report| report.chores = vec![Chore::Reboot, Chore::CleanJournal, Chore::Reboot]);
-    let card = status(server);
+    let card = status(&server);
     let row: Vec<&str> = card.keyboard.inline_keyboard[1].iter().map(|button| button.text.as_str()).collect();
     assert_eq!(row, ["🧹 Clean journal", "⚡ Reboot"]);
     for (chore, offered) in [(Chore::CleanJournal, true), (Chore::RunLogrotate, false), (Chore::Reboot, true)] {
@@ -138,7 +138,7 @@ fn the_chores_that_the_host_lets_be_asked_for_are_a_row_of_their_own() {
 
 #[test]
 fn a_clock_that_is_off_by_more_than_30_s_is_told() {
-    let card = |off| status(with_report(|report| report.clock_ahead_ms = off));
+    let card = |off| status(&with_report(|report| report.clock_ahead_ms = off));
     says(&card(90_000), &["1 min 30 s ahead"]);
     says(&card(-31_000), &["31 s behind"]);
     assert!(!card(30_000).html.contains("clock"));
@@ -148,7 +148,7 @@ fn a_clock_that_is_off_by_more_than_30_s_is_told() {
 
 #[test]
 fn full_inodes_and_read_only_disks_are_marked() {
-    let card = status(with_report(|report| {
+    let card = status(&with_report(|report| {
         report.disks[0].inodes_free = 50;
         report.disks[1].read_only = true;
     }));
@@ -180,10 +180,10 @@ fn a_long_card_is_paged_and_every_line_is_on_some_page() {
 
 #[test]
 fn the_first_steps_each_name_the_next() {
-    let first = show(|words| chat::welcome(words, 0, true));
+    let first = show(|words| chat::claimed(words, 0));
     says(&first, &["You are now the owner of this bot", "Next: tap <b>➕ Add a server</b>"]);
     assert!(asks(&first, &Intent::AddServer { name: None }));
-    let later = show(|words| chat::welcome(words, 2, false));
+    let later = show(|words| chat::welcome(words, 2));
     says(&later, &["2 servers are paired here. Next: tap <b>🖥 Servers</b>"]);
     assert!(asks(&later, &Intent::Servers { page: 0 }));
     says(&pairing(Family::Short, open()), &["Next: as soon as the line has run"]);
@@ -410,7 +410,7 @@ fn a_refusal_says_why_and_what_helps() {
 #[test]
 fn help_names_every_command() {
     let card = show(chat::help);
-    for (name, _) in crate::telegram::update::COMMANDS {
+    for (name, _) in crate::telegram::receive::update::COMMANDS {
         says(&card, &[&format!("/{name} — ")]);
     }
 }

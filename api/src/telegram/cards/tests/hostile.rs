@@ -76,8 +76,8 @@ fn cards(words: &Words<'_>, value: &str) -> Vec<Card> {
     let small = || hostile_server(value, 2, 2);
     let services = server().latest.map(|latest| latest.report.services).unwrap_or_default();
     let mut cards = vec![
-        chat::welcome(words, i64::MAX, true),
-        chat::welcome(words, 0, false),
+        chat::claimed(words, i64::MAX),
+        chat::welcome(words, 0),
         chat::help(words),
         chat::set_aside(words, UpdateId(i64::MIN)),
         pairing::sent_privately(words, value),

@@ -57,7 +57,7 @@ fn alerts(words: &Words<'_>, value: &str) -> Vec<Card> {
         cards.push(alert::recovered(words, some, &[]));
         cards.push(alert::reminder(words, some));
         let shown = some.iter().take(8).cloned().collect();
-        cards.push(alert::alerts(words, &Page { items: shown, count: usize::MAX, page: 1, pages: u32::MAX }));
+        cards.push(alert::alerts(words, &Page { items: shown, count: usize::MAX, number: 1, pages: u32::MAX }));
     }
     cards.push(alert::alerts(words, &page(Vec::new(), 0, 1)));
     cards

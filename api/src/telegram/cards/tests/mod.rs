@@ -38,9 +38,9 @@ fn show(card: impl FnOnce(&Words<'_>) -> Card) -> Rendered {
 }
 
 /// A page of a list.
-fn page<T>(items: Vec<T>, page: u32, pages: u32) -> Page<T> {
+fn page<T>(items: Vec<T>, number: u32, pages: u32) -> Page<T> {
     let count = items.len();
-    Page { items, page, pages, count }
+    Page { items, number, pages, count }
 }
 
 /// Every button with what it asks for.

@@ -12,8 +12,8 @@ use crate::{
     error::{Error, Refusal, Result},
     http::body::read_limited,
     telegram::{
-        bot::Bot,
-        update::{self, Parsed},
+        receive::update::{self, Parsed},
+        send::bot::Bot,
     },
     usecase::{self, Core},
 };

@@ -6,7 +6,7 @@ use tokio::time::timeout;
 
 use crate::{
     domain::{access::Standing, intent::Request},
-    telegram::bot::Bot,
+    telegram::send::bot::Bot,
     usecase::{Core, access, update},
 };
 

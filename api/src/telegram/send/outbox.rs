@@ -13,9 +13,9 @@ use crate::{
         outbox::{self, Content, Entry},
     },
     telegram::{
-        bot::{Bot, Fault},
-        budget::{Budget, Lane},
         cards::{self, Frame, Place},
+        send::bot::{Bot, Fault},
+        send::budget::{Budget, Lane},
         text::Text,
     },
     usecase::Core,
@@ -40,7 +40,7 @@ const TOAST_STALE: i64 = 60 * SECOND;
 /// Ends when the backend stops, with what is under way settled.
 pub async fn run(core: &Core, bot: &Bot) {
     let mut sender =
-        Sender { core, bot, budget: Budget::new(Instant::now()), calls: FuturesUnordered::new(), lanes: HashSet::new() };
+        Sender { core, bot, budget: Budget::new(core.clock.instant()), calls: FuturesUnordered::new(), lanes: HashSet::new() };
     // Not with the first message: a new sender makes that wait.
     if let Err(error) = sender.hold_lease().await {
         tracing::error!(%error, "outbox");
@@ -99,7 +99,7 @@ impl Sender<'_> {
         drop(tx);
         entries.retain(|entry| !self.lanes.contains(&lane(entry)));
         if entries.is_empty() {
-            self.budget.tidy(Instant::now());
+            self.budget.tidy(self.core.clock.instant());
             return Ok(SWEEP);
         }
         if !self.hold_lease().await? {
@@ -112,7 +112,7 @@ impl Sender<'_> {
                 break;
             }
             let now = self.core.clock.now();
-            let taken = if is_stale(&entry, now) { Ok(()) } else { self.budget.take(lane(&entry), Instant::now()) };
+            let taken = if is_stale(&entry, now) { Ok(()) } else { self.budget.take(lane(&entry), self.core.clock.instant()) };
             match taken {
                 Ok(()) => sendable.push(entry),
                 Err(needed) => wait = wait.min(needed),
@@ -122,7 +122,8 @@ impl Sender<'_> {
             match prepare(self.core, self.bot, &entry).await {
                 Ok(call) => {
                     self.lanes.insert(lane(&entry));
-                    self.calls.push(async move { (entry, call.await, Instant::now()) }.boxed());
+                    let clock = &self.core.clock;
+                    self.calls.push(async move { (entry, call.await, clock.instant()) }.boxed());
                 }
                 Err(error) => self.try_again(&entry, &error),
             }
@@ -140,7 +141,7 @@ impl Sender<'_> {
         if held && before != Some(self.core.instance) {
             // A lease that ran out says since when nothing was sent; one that was given up says nothing.
             let quiet = if before.is_some() { QUIET } else { Duration::ZERO };
-            self.budget = Budget::new(Instant::now() - quiet);
+            self.budget = Budget::new(self.core.clock.instant() - quiet);
         }
         Ok(held)
     }
@@ -156,12 +157,12 @@ impl Sender<'_> {
     /// The database did not take it: a moment later it may.
     fn try_again(&mut self, entry: &Entry, error: &sqlx::Error) {
         tracing::error!(chat = %entry.chat_id, %error, "outbox");
-        self.budget.pause(lane(entry), SWEEP, Instant::now());
+        self.budget.pause(lane(entry), SWEEP, self.core.clock.instant());
     }
 
     async fn settle(&mut self, entry: &Entry, sent: Sent) -> store::Result<()> {
         crate::crash::point("outbox.called");
-        let now = Instant::now();
+        let now = self.core.clock.instant();
         let mut tx = self.core.store.begin().await?;
         // Whoever took the lease over also sends this again: at least once, never lost.
         if leases::holder(&mut tx, ROLE).await? != Some(self.core.instance) {
@@ -190,7 +191,7 @@ impl Sender<'_> {
             }
             Err(Fault::Unreachable(said)) => {
                 tracing::info!(chat = %entry.chat_id, said, "a chat cannot be reached until somebody writes there");
-                chats::set_reachable(&mut tx, entry.chat_id, false).await?;
+                chats::set_reach(&mut tx, entry.chat_id, chats::Reach::Closed).await?;
             }
             Err(Fault::Permanent(said)) => {
                 tracing::error!(chat = %entry.chat_id, said, "Telegram refused a message, which is dropped");

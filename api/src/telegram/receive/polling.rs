@@ -7,8 +7,8 @@ use crate::{
     error::Result,
     store::leases,
     telegram::{
-        bot::{Bot, Fault},
-        webhook::store_update,
+        receive::webhook::store_update,
+        send::bot::{Bot, Fault},
     },
     usecase::Core,
 };

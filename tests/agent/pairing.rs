@@ -140,9 +140,11 @@ async fn the_token_is_in_no_process_list_and_no_environment() {
         read("cmdline") + &read("environ")
     };
     let exe = format!("/proc/{}/exe", child.id());
-    backend.until("the agent's own program", |_| fs::read_link(&exe).is_ok_and(|exe| exe == program("osm-agent")));
+    // The wrapper becomes the agent, and for a moment has no arguments at all.
+    let is_agent = || fs::read_link(&exe).is_ok_and(|exe| exe == program("osm-agent"));
+    backend.until("the agent with its arguments", |_| is_agent() && seen(child.id()).contains("--token-file"));
     let before = seen(child.id());
-    assert!(before.contains("--token-file") && !before.contains(&token[5..]), "{before}");
+    assert!(!before.contains(&token[5..]), "{before}");
     backend.with(|state| state.hold = true);
     child.stdin.take().unwrap().write_all(token.as_bytes()).unwrap();
     backend.until("the request", |state| state.pairs.len() == 1);

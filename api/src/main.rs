@@ -90,7 +90,7 @@ async fn run(cli: &Cli) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Completions { shell } => {
-            clap_complete::generate(*shell, &mut Cli::command(), env!("CARGO_BIN_NAME"), &mut std::io::stdout());
+            print!("{}", completions(*shell));
             Ok(())
         }
         Command::Keys { command: KeysCommand::Show } => {
@@ -103,6 +103,15 @@ async fn run(cli: &Cli) -> anyhow::Result<()> {
             Ok(())
         }
     }
+}
+
+/// Writes the completion script of a shell.
+fn completions(shell: clap_complete::Shell) -> String {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), env!("CARGO_BIN_NAME"), &mut script);
+    // For bash it spells a program's name with a hyphen in two ways, and nothing past a subcommand would be completed (clap issue
+    // 6421).
+    String::from_utf8_lossy(&script).replace("osm__subcmd__api", "osm__api")
 }
 
 async fn serve(config: Config, clock: Clock) -> anyhow::Result<()> {

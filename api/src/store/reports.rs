@@ -98,8 +98,8 @@ pub async fn put_states(tx: &mut Tx, states: &[State<'_>]) -> Result<()> {
             });
             query.push(
                 " ON CONFLICT (server_id) DO UPDATE SET at = excluded.at, received_at = excluded.received_at,
-                  interval_s = excluded.interval_s, address = excluded.address, agent_version = excluded.agent_version, boot = excluded.boot,
-                  previous_boot = excluded.previous_boot, report = excluded.report");
+                  interval_s = excluded.interval_s, address = excluded.address, agent_version = excluded.agent_version,
+                  boot = excluded.boot, previous_boot = excluded.previous_boot, report = excluded.report");
             query.build().execute(conn).await.map(|_| ())
         })?;
     }

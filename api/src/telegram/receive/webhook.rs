@@ -42,9 +42,10 @@ async fn webhook(
     }
     let bytes = read_limited(body).await?;
     let update = update::read(&bytes).map_err(|error| Refusal::Malformed(format!("not an update of the Bot API: {error}")))?;
-    match update {
-        Some(update) => store_update(core, bot, &update).await?,
-        None => tracing::debug!("an update of a kind that was not asked for was dropped"),
+    if let Some(update) = update {
+        store_update(core, bot, &update).await?;
+    } else {
+        tracing::debug!("an update of a kind that was not asked for was dropped");
     }
     Ok(StatusCode::OK)
 }

@@ -111,7 +111,7 @@ impl Life {
         // A dead one's roles run out by themselves, some of them later than the story ends.
         let mut held = match crashes {
             0 => "SELECT CAST(COUNT(*) AS BIGINT) FROM leases",
-            _ => "SELECT CAST(COUNT(*) AS BIGINT) FROM leases WHERE role NOT IN ('housekeeper', 'offline-judge')",
+            _ => "SELECT CAST(COUNT(*) AS BIGINT) FROM leases WHERE role NOT IN ('housekeeper', 'offline-judge', 'numberer')",
         };
         if ended.crashed() {
             crashes += 1;

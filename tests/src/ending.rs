@@ -1,4 +1,5 @@
-//! What a story may not leave behind: updates that nobody handled, messages that nobody got, calls that Telegram refused as wrong.
+//! What a story may not leave behind: updates that nobody handled, messages that nobody got, calls that Telegram refused as
+//! wrong.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},

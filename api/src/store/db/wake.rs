@@ -8,7 +8,7 @@ use std::{
 };
 
 use sqlx::{PgPool, postgres::PgListener};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, futures::Notified, watch};
 
 use super::Result;
 use crate::domain::ids::ServerId;
@@ -68,14 +68,10 @@ impl Hub {
         }
     }
 
-    /// Gives what a long poll of this server waits on. Entries that nobody holds are dropped once there are more than polls could
-    /// be.
-    pub fn poll(&self, server_id: ServerId) -> Arc<Notify> {
-        let mut polls = self.polls();
-        if polls.len() == polls.capacity() {
-            polls.retain(|_, poll| Arc::strong_count(poll) > 1);
-        }
-        polls.entry(server_id).or_default().clone()
+    /// Gives what a long poll of this server waits on.
+    pub fn poll(self: &Arc<Self>, server_id: ServerId) -> Poll {
+        let woken = self.polls().entry(server_id).or_default().clone();
+        Poll { hub: self.clone(), server_id, woken }
     }
 
     /// Lets nobody wait any longer: the process is about to end.
@@ -100,6 +96,30 @@ impl Hub {
     }
 }
 
+/// A long poll's place in the [`Hub`], for as long as it waits.
+pub struct Poll {
+    hub: Arc<Hub>,
+    server_id: ServerId,
+    woken: Arc<Notify>,
+}
+
+impl Poll {
+    pub fn notified(&self) -> Notified<'_> {
+        self.woken.notified()
+    }
+}
+
+impl Drop for Poll {
+    /// The last poll of a server takes its entry along.
+    fn drop(&mut self) {
+        let mut polls = self.hub.polls();
+        let held_by_the_hub_and_this = 2;
+        if Arc::strong_count(&self.woken) <= held_by_the_hub_and_this {
+            polls.remove(&self.server_id);
+        }
+    }
+}
+
 /// Passes notifications of other instances on, for as long as the pool lives.
 pub fn listen(pool: PgPool, hub: Arc<Hub>) {
     tokio::spawn(async move {
@@ -119,5 +139,22 @@ async fn forward(pool: &PgPool, hub: &Hub) -> Result<()> {
         if let Some(wake) = Wake::parse(listener.recv().await?.payload()) {
             hub.wake(&wake);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_has_an_entry_for_as_long_as_one_of_its_polls_waits() {
+        let hub = Arc::new(Hub::default());
+        let server_id = ServerId::from(uuid::Uuid::from_u128(1));
+        let (one, two) = (hub.poll(server_id), hub.poll(server_id));
+        assert!(Arc::ptr_eq(&one.woken, &two.woken));
+        drop(one);
+        assert_eq!(hub.polls().len(), 1);
+        drop(two);
+        assert!(hub.polls().is_empty());
     }
 }

@@ -67,7 +67,7 @@ pub async fn complete(core: &Core, request: &PairRequest, agent_key: &PublicKey,
 
 async fn need_new_key(tx: &mut Tx, agent_key: &PublicKey) -> Result<()> {
     let key_id = agent_key.id();
-    if servers::by_key_id(tx, &key_id).await?.is_some() || servers::was_removed(tx, &key_id).await? {
+    if servers::by_key_id(tx, key_id).await?.is_some() || servers::was_removed(tx, key_id).await? {
         return Err(Refusal::Invalid("agent_key: was paired before; make a new key for each pairing".to_owned()).into());
     }
     Ok(())
@@ -79,7 +79,7 @@ async fn replace(work: &mut Work<'_>, old: &servers::Agent, new: &servers::New<'
     judge::forget(work, old.id).await?;
     command::finish::end_all(work, old.id).await?;
     if let Ok(old_key) = PublicKey::parse(&old.agent_key) {
-        servers::forget_key(&mut work.tx, &old_key.id(), work.now).await?;
+        servers::forget_key(&mut work.tx, old_key.id(), work.now).await?;
     }
     if old.chat_id != new.chat_id {
         work.send(old.chat_id, &Notice::Unpaired { name: old.name.clone() }, Urgency::Background).await?;
@@ -98,7 +98,7 @@ async fn need_room(tx: &mut Tx, chat_id: ChatId) -> Result<()> {
 async fn replaced(tx: &mut Tx, request: &PairRequest, new_key: &PublicKey, token_hash: &str) -> Result<Option<servers::Agent>> {
     let Some(envelope) = &request.replaces else { return Ok(None) };
     let Some(signature) = envelope.signatures.first() else { return Ok(None) };
-    let Some(old) = servers::by_key_id(tx, &signature.keyid).await? else { return Ok(None) };
+    let Some(old) = servers::by_key_id(tx, signature.keyid).await? else { return Ok(None) };
     let wrong = || Refusal::Invalid("replaces: not a replacement of this server by this key with this token".to_owned());
     let old_key = PublicKey::parse(&old.agent_key).map_err(|_| wrong())?;
     let replace = Replace::open(envelope, &old_key).map_err(|_| wrong())?;

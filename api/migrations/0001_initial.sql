@@ -19,8 +19,6 @@ CREATE TABLE chats (
     zone TEXT,
     -- False after 403: nothing is sent until somebody writes again.
     reachable BOOLEAN NOT NULL,
-    -- When a stranger was last told that this is a private bot.
-    refused_at BIGINT NOT NULL,
     -- When the newest message about alerts, and about their end, goes or went out: the next one keeps a distance.
     alerted_at BIGINT,
     recovered_at BIGINT,
@@ -145,6 +143,8 @@ CREATE TABLE updates (
     state TEXT NOT NULL,
     attempts BIGINT NOT NULL,
     claimed_until BIGINT NOT NULL,
+    -- In what order chats are served: when it came, or a second after the turn of the one before it in its chat.
+    turn BIGINT NOT NULL,
     received_at BIGINT NOT NULL
 );
 CREATE INDEX updates_open ON updates (state, chat_id, update_id);

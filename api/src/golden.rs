@@ -53,7 +53,7 @@ fn outbox(golden: &mut Golden) {
     golden.every(
         "notice.jsonl",
         &notices,
-        variants!(Notice: Welcome PrivateBot Help Pairing PairingSentPrivately PairingNeedsPrivateChat Paired Cloned Unpaired
+        variants!(Notice: Welcome Help Pairing PairingSentPrivately PairingNeedsPrivateChat Paired Cloned Unpaired
             Servers Status Services Choose NoSuchServer Confirmation Command Removed NotAllowed LimitReached
             UnknownCommand SetAside Alert Recovered Reminder Incident Alerts TestAlert Thresholds Threshold
             Mutes NotUnderstood TimeZone),

@@ -67,7 +67,7 @@ story!(unknown_kinds_and_plain_talk_are_acknowledged_and_dropped, |engine| {
     world.ask(&world.anna, "/help", "/add_server").await;
     // Nothing of it is stored anywhere.
     let mut tx = world.core.store.read().await.unwrap();
-    assert_eq!(osm_api::store::updates::count_open(&mut tx, osm_api::domain::ids::ChatId(ANNA)).await.unwrap(), 0);
+    assert_eq!(osm_api::store::updates::waiting(&mut tx, osm_api::domain::ids::ChatId(ANNA)).await.unwrap().count, 0);
     if let Ok(file) = std::fs::read(world.state_dir().join("osm.db-wal")) {
         assert!(!file.windows(7).any(|bytes| bytes == b"hunter2"));
     }

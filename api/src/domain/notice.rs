@@ -17,8 +17,6 @@ pub enum Notice {
     Welcome {
         claimed: bool,
     },
-    /// To those who may not use the bot.
-    PrivateBot,
     Help,
     /// The message that carries a pairing token while that is open.
     Pairing {

@@ -32,8 +32,8 @@ pub async fn seen(tx: &mut Tx, chat: &Chat, fresh: InnerChatId, language: Option
     execute!(
         tx,
         sqlx::query(
-            "INSERT INTO chats (id, inner_id, kind, title, language, reachable, refused_at, created_at)
-         VALUES ($1, $6, $2, $3, $4, TRUE, 0, $5)
+            "INSERT INTO chats (id, inner_id, kind, title, language, reachable, created_at)
+         VALUES ($1, $6, $2, $3, $4, TRUE, $5)
          ON CONFLICT (id) DO UPDATE SET title = excluded.title, reachable = TRUE,
              language = COALESCE(excluded.language, chats.language)"
         )
@@ -70,15 +70,6 @@ pub async fn set_reach(tx: &mut Tx, id: ChatId, reach: Reach) -> Result<()> {
 pub async fn set_zone(tx: &mut Tx, id: ChatId, zone: Option<&str>) -> Result<()> {
     execute!(tx, sqlx::query("UPDATE chats SET zone = $2 WHERE id = $1").bind(id).bind(zone))?;
     Ok(())
-}
-
-/// Tells whether a stranger is to be told that this is a private bot: once in `every`.
-pub async fn may_refuse(tx: &mut Tx, id: ChatId, every: Millis, now: Millis) -> Result<bool> {
-    let done = execute!(
-        tx,
-        sqlx::query("UPDATE chats SET refused_at = $2 WHERE id = $1 AND refused_at <= $3").bind(id).bind(now).bind(now - every)
-    )?;
-    Ok(done == 1)
 }
 
 /// Gives the time at which the chat's next new message of a kind may go out: now, unless the one before was less than `apart`

@@ -6,11 +6,11 @@ use sha2::{Digest, Sha256};
 use crate::{
     domain::{
         access::{Role, Standing, required},
-        intent::{Actor, ChatKind, Request},
+        intent::{Actor, ChatKind, Intent, Request},
     },
     error::{Error, Result},
     keys,
-    store::{self, Tx, meta, servers},
+    store::{self, Tx, chats, meta, servers},
     usecase::{Core, work::Work},
 };
 
@@ -49,6 +49,24 @@ pub async fn role(work: &mut Work<'_>, request: &Request, standing: Standing) ->
         ChatKind::Group if admitted => Ok(Some(Role::Viewer)),
         ChatKind::Group => viewer_of_own(tx, request).await,
     }
+}
+
+/// Tells whether nobody here has anything to do with whoever asks: not admitted, without the open claim code, in no group that looks
+/// at a server, and not the last word of a chat that is known.
+pub async fn is_stranger(core: &Core, tx: &mut Tx, request: &Request) -> store::Result<bool> {
+    let owner = meta::owner(tx).await?;
+    if core.config.allowed_users.admits(request.actor.id, owner) {
+        return Ok(false);
+    }
+    if let Intent::Reachable { .. } | Intent::Migrated { .. } = &request.intent {
+        return Ok(chats::get(tx, request.chat.id).await?.is_none());
+    }
+    if let Intent::Start { code: Some(code) } = &request.intent
+        && core.config.allowed_users.needs_owner(owner)
+    {
+        return Ok(meta::get(tx, meta::CLAIM_HASH).await? != Some(hash(code)));
+    }
+    Ok(request.chat.kind == ChatKind::Private || viewer_of_own(tx, request).await?.is_none())
 }
 
 /// Tells whether Telegram has to be asked if the sender is an administrator of the group: for those alone whom it would let act.

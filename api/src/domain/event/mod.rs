@@ -207,6 +207,8 @@ pub enum Refused {
     WebhookSecret,
     /// More requests than one address may make.
     TooMany,
+    /// A command or a tap of somebody whom nobody here has let in.
+    Stranger,
 }
 
 impl Event {

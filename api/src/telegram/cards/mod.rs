@@ -89,7 +89,6 @@ async fn card(tx: &mut Tx, place: &Place<'_>, words: &Words<'_>, notice: &Notice
     Ok(Some(match notice {
         Notice::Welcome { claimed: true } => chat::claimed(words, servers::count(tx, chat_id).await?),
         Notice::Welcome { claimed: false } => chat::welcome(words, servers::count(tx, chat_id).await?),
-        Notice::PrivateBot => Card::line(words.get("private-bot")),
         Notice::Help => chat::help(words),
         Notice::NotAllowed => Card::line(words.get("not-allowed")),
         Notice::UnknownCommand => Card::line(words.get("unknown-command")),
@@ -192,6 +191,12 @@ fn of_alerts(words: &Words<'_>, alerts: &Alerts) -> Option<Card> {
 /// Says that what a message was about is gone: a server was removed.
 fn gone(words: &Words<'_>) -> Card {
     Card { lines: vec![words.get("server-gone")], rows: vec![vec![lists::servers_button(words)]] }
+}
+
+/// Tells a stranger that this is a private bot.
+pub fn private_bot(text: &Text) -> Rendered {
+    let words = &Words { text, zone: &Zone::of(None), now: 0 };
+    Card::line(words.get("private-bot")).render(words, None)
 }
 
 /// Gives the words that pop up over a tapped button: plain text, at most 200 characters; none for [`Toast::Done`].

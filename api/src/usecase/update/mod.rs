@@ -4,9 +4,8 @@ mod dispatch;
 
 use crate::{
     domain::{
-        HOUR,
         access::{Standing, required},
-        event::{By, Event, Happened},
+        event::{By, Event, Happened, Refused},
         ids::UpdateId,
         intent::{ChatKind, Intent, Request},
         notice::{Notice, Toast, Urgency},
@@ -23,16 +22,33 @@ use crate::{
 /// Updates of one chat that may wait. What comes beyond is acknowledged and dropped: nobody types that fast.
 const WAITING_MAX: i64 = 100;
 
+/// What became of an update.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// It is durable, or was so already.
+    Stored,
+    /// Nobody here has anything to do with whoever asks; nothing was written.
+    OfStranger,
+    /// Too many of its chat wait.
+    Dropped,
+}
+
 /// Stores an update once; returns when it is durable.
-pub async fn receive(core: &Core, update_id: UpdateId, request: &Request) -> Result<()> {
-    let mut tx = core.store.begin().await?;
-    if updates::count_open(&mut tx, request.chat.id).await? >= WAITING_MAX {
-        tracing::warn!(chat = %request.chat.id, "too many updates wait; one was dropped");
-        return Ok(());
+pub async fn receive(core: &Core, update_id: UpdateId, request: &Request) -> Result<Received> {
+    // Strangers are told apart before the queue: who may do what is judged when it is applied.
+    if access::is_stranger(core, &mut core.store.read().await?, request).await? {
+        core.refusals.count(Refused::Stranger, None);
+        return Ok(Received::OfStranger);
     }
-    updates::insert(&mut tx, update_id, request, core.clock.now()).await?;
+    let mut tx = core.store.begin().await?;
+    let waiting = updates::waiting(&mut tx, request.chat.id).await?;
+    if waiting.count >= WAITING_MAX {
+        tracing::warn!(chat = %request.chat.id, "too many updates wait; one was dropped");
+        return Ok(Received::Dropped);
+    }
+    updates::insert(&mut tx, update_id, request, waiting.turn, core.clock.now()).await?;
     tx.commit("receive-update").await?;
-    Ok(())
+    Ok(Received::Stored)
 }
 
 /// Claims the oldest open update of some chat. The claim is durable before anything is done, so that a crash counts.
@@ -104,7 +120,10 @@ async fn handle<'a>(mut work: Work<'a>, request: &'a Request, standing: Standing
         return Ok(work);
     }
     let Some(role) = access::role(&mut work, request, standing).await? else {
-        refuse_stranger(&mut work, request).await?;
+        // Admitted no longer: nothing else is said to a stranger.
+        if let Some(tap) = &request.tap {
+            work.pop(chat_id, &tap.callback_id, Toast::NotAllowed).await?;
+        }
         return Ok(work);
     };
     let mut scene = Scene { work, chat_id, actor: &request.actor, role, tap: request.tap.as_ref() };
@@ -116,16 +135,4 @@ async fn handle<'a>(mut work: Work<'a>, request: &'a Request, standing: Standing
         scene.say(&Notice::NotAllowed).await?;
     }
     Ok(scene.work)
-}
-
-/// Says that this is a private bot, once an hour: a stranger's messages must not become ours.
-async fn refuse_stranger(work: &mut Work<'_>, request: &Request) -> store::Result<()> {
-    let chat_id = request.chat.id;
-    if let Some(tap) = &request.tap {
-        return work.pop(chat_id, &tap.callback_id, Toast::NotAllowed).await;
-    }
-    if request.chat.kind == ChatKind::Private && chats::may_refuse(&mut work.tx, chat_id, HOUR, work.now).await? {
-        work.send(chat_id, &Notice::PrivateBot, Urgency::Background).await?;
-    }
-    Ok(())
 }

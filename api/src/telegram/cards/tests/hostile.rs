@@ -173,7 +173,6 @@ fn commands(words: &Words<'_>, value: &str) -> Vec<Card> {
 fn shown_by(notice: &Notice) -> &'static str {
     match notice {
         Notice::Welcome { .. }
-        | Notice::PrivateBot
         | Notice::Help
         | Notice::PairingSentPrivately { .. }
         | Notice::PairingNeedsPrivateChat

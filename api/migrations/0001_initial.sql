@@ -91,6 +91,8 @@ CREATE TABLE pairings (
     expires_at BIGINT NOT NULL,
     used_by_key TEXT,
     server_id TEXT,
+    -- Whether its chat was told that another machine tried it.
+    tried_by_other BOOLEAN NOT NULL,
     -- The message that carries the token, and whether it still does.
     message_id TEXT NOT NULL,
     message_open BOOLEAN NOT NULL

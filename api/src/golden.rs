@@ -53,7 +53,8 @@ fn outbox(golden: &mut Golden) {
     golden.every(
         "notice.jsonl",
         &notices,
-        variants!(Notice: Welcome Help Pairing PairingSentPrivately PairingNeedsPrivateChat Paired Cloned Unpaired
+        variants!(Notice: Welcome Help Pairing PairingSentPrivately PairingNeedsPrivateChat Paired TokenTried
+            Refused Cloned Unpaired
             Servers Status Services Choose NoSuchServer Confirmation Command Removed NotAllowed LimitReached
             UnknownCommand SetAside Alert Recovered Reminder Incident Alerts TestAlert Thresholds Threshold
             Mutes NotUnderstood TimeZone),
@@ -120,7 +121,7 @@ fn events(golden: &mut Golden) {
         &events,
         variants!(Event: OwnerClaimed PairingAsked Paired Unpaired Removed Cloned Asked Confirmed Declined
             CommandQueued CommandEnded AlertOpened AlertAcknowledged AlertSnoozed AlertOver Muted Unmuted ThresholdSet ThresholdReset
-            TimeZoneSet Reachable UpdateSetAside KeysRotated Refused),
+            TimeZoneSet Reachable UpdateSetAside KeysRotated TokenTried Refused),
     );
     let actors: Vec<By> = golden.forms("event-actor.jsonl");
     golden.every("event-actor.jsonl", &actors, variants!(By: Person Agent Operator System));

@@ -5,10 +5,10 @@ INSERT INTO meta (key, value) VALUES
     ('owner', '1001'),
     ('claim', '9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08');
 
-INSERT INTO chats (id, inner_id, kind, title, language, zone, reachable, refused_at, alerted_at, recovered_at, created_at) VALUES
-    (1001, '01a317f0-4c00-7d3e-9c5b-2f6a8e1b7e01', 'private', 'Anna', 'en', 'Europe/Berlin', TRUE, 0, 1800000000000, 1800000060000, 1799990000000),
-    (-1001234567890, '01a317f0-4c00-7d3e-9c5b-2f6a8e1b7e02', 'group', 'Operations', NULL, NULL, TRUE, 0, NULL, NULL, 1799990000001),
-    (1002, '01a317f0-4c00-7d3e-9c5b-2f6a8e1b7e03', 'private', 'Boris', NULL, NULL, FALSE, 1799999999999, NULL, NULL, 1799990000002);
+INSERT INTO chats (id, inner_id, kind, title, language, zone, reachable, alerted_at, recovered_at, created_at) VALUES
+    (1001, '01a317f0-4c00-7d3e-9c5b-2f6a8e1b7e01', 'private', 'Anna', 'en', 'Europe/Berlin', TRUE, 1800000000000, 1800000060000, 1799990000000),
+    (-1001234567890, '01a317f0-4c00-7d3e-9c5b-2f6a8e1b7e02', 'group', 'Operations', NULL, NULL, TRUE, NULL, NULL, 1799990000001),
+    (1002, '01a317f0-4c00-7d3e-9c5b-2f6a8e1b7e03', 'private', 'Boris', NULL, NULL, FALSE, NULL, NULL, 1799990000002);
 
 INSERT INTO servers (id, chat_id, name, agent_key, key_id, machine, os, address, last_seq, suspended, paired_at) VALUES
     ('01890a5d-ac96-774b-bcce-b302099a8057', 1001, 'web-1', '7UkoxijRwsbq6QM4kFmVYSlZJzpcY_k2NsFGFKyHN9E',
@@ -32,12 +32,12 @@ INSERT INTO reports (server_id, at, received_at, cpu, memory, swap, load, disk, 
     ('01890a5d-ac96-774b-bcce-b302099a8057', 1799999970000, 1799999970100, 0.1, 33.333333333333336, NULL, 99.75, NULL, NULL),
     ('01890a5d-ac96-774b-bcce-b302099a8058', 1800000000001, 1800000000101, NULL, NULL, NULL, NULL, NULL, NULL);
 
-INSERT INTO pairings (id, chat_id, user_id, name, token_hash, created_at, expires_at, used_by_key, server_id, message_id, message_open) VALUES
+INSERT INTO pairings (id, chat_id, user_id, name, token_hash, created_at, expires_at, used_by_key, server_id, tried_by_other, message_id, message_open) VALUES
     ('01a317f0-4c00-7d3e-9c5b-2f6a8e1b7c01', 1001, 1001, 'web-1', 'fdd4a172aa0be36e003c5122737439db29f7bf8979bfb1d9c7683fc6471a938f',
      1799990000000, 1799990900000, '7UkoxijRwsbq6QM4kFmVYSlZJzpcY_k2NsFGFKyHN9E', '01890a5d-ac96-774b-bcce-b302099a8057',
-     '01a317f0-4c00-7d3e-9c5b-2f6a8e1b7c11', FALSE),
+     TRUE, '01a317f0-4c00-7d3e-9c5b-2f6a8e1b7c11', FALSE),
     ('01a317f0-4c00-7d3e-9c5b-2f6a8e1b7c02', 1001, 1001, 'web-2', '9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08',
-     1800000000000, 1800000900000, NULL, NULL, '01a317f0-4c00-7d3e-9c5b-2f6a8e1b7c12', TRUE);
+     1800000000000, 1800000900000, NULL, NULL, FALSE, '01a317f0-4c00-7d3e-9c5b-2f6a8e1b7c12', TRUE);
 
 INSERT INTO commands (id, server_id, chat_id, seq, action, state, reason, detail, requested_by, user_id, envelope, created_at, expires_at,
     answer_by, finished_at, message_id) VALUES

@@ -9,6 +9,7 @@ use osm_api::{
 };
 use osm_telegram_sim::{Failure, FailureKind, Options};
 use osm_tests::{
+    agent::{Agent, client},
     database,
     world::{ANNA, BORIS, SOON, START, World},
 };
@@ -110,4 +111,37 @@ story!(an_update_that_cannot_be_read_is_acknowledged_and_costs_no_neighbour, |en
             world.sim.deliveries()
         );
     }
+});
+
+// Finding 7: sixteen refused pairings and five wrong secrets left nothing that anybody saw.
+story!(refusals_are_told_to_the_owner_hourly_and_a_tried_token_to_its_chat, |engine| {
+    let world = World::with(engine, Options::default(), &[("OSM_TELEGRAM_MODE", "webhook")]).await;
+    let link = world.claim_link().await;
+    let (_, code) = link.split_once("?start=").unwrap();
+    world.ask(&world.anna, &format!("/start {code}"), "You are now the owner").await;
+    let (token, _) = world.token(&world.anna, "web-1").await;
+    let mut agent = Agent::new(&world);
+    agent.pair(&token).await.unwrap();
+    for _ in 0..2 {
+        let refused = Agent::new(&world).pair(&token).await.unwrap_err().to_string();
+        assert!(refused.starts_with("403"), "{refused}");
+    }
+    let told = world.see(ANNA, "Another machine tried the pairing line of web-1").await;
+    assert!(told.plain.contains("127.0.0.1"), "{}", told.plain);
+
+    world.clock.pass(60_000).await;
+    let owner = world.see(ANNA, "Refused 2 times in the last minute: a pairing token").await;
+    assert!(owner.plain.contains("From 127.0.0.1"), "{}", owner.plain);
+    // Worse things too: not within the hour.
+    let wrong = async || {
+        let request = client().post(format!("{}/telegram/webhook", world.api)).body("{}");
+        assert_eq!(request.header("X-Telegram-Bot-Api-Secret-Token", "guess").send().await.unwrap().status(), 403);
+    };
+    wrong().await;
+    world.clock.pass(59 * 60_000).await;
+    wrong().await;
+    world.clock.pass(60_000).await;
+    world.see(ANNA, "Refused once in the last minute: a wrong secret of the webhook").await;
+    let about = |text: &str| world.sim.messages(ANNA).iter().filter(|message| message.plain.contains(text)).count();
+    assert_eq!((about("in the last minute"), about("Another machine tried")), (2, 1), "{}", world.sim.transcript(ANNA));
 });

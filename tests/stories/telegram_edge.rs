@@ -225,15 +225,7 @@ story!(who_blocks_the_bot_is_left_alone_until_he_writes_again, |engine| {
 
 story!(the_claim_link_makes_the_first_who_uses_it_the_owner, |engine| {
     let world = World::with(engine, Options::default(), &[("OSM_TELEGRAM_MODE", "webhook")]).await;
-    let announced = async {
-        loop {
-            if let Some(link) = world.announced.lock().unwrap().clone() {
-                break link;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-    };
-    let link = tokio::time::timeout(SOON, announced).await.expect("a claim link");
+    let link = world.claim_link().await;
     let code = link.strip_prefix("https://t.me/osm_demo_bot?start=").expect("a link to this bot");
     world.ask(&world.boris, "/start WRONG", "private bot").await;
     world.ask(&world.anna, &format!("/start {code}"), "You are now the owner").await;

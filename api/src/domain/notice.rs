@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{
     alert::{Rule, Setting},
+    event::Refused,
     ids::{CommandId, ConfirmationId, IncidentId, MessageId, PairingId, ServerId, UpdateId},
     intent::Family,
 };
@@ -32,6 +33,17 @@ pub enum Notice {
     /// A server was paired.
     Paired {
         server_id: ServerId,
+    },
+    /// Another machine tried the token with which this server was paired.
+    TokenTried {
+        server_id: ServerId,
+        address: String,
+    },
+    /// For the owner: callers who are nobody here were refused.
+    Refused {
+        what: Refused,
+        count: u64,
+        networks: Vec<String>,
     },
     /// Reports come from two hosts in turn: one is a clone. Commands are suspended.
     Cloned {
@@ -131,6 +143,8 @@ impl Notice {
                 | Self::Recovered { .. }
                 | Self::Reminder
                 | Self::TestAlert
+                | Self::TokenTried { .. }
+                | Self::Refused { .. }
                 | Self::Cloned { .. }
                 | Self::Unpaired { .. }
         )

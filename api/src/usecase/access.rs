@@ -51,8 +51,8 @@ pub async fn role(work: &mut Work<'_>, request: &Request, standing: Standing) ->
     }
 }
 
-/// Tells whether nobody here has anything to do with whoever asks: not admitted, without the open claim code, in no group that looks
-/// at a server, and not the last word of a chat that is known.
+/// Tells whether nobody here has anything to do with whoever asks: not admitted, without the open claim code, in no group that
+/// looks at a server; what a known chat becomes is heard all the same.
 pub async fn is_stranger(core: &Core, tx: &mut Tx, request: &Request) -> store::Result<bool> {
     let owner = meta::owner(tx).await?;
     if core.config.allowed_users.admits(request.actor.id, owner) {

@@ -110,6 +110,10 @@ async fn card(tx: &mut Tx, place: &Place<'_>, words: &Words<'_>, notice: &Notice
             pairing::needs_private_chat(words, &format!("https://t.me/{}?start=hello", place.bot_username))
         }
         Notice::Paired { server_id } => of_server(tx, words, place, *server_id, pairing::paired).await?,
+        Notice::TokenTried { server_id, address } => {
+            of_server(tx, words, place, *server_id, |words, server| pairing::token_tried(words, server, address)).await?
+        }
+        Notice::Refused { what, count, networks } => chat::refused(words, *what, *count, networks),
         Notice::Cloned { server_id } => of_server(tx, words, place, *server_id, pairing::cloned).await?,
         Notice::Unpaired { name } => pairing::unpaired(words, name),
         Notice::Removed { name } => command::removed(words, name),

@@ -1,5 +1,5 @@
-//! Applies what people asked for: of each chat its oldest open update, one after the other; many chats side by side, so that nobody
-//! waits for another's look-up at Telegram.
+//! Applies what people asked for: of each chat its oldest open update, one after the other; many chats side by side, so that
+//! nobody waits for another's look-up at Telegram.
 
 use std::{sync::Arc, time::Duration};
 

@@ -28,8 +28,8 @@ impl Strangers {
         Self { asides, told: Mutex::default() }
     }
 
-    /// Says in a private chat that this is a private bot. In a group a command may be meant for any bot: only a tap, which spins until
-    /// it is answered, is answered there.
+    /// Says in a private chat that this is a private bot. In a group a command may be meant for any bot: only a tap, which spins
+    /// until it is answered, is answered there.
     pub fn refuse(&self, request: &Request, now: Millis) {
         let language = request.actor.language.clone();
         if let Some(tap) = &request.tap {

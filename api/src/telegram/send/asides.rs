@@ -1,5 +1,5 @@
-//! What strangers are told: beside the outbox, since nothing that a stranger does may cost a durable write. What does not fit, or does
-//! not arrive, is lost.
+//! What strangers are told: beside the outbox, since nothing that a stranger does may cost a durable write. What does not fit, or
+//! does not arrive, is lost.
 
 use std::time::Duration;
 

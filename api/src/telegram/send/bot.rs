@@ -144,8 +144,8 @@ impl Bot {
         self.bot.delete_webhook().await.map(drop).map_err(|error| self.fault(&error))
     }
 
-    /// Gives the updates from `offset` on, each as it came: one that the library cannot read must not cost its neighbours. Waits up
-    /// to 10 s: the client gives up at 17.
+    /// Gives the updates from `offset` on, each as it came: one that the library cannot read must not cost its neighbours.
+    /// Waits up to 10 s: the client gives up at 17.
     pub async fn updates(&self, offset: i64) -> Result<Vec<Value>> {
         let payload = GetUpdates { offset, timeout: 10, allowed_updates: allowed_updates() };
         JsonRequest::new(self.bot.clone(), payload).await.map_err(|error| self.fault(&error))

@@ -30,7 +30,10 @@ pub async fn complete(core: &Core, request: &PairRequest, agent_key: &PublicKey,
     let key = agent_key.to_string();
     let Some(pairing) = pairings::consume(&mut work.tx, &token_hash, &key, server_id, work.now).await? else {
         // The same token from the same key: its answer was lost, and is given again.
-        let again = pairings::used_by(&mut work.tx, &token_hash, &key).await?.ok_or(Refusal::Token)?;
+        let Some(again) = pairings::used_by(&mut work.tx, &token_hash, &key).await? else {
+            tell_of_other(work, &token_hash, &key, address).await?;
+            return Err(Refusal::Token.into());
+        };
         let server_id = again.server_id.ok_or(Refusal::Token)?;
         let server = servers::by_id(&mut work.tx, server_id).await?.ok_or(Refusal::Removed)?;
         return Ok(response(core, server_id, server.name, agent_key, token_hash));
@@ -63,6 +66,18 @@ pub async fn complete(core: &Core, request: &PairRequest, agent_key: &PublicKey,
     work.send(pairing.chat_id, &Notice::Paired { server_id }, Urgency::Answer).await?;
     work.commit("pair").await?;
     Ok(response(core, server_id, name, agent_key, token_hash))
+}
+
+/// Tells the chat, once, that another machine has its used token: somebody else has read it.
+async fn tell_of_other(mut work: Work<'_>, token_hash: &str, key: &str, address: &str) -> store::Result<()> {
+    let Some(pairing) = pairings::note_other(&mut work.tx, token_hash, key).await? else { return Ok(()) };
+    let Some(server_id) = pairing.server_id else { return Ok(()) };
+    let Some(server) = servers::by_id(&mut work.tx, server_id).await? else { return Ok(()) };
+    let address = address.to_owned();
+    let event = Event::TokenTried { address: address.clone() };
+    work.record(Happened::to_server(server.chat_id, server_id, &server.name, event));
+    work.send(server.chat_id, &Notice::TokenTried { server_id, address }, Urgency::Warning).await?;
+    work.commit("token-tried").await
 }
 
 async fn need_new_key(tx: &mut Tx, agent_key: &PublicKey) -> Result<()> {

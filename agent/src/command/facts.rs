@@ -210,7 +210,8 @@ impl Facts {
         let newest = self.newest_acts();
         self.taken.retain(|taken| {
             let age = taken.age(boot, now);
-            // Within the hour each counts; before it the newest, for the gap between two, and reboots, which are counted by the day.
+            // Within the hour each counts; before it the newest, for the gap between two, and reboots, which are counted by
+            // the day.
             let is_counted = age < HOUR_MS || newest.contains(&taken.jti) || matches!(taken.act, Some(Action::Reboot {}));
             let counts_for_the_rates = taken.act.is_some() && age < MEMORY_MS && is_counted;
             let outcome_is_of_use = waiting.contains(&taken.jti) && age < OUTCOME_MS;

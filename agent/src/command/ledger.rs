@@ -29,7 +29,7 @@ use crate::{
 /// what is written stays within a few times what is kept.
 const COMPACT_AT: u64 = if cfg!(test) { 8 * 1024 } else { 256 * 1024 };
 const FILE_MAX: u64 = 16 * 1024 * 1024;
-/// How far behind the host's clock a newer key set lowers what counts as taken up: an honest command that is on its way stays new.
+/// How far behind the host's clock a newer key set lowers what counts as taken up: an honest command on its way stays new.
 const LOWERED_BEHIND_MS: i64 = 30_000;
 
 pub struct Ledger {

@@ -30,7 +30,10 @@ pub async fn complete(core: &Core, request: &PairRequest, agent_key: &PublicKey,
     let key = agent_key.to_string();
     let Some(pairing) = pairings::consume(&mut work.tx, &token_hash, &key, server_id, work.now).await? else {
         // The same token from the same key: its answer was lost, and is given again.
-        let again = pairings::used_by(&mut work.tx, &token_hash, &key).await?.ok_or(Refusal::Token)?;
+        let Some(again) = pairings::used_by(&mut work.tx, &token_hash, &key).await? else {
+            let was_removed = servers::was_removed(&mut work.tx, &agent_key.id()).await?;
+            return Err(if was_removed { Refusal::Removed } else { Refusal::Token }.into());
+        };
         let server_id = again.server_id.ok_or(Refusal::Token)?;
         let server = servers::by_id(&mut work.tx, server_id).await?.ok_or(Refusal::Removed)?;
         return Ok(response(core, server_id, server.name, agent_key, token_hash));

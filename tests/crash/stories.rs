@@ -8,7 +8,7 @@ use osm_protocol::{action::OutcomeKind, command::Command, messages::Report};
 use osm_telegram_sim::BotMessage;
 use osm_tests::{
     agent::{Agent, service},
-    world::token_in,
+    talk::token_in,
 };
 
 use crate::{SOON, life::Life, persistently};

@@ -1,5 +1,6 @@
 //! A backend that does as it is told: honest by default, or one that means harm or has been taken over. It keeps what it was
-//! sent, and checks every request as the true one does: at its end no request was ill-signed and no report broke the contract.
+//! sent, and checks every request as the true one does: at its end no request was ill-signed, no report broke the contract,
+//! and no forgery was answered.
 
 use std::{
     collections::VecDeque,
@@ -84,6 +85,12 @@ pub struct State {
     /// `after` of each poll.
     pub polls: Vec<i64>,
     pub outcomes: Vec<(String, Outcome)>,
+    /// Ids of the plain commands of [`Backend::serve`].
+    plain: Vec<String>,
+    /// Nothing but the plain commands may ever be answered, however late.
+    pub only_plain: bool,
+    /// Ids of commands that may never be answered, however late.
+    pub never: Vec<String>,
     /// Bodies of reports, as they came.
     pub reports: Vec<Vec<u8>>,
     /// What `GET /agent/v1/keys` answers, and the version that receipts name.
@@ -166,7 +173,13 @@ impl Drop for Backend {
     fn drop(&mut self) {
         self.serving.abort();
         if !std::thread::panicking() {
-            let violations = std::mem::take(&mut self.shared.lock().violations);
+            let mut state = self.shared.lock();
+            let mut violations = std::mem::take(&mut state.violations);
+            let wrong = |jti: &String| state.never.contains(jti) || state.only_plain && !state.plain.contains(jti);
+            violations.extend(
+                state.outcomes.iter().filter(|(jti, _)| wrong(jti)).map(|told| format!("an answer to a forgery: {told:?}")),
+            );
+            drop(state);
             assert!(violations.is_empty(), "{violations:#?}");
         }
     }
@@ -251,7 +264,10 @@ impl Backend {
         let mut offer: Vec<String> = envelopes.into_iter().collect();
         let signer = self.with(|state| state.signer.clone()).unwrap_or_else(command_key);
         offer.push(wire(&Envelope::sign(envelope::COMMAND, plain.to_string().as_bytes(), &signer)));
-        self.with(|state| state.offer = Some(offer));
+        self.with(|state| {
+            state.plain.push(jti.clone());
+            state.offer = Some(offer);
+        });
         self.until("the outcome of the plain command", |state| state.outcome(&jti).is_some());
         let polls = self.with(|state| state.polls.len());
         self.until("the next poll", |state| {

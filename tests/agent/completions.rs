@@ -1,8 +1,8 @@
-//! What a shell completes after `osm-agent`.
+//! What a shell completes after `osm-agent` and `osm-api`.
 
 use std::{fs, path::Path, process::Command};
 
-use osm_tests::process::{Host, command};
+use osm_tests::process::{Host, command, program};
 
 /// Calls the function that the script `$1` names for the program, as bash does when a person types the other words and then Tab.
 const COMPLETE: &str = r#"
@@ -37,4 +37,13 @@ fn bash_completes_every_command_and_what_belongs_to_it() {
         let script = host.output(&mut host.command(&["completions", shell])).succeeded();
         assert!(script.contains("clean-journal") && script.contains("token-file"), "{shell}");
     }
+}
+
+#[test]
+fn bash_completes_the_backends_commands_too() {
+    let host = Host::default();
+    let script = host.output(command(&program("osm-api")).args(["completions", "bash"])).succeeded();
+    fs::write(host.path("completions"), script).unwrap();
+    assert_eq!(offered(&host, &["osm-api", "comp"]), ["completions"]);
+    assert_eq!(offered(&host, &["osm-api", "keys", "s"]), ["show"]);
 }

@@ -90,7 +90,7 @@ async fn doctor_says_that_the_server_was_removed() {
     world.tap(&world.anna, &choice, "web-1").await;
     let question = world.see(&world.anna, "Remove web-1").await;
     world.tap(&world.anna, &question, "Remove").await;
-    world.see(&world.anna, "web-1 is removed").await;
+    world.becomes(&question, "web-1 is removed").await;
     let found = examine(&host, |_| {});
     assert_eq!(found.failing(), ["API"], "{found:?}");
     let line = found.line("API");

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use osm_tests::world::token_in;
+use osm_tests::talk::token_in;
 use tokio::{io::AsyncWriteExt, process::Command, time::sleep};
 
 use crate::{

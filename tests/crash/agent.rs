@@ -7,7 +7,8 @@ use osm_api::{clock::Clock, keys::Keys};
 use osm_tests::{
     database::{self, Engine},
     process::{Host, program},
-    world::{World, token_in},
+    talk::token_in,
+    world::World,
 };
 
 use crate::{named_in_sources, persistently, supervised::Supervised};
@@ -47,6 +48,7 @@ struct Mortal {
 
 async fn lives_and_dies(engine: Engine) {
     let mut world = World::on_system_clock(engine, &[]).await;
+    world.overlooks("many hosts are paired side by side, each in its own time");
     let mut hosts = Vec::new();
     for (number, run) in RUN.iter().enumerate() {
         let mut mortal = paired(&world, &format!("web-{number}"), PAIR[number % PAIR.len()]).await;

@@ -15,7 +15,8 @@ use osm_tests::{
     agent::{Agent, client},
     database,
     process::{Process, command, in_namespace, program, terminate},
-    world::{ANNA, token_in},
+    talk::token_in,
+    world::ANNA,
 };
 use reqwest::header;
 use rustix::process::{Pid, Signal, kill_process};

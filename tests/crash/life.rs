@@ -176,6 +176,7 @@ fn kind(message: &BotMessage) -> &'static str {
         "osm-agent pair",
         "Used",
         "Key fingerprint",
+        "Another machine tried",
         "Not confirmed within 60 s",
         "The host says: done",
         "unpaired",

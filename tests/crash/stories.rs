@@ -8,7 +8,7 @@ use osm_protocol::{action::OutcomeKind, command::Command, messages::Report};
 use osm_telegram_sim::BotMessage;
 use osm_tests::{
     agent::{Agent, service},
-    world::token_in,
+    talk::token_in,
 };
 
 use crate::{SOON, life::Life, persistently};
@@ -51,6 +51,7 @@ impl Story {
                 "You are now the owner",
                 "Used",
                 "Key fingerprint",
+                "Another machine tried",
                 "Restart a service",
                 "The host says: done",
                 "Figures of",
@@ -88,7 +89,14 @@ impl Story {
 
 async fn main_job(life: &Life) -> Result<()> {
     claim(life).await?;
-    let mut agent = paired(life).await?;
+    let (mut agent, token) = paired_with(life).await?;
+    persistently("the used token refused to another", async || {
+        let other = Agent::at(&life.api, Clock::system());
+        let reply = other.post("/agent/v1/pair", &other.pair_request(&token)).await?;
+        Ok((reply.status == 403).then_some(()))
+    })
+    .await?;
+    life.see(|message| message.plain.contains("Another machine tried")).await?;
     let question = restart_question(life).await?;
     life.tap(&question, "Restart").await?;
     let command = delivered(life, &mut agent).await?;
@@ -145,6 +153,11 @@ async fn claim(life: &Life) -> Result<()> {
 }
 
 async fn paired(life: &Life) -> Result<Agent> {
+    Ok(paired_with(life).await?.0)
+}
+
+/// Pairs an agent, and gives the token that was used.
+async fn paired_with(life: &Life) -> Result<(Agent, String)> {
     let message = life.ask("/add_server web-1", "osm-agent pair").await?;
     let Some(token) = token_in(&message) else { bail!("no token in {}", message.plain) };
     let mut agent = Agent::at(&life.api, Clock::system());
@@ -153,7 +166,7 @@ async fn paired(life: &Life) -> Result<Agent> {
     life.see(|message| message.plain.contains("Used")).await?;
     report(life, &agent, agent.report(), LONG).await?;
     life.see(|message| message.plain.contains("Figures of")).await?;
-    Ok(agent)
+    Ok((agent, token))
 }
 
 /// A report of now, from a host that says it will send the next one in `interval_s`.

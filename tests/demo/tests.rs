@@ -7,12 +7,11 @@ use std::{
     net::TcpListener,
     path::Path,
     process::{Child, Command, Output, Stdio},
-    thread::sleep,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use osm_telegram_sim::{Options, Sim};
-use osm_tests::process::Process;
+use osm_tests::{process::Process, until::found_in_time};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -66,11 +65,7 @@ fn a_hard_kill_takes_the_programs_along() {
     demo.kill().unwrap();
     demo.wait().unwrap();
     for program in programs {
-        let deadline = Instant::now() + SOON;
-        while !gone(program) {
-            assert!(Instant::now() < deadline, "{program} outlived the demo");
-            sleep(Duration::from_millis(50));
-        }
+        found_in_time(SOON, || gone(program).then_some(())).unwrap_or_else(|| panic!("{program} outlived the demo"));
     }
 }
 
@@ -178,17 +173,13 @@ fn secret(token: &str) -> &str {
 
 /// The code in the link that makes an owner of whoever opens it.
 fn claim_code(demo: &mut Process) -> String {
-    let deadline = Instant::now() + SOON;
-    loop {
+    let code = found_in_time(SOON, || {
+        assert!(demo.has_ended().unwrap().is_none(), "{}{}", demo.stdout(), demo.stderr());
         let said = demo.stdout();
-        if let Some((_, rest)) = said.split_once("https://t.me/osm_demo_bot?start=")
-            && let Some((code, _)) = rest.split_once(' ')
-        {
-            return code.to_owned();
-        }
-        assert!(demo.has_ended().unwrap().is_none() && Instant::now() < deadline, "{said}{}", demo.stderr());
-        sleep(Duration::from_millis(50));
-    }
+        let (_, link) = said.split_once("https://t.me/osm_demo_bot?start=")?;
+        link.split_once(' ').map(|(code, _)| code.to_owned())
+    });
+    code.unwrap_or_else(|| panic!("{}{}", demo.stdout(), demo.stderr()))
 }
 
 fn demo(arguments: &[&str]) -> Command {

@@ -85,6 +85,7 @@ async fn what_the_other_implementation_signs_is_accepted_and_spoilt_it_is_not() 
     let paired: PairResponse = send(&agent, "POST", "/agent/v1/pair", None, &body).await.json().unwrap();
     assert_eq!(paired.name, "web-1");
 
+    world.see(&world.anna, "Key fingerprint").await;
     let batch = ReportBatch { agent_version: "0.1.0".to_owned(), reports: vec![agent.report()] };
     let body = serde_json::to_vec(&batch).unwrap();
     let path = "/agent/v1/reports";

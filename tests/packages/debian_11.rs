@@ -9,6 +9,9 @@ use osm_tests::{
 
 use crate::site;
 
+/// The id of a question that nobody was asked.
+const QUESTION: &str = "0190a6b0-7c00-7000-8000-00000000a5ed";
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn debian_11_is_monitored_and_says_why_it_cannot_act() -> Result<()> {
     let server = Server { world: site::backend().await?, machine: site::machine("bullseye", "old-11")? };
@@ -42,11 +45,11 @@ async fn a_command_is_refused_all_the_same(server: &Server, card: &BotMessage, w
     world
         .sql(&format!(
             "INSERT INTO confirmations (id, chat_id, user_id, actor_name, server_id, asks, expires_at, state, message_id) VALUES \
-             ('asked', {ANNA}, {ANNA}, 'Anna', '{id}', '{{\"type\":\"restart\",\"unit\":\"ssh.service\"}}', {}, 'open', 'asked')",
+             ('{QUESTION}', {ANNA}, {ANNA}, 'Anna', '{id}', '{{\"type\":\"restart\",\"unit\":\"ssh.service\"}}', {}, 'open', '{QUESTION}')",
             i64::MAX
         ))
         .await;
-    world.sim.press_data(anna, anna, card.message_id, "y:asked");
+    world.sim.press_data(anna, anna, card.message_id, &format!("y:{QUESTION}"));
     let refused = |message: &BotMessage| message.plain.contains("The host refused it") && message.plain.contains(why);
     world.sim.wait(anna, SOON, refused).await.with_context(|| world.sim.transcript(anna))?;
     Ok(())

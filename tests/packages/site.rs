@@ -60,7 +60,9 @@ pub async fn backend() -> Result<World> {
 
 pub async fn backend_with(repository: &Path) -> Result<World> {
     let repository = repository.to_str().context("a path in UTF-8")?;
-    Ok(World::on_system_clock(Engine::Sqlite, &[("OSM_PACKAGES_DIR", repository)]).await)
+    let world = World::on_system_clock(Engine::Sqlite, &[("OSM_PACKAGES_DIR", repository)]).await;
+    world.overlooks("a real machine tells of what it finds");
+    Ok(world)
 }
 
 /// Boots a server of the suite.

@@ -68,6 +68,7 @@ story!(after_ten_minutes_without_a_backend_nobody_is_called_offline, |engine| {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_ten_minutes_without_the_database_nobody_is_called_offline() {
     let (world, agents) = at_work(Engine::Postgres, 40).await;
+    world.expects_errors("the database is away for a while");
     let ear = Ear::new(&world, &world.anna).await;
     let url = world.database_url();
     let (server, name) = url.rsplit_once('/').expect("a database's URL");

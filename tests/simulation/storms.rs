@@ -127,7 +127,8 @@ story!(ten_thousand_alerts_in_one_chat_are_two_messages, |engine| {
     assert!((1..=2).contains(&heard.len()), "{heard:#?}");
     assert_eq!(world.rows("SELECT COUNT(*) FROM incidents WHERE message_id IS NOT NULL").await, [[10_000]]);
     // Somebody has them all.
-    let list = world.ask(&world.anna, "/alerts", "Open alerts: 10").await;
+    world.sim.say(&world.anna, &world.anna, "/alerts");
+    let list = world.see_among(&world.anna, "Open alerts: 10").await;
     world.tap(&world.anna, &list, "I have them all").await;
     world.all_is_told().await;
     assert_eq!(world.rows("SELECT COUNT(*) FROM incidents WHERE acked_by IS NULL").await, [[0]]);

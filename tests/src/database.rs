@@ -84,3 +84,69 @@ pub async fn migrate(url: &str, folder: &Path) -> Result<()> {
     }
     if url.starts_with("sqlite:") { on!(SqliteConnection) } else { on!(PgConnection) }
 }
+
+/// A table with all its rows.
+#[derive(Debug)]
+pub struct Table {
+    pub name: String,
+    pub columns: Vec<String>,
+    pub rows: Rows,
+}
+
+/// Each value as the engine's own text of it, in no order that means anything.
+pub type Rows = Vec<Vec<Option<String>>>;
+
+impl Table {
+    /// The rows that hold this text in some column.
+    pub fn naming<'a>(&'a self, text: &'a str) -> impl Iterator<Item = &'a Vec<Option<String>>> {
+        self.rows.iter().filter(move |row| row.iter().flatten().any(|value| value.contains(text)))
+    }
+}
+
+/// All tables of ours, as the schema of the moment has them.
+pub async fn tables(url: &str) -> Result<Vec<Table>> {
+    let query = match engine(url) {
+        Engine::Sqlite => "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'",
+        Engine::Postgres => "SELECT CAST(tablename AS TEXT) FROM pg_tables WHERE schemaname = 'public'",
+    };
+    let mut tables = Vec::new();
+    for name in words(url, query).await?.into_iter().filter(|name| name != "_sqlx_migrations") {
+        let columns = columns(url, &name).await?;
+        let rows = all_rows(url, &name, &columns).await?;
+        tables.push(Table { name, columns, rows });
+    }
+    anyhow::ensure!(tables.len() > 10, "the schema's tables are not found");
+    Ok(tables)
+}
+
+pub async fn columns(url: &str, table: &str) -> Result<Vec<String>> {
+    let query = match engine(url) {
+        Engine::Sqlite => format!("SELECT name FROM pragma_table_info('{table}')"),
+        Engine::Postgres => format!(
+            "SELECT CAST(column_name AS TEXT) FROM information_schema.columns
+             WHERE table_schema = 'public' AND table_name = '{table}' ORDER BY ordinal_position"
+        ),
+    };
+    words(url, &query).await
+}
+
+/// These columns of all rows, sorted.
+pub async fn all_rows(url: &str, table: &str, columns: &[String]) -> Result<Rows> {
+    let value = |column: &String| match engine(url) {
+        Engine::Sqlite => format!("quote(\"{column}\")"),
+        Engine::Postgres => format!("CAST(\"{column}\" AS TEXT)"),
+    };
+    let values: Vec<String> = columns.iter().map(value).collect();
+    let mut rows = texts(url, &format!("SELECT {} FROM \"{table}\"", values.join(", "))).await?;
+    rows.sort();
+    Ok(rows)
+}
+
+/// A query of one column that is never null.
+async fn words(url: &str, query: &str) -> Result<Vec<String>> {
+    Ok(texts(url, query).await?.into_iter().flatten().flatten().collect())
+}
+
+fn engine(url: &str) -> Engine {
+    if url.starts_with("sqlite:") { Engine::Sqlite } else { Engine::Postgres }
+}

@@ -5,12 +5,15 @@
 //! | [`world`] | a backend on a fresh database, the Bot API stand-in, people |
 //! | [`agent`] | an agent that does as it is told, well or badly |
 //! | `ending` | what a story may not leave behind |
+//! | `errors` | what a story's backend logged as an error |
 //! | [`fleet`] | many of them, paired without a conversation |
 //! | [`database`] | a fresh database on either engine |
 //! | [`process`] | backend and agent as the programs they are |
 //! | [`machine`] | a booted container with a real systemd |
 //! | [`web_server`] | one with nginx, and the agent |
 //! | [`server`] | a server with the agent at work, told about from the chat |
+//! | [`talk`] | what people and the bot say to each other |
+//! | [`until`] | how a story waits |
 //! | [`story!`] | tells a story on both databases |
 
 #![expect(clippy::missing_panics_doc, reason = "a story that cannot go on panics: that is what fails the test")]
@@ -18,10 +21,13 @@
 pub mod agent;
 pub mod database;
 mod ending;
+mod errors;
 pub mod fleet;
 pub mod machine;
 pub mod process;
 pub mod server;
+pub mod talk;
+pub mod until;
 pub mod web_server;
 pub mod world;
 

@@ -24,6 +24,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use tempfile::TempDir;
 
+use crate::until::found_in_time;
+
 mod root;
 
 pub use root::Root;
@@ -124,18 +126,15 @@ impl Machine {
 
     /// Asks `probe` until it gives a value; after `limit` the error says `what` was awaited and why the last answer was none.
     pub fn wait_for<T>(&self, what: &str, limit: Duration, mut probe: impl FnMut() -> Result<Option<T>>) -> Result<T> {
-        let deadline = Instant::now() + limit;
-        loop {
-            let answer = probe();
-            if let Ok(Some(value)) = answer {
-                return Ok(value);
+        let mut last = None;
+        let found = found_in_time(limit, || match probe() {
+            Ok(found) => found,
+            Err(error) => {
+                last = Some(error);
+                None
             }
-            if Instant::now() >= deadline {
-                let last = answer.err().unwrap_or_else(|| anyhow!("not yet"));
-                return Err(last.context(format!("no {what} within {limit:?}")));
-            }
-            thread::sleep(Duration::from_millis(100));
-        }
+        });
+        found.ok_or_else(|| last.unwrap_or_else(|| anyhow!("not yet")).context(format!("no {what} within {limit:?}")))
     }
 
     /// What `unit` has logged; an empty text where there is no journal, since this mostly explains another failure.

@@ -6,16 +6,17 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use crate::until::found_in_time;
+
 /// How long a program may take to do what ends by itself.
 const ENDS: Duration = Duration::from_mins(1);
-const LOOK: Duration = Duration::from_millis(20);
 
 /// A program of this workspace, built beside the tests.
 ///
@@ -162,25 +163,18 @@ impl Process {
     /// When it does not.
     #[track_caller]
     pub fn says(&self, text: &str) {
-        let until = Instant::now() + ENDS;
-        while !(self.stdout() + &self.stderr()).contains(text) {
-            assert!(Instant::now() < until, "not said: {text:?}; but:\n{}{}", self.stdout(), self.stderr());
-            std::thread::sleep(LOOK);
-        }
+        let said = || self.stdout() + &self.stderr();
+        let heard = found_in_time(ENDS, || said().contains(text).then_some(()));
+        assert!(heard.is_some(), "not said: {text:?}; but:\n{}", said());
     }
 
     /// Waits for its end.
     pub fn end(mut self, limit: Duration) -> Result<Ended> {
-        let until = Instant::now() + limit;
-        loop {
-            if let Some(status) = self.has_ended()? {
-                return Ok(Ended { status, stdout: self.stdout(), stderr: self.stderr() });
-            }
-            if Instant::now() > until {
-                bail!("it still runs after {limit:?}; it said:\n{}{}", self.stdout(), self.stderr());
-            }
-            std::thread::sleep(LOOK);
-        }
+        let status = found_in_time(limit, || self.has_ended().transpose()).transpose()?;
+        let Some(status) = status else {
+            bail!("it still runs after {limit:?}; it said:\n{}{}", self.stdout(), self.stderr());
+        };
+        Ok(Ended { status, stdout: self.stdout(), stderr: self.stderr() })
     }
 }
 

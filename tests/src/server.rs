@@ -10,8 +10,9 @@ use crate::{
     database::Engine,
     machine::Machine,
     process::program,
+    talk::copied,
     web_server,
-    world::{SOON, World, copied},
+    world::{SOON, World},
 };
 
 pub const AGENT: &str = "osm-agent.service";
@@ -51,6 +52,7 @@ impl Server {
     /// is written under the shipped agent.toml.
     pub async fn install(engine: Engine, name: &str, config: &str, prepare: impl FnOnce(&Machine) -> Result<()>) -> Result<Self> {
         let world = World::on_system_clock(engine, &[]).await;
+        world.overlooks("a real machine tells of what it finds");
         let machine = web_server::boot("bookworm", name)?;
         prepare(&machine)?;
         install_agent(&machine)?;
@@ -130,6 +132,7 @@ impl Server {
                 return Ok(card);
             }
             ensure!(Instant::now() < deadline, "no card with {expected:?}; the last one:\n{}", card.plain);
+            // Reports come every few seconds, and a chat takes a message a second.
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     }
@@ -143,6 +146,7 @@ impl Server {
                 return Ok(card);
             }
             ensure!(Instant::now() < deadline, "still there: {label}");
+            // Reports come every few seconds, and a chat takes a message a second.
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     }

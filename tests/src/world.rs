@@ -9,14 +9,23 @@ use std::{
 
 use anyhow::{Context, Result};
 use osm_api::{App, clock::Clock, config::Config, store::outbox, usecase::Core};
-use osm_telegram_sim::{BotMessage, ButtonKind, Options, Press, Sim, Toast, User};
+use osm_protocol::ids::ServerId;
+use osm_telegram_sim::{Options, Sim, User};
 use tempfile::TempDir;
-use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tokio::{
+    net::TcpListener,
+    runtime::{Handle, Id},
+    sync::oneshot,
+    task::JoinHandle,
+};
 
 use crate::{
-    agent::{self, Agent},
-    database::{self, Engine},
+    agent,
+    database::{self, Engine, Table},
     ending::{self, Excused},
+    errors,
+    talk::Taken,
+    until::{until, until_within},
 };
 
 /// 2027-01-15 08:00:00 UTC, where the stories' clocks start.
@@ -37,7 +46,10 @@ pub struct World {
     /// What the backend announced at its start: the claim link.
     pub announced: Arc<Mutex<Option<String>>>,
     settings: HashMap<&'static str, String>,
+    pub(crate) taken: Taken,
     excused: Excused,
+    /// The runtime of the story, which tells its errors from those of others.
+    runtime: Id,
     running: Option<Running>,
     /// Holds the state directory, and SQLite's file.
     dir: TempDir,
@@ -92,10 +104,7 @@ impl World {
 
     async fn try_with(engine: Engine, options: Options, settings: &[(&'static str, &str)], clock: Clock) -> Result<Self> {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        // OSM_LOG=debug shows what the backend says.
-        if let Ok(filter) = tracing_subscriber::EnvFilter::try_from_env("OSM_LOG") {
-            let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
-        }
+        errors::note();
         let dir = tempfile::tempdir()?;
         let sim = Sim::start(options).await?;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -118,7 +127,9 @@ impl World {
             boris,
             announced,
             settings: all,
+            taken: Taken::default(),
             excused: Excused::default(),
+            runtime: Handle::current().id(),
             running: Some(running),
             dir,
         };
@@ -142,6 +153,11 @@ impl World {
     /// In this story Telegram refuses calls as wrong, for this reason.
     pub fn expects_refusals(&self, _why: &str) {
         self.excused.refusals();
+    }
+
+    /// In this story the backend logs errors, for this reason.
+    pub fn expects_errors(&self, _why: &str) {
+        self.excused.errors();
     }
 
     pub fn state_dir(&self) -> PathBuf {
@@ -178,16 +194,12 @@ impl World {
         let (core, running) = start(&settings, self.clock.clone(), listener, &self.announced).await?;
         // It takes updates once Telegram has told it who it is.
         let secret = self.core.keys.webhook_secret.expose();
-        let set_up = async {
-            loop {
-                let request = agent::client().post(format!("{api}/telegram/webhook")).body(r#"{"update_id":1}"#);
-                if request.header("X-Telegram-Bot-Api-Secret-Token", secret).send().await?.status().is_success() {
-                    return anyhow::Ok(());
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        tokio::time::timeout(SOON, set_up).await.context("the other backend does not come up")??;
+        until("the other backend takes updates", async || {
+            let request = agent::client().post(format!("{api}/telegram/webhook")).body(r#"{"update_id":1}"#);
+            let answer = request.header("X-Telegram-Bot-Api-Secret-Token", secret).send().await;
+            answer.is_ok_and(|answer| answer.status().is_success())
+        })
+        .await;
         Ok(Instance { core, api, running })
     }
 
@@ -223,114 +235,53 @@ impl World {
                     + (SELECT COUNT(*) FROM outbox WHERE COALESCE(hold_until, 0) <= {now})"
             )
         };
-        let done = async {
-            while self.rows(&waiting(self.clock.now())).await != [[0]] {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        };
-        tokio::time::timeout(limit, done).await.expect("an end of what is to be handled and told");
+        let is_done = async || self.rows(&waiting(self.clock.now())).await == [[0]];
+        until_within(limit, "all is handled and told", is_done).await;
+    }
+
+    /// Waits until a poll of this server's agent stands at one of the backends.
+    pub async fn poll_stands(core: &Core, server_id: ServerId) {
+        until("a poll that waits", async || polls(core, server_id) > 0).await;
+    }
+
+    /// Waits until none does.
+    pub async fn no_poll_stands(core: &Core, server_id: ServerId) {
+        until("the end of the poll", async || polls(core, server_id) == 0).await;
+    }
+
+    /// All tables of the database with all their rows.
+    pub async fn tables(&self) -> Vec<Table> {
+        database::tables(&self.database_url()).await.unwrap()
     }
 
     /// Waits until all that may be told by now is told: however fast the clock is moved, Telegram takes a message a second.
     pub async fn all_is_told(&self) {
-        let told = async {
-            loop {
-                let mut tx = self.core.store.read().await.expect("a transaction");
-                if outbox::due(&mut tx, self.clock.now(), 1).await.expect("the outbox").is_empty() {
-                    return;
-                }
-                drop(tx);
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
+        let is_told = async || {
+            let mut tx = self.core.store.read().await.expect("a transaction");
+            outbox::due(&mut tx, self.clock.now(), 1).await.expect("the outbox").is_empty()
         };
-        tokio::time::timeout(6 * SOON, told).await.expect("an end of what is to be told");
-    }
-
-    /// Somebody writes in their private chat and gets a new message that holds `expected`.
-    pub async fn ask(&self, user: &User, text: &str, expected: &str) -> BotMessage {
-        let said = self.sim.say(user, user, text);
-        self.sim
-            .wait(user, SOON, |message| message.message_id > said.message_id && message.plain.contains(expected))
-            .await
-            .unwrap()
-    }
-
-    /// The newest message of a chat that holds `expected`, also by an edit.
-    pub async fn see(&self, chat: impl Into<i64>, expected: &str) -> BotMessage {
-        self.sim.wait(chat, SOON, |message| message.plain.contains(expected)).await.unwrap()
-    }
-
-    /// Somebody taps a button; returns what popped up.
-    pub async fn tap(&self, user: &User, message: &BotMessage, button: &str) -> Toast {
-        let press: Press = self.sim.press(message.chat_id, user, message.message_id, button).unwrap();
-        self.sim.wait_toast(&press, SOON).await.unwrap()
-    }
-
-    /// A pairing token, from the bot's message.
-    pub async fn token(&self, user: &User, name: &str) -> (String, BotMessage) {
-        let message = self.ask(user, &format!("/add_server {name}"), "osm-agent pair").await;
-        let token = token_in(&message).expect("a token in the message");
-        (token, message)
-    }
-
-    /// Anna asks for a restart on her newest card, up to the question.
-    pub async fn restart_question(&self, unit: &str) -> BotMessage {
-        let card = self.ask(&self.anna, "/status", "online").await;
-        self.tap(&self.anna, &card, "Restart").await;
-        let picking = |message: &BotMessage| message.message_id == card.message_id && message.edits > 0;
-        let services = self.sim.wait(&self.anna, SOON, picking).await.unwrap();
-        self.tap(&self.anna, &services, unit).await;
-        self.sim
-            .wait(&self.anna, SOON, |message| message.message_id > card.message_id && message.plain.contains(unit))
-            .await
-            .unwrap()
-    }
-
-    /// Anna asks for a chore on her newest card, up to the question.
-    pub async fn chore_question(&self, button: &str) -> BotMessage {
-        let card = self.ask(&self.anna, "/status", "online").await;
-        self.tap(&self.anna, &card, button).await;
-        self.sim
-            .wait(&self.anna, SOON, |message| message.message_id > card.message_id && message.plain.contains("can confirm"))
-            .await
-            .unwrap()
-    }
-
-    /// A server of Anna's, paired and with its first report.
-    pub async fn paired(&self, name: &str) -> Agent {
-        let (token, _) = self.token(&self.anna, name).await;
-        let mut agent = Agent::new(self);
-        agent.pair(&token).await.expect("pairing");
-        agent.send_report(&agent.report()).await.expect("a report");
-        let card = |message: &BotMessage| message.plain.contains("online") && message.plain.contains(name);
-        self.sim.wait(&self.anna, SOON, card).await.expect("the first card");
-        agent
+        until_within(6 * SOON, "all that may be told is told", is_told).await;
     }
 }
 
 impl Drop for World {
     /// Nothing is left over at the end of a story, unless it says so.
     fn drop(&mut self) {
-        if self.running.is_none() || std::thread::panicking() {
+        let errors = errors::take(self.runtime);
+        if std::thread::panicking() {
             return;
         }
-        let left = ending::left_over(&self.database_url(), self.clock.now(), &self.sim, &self.excused);
+        let mut left = self.excused.of_errors(errors);
+        if self.running.is_some() {
+            left.extend(ending::left_over(&self.database_url(), self.clock.now(), &self.sim, &self.excused));
+        }
         assert!(left.is_empty(), "the story leaves behind:\n{}", left.join("\n"));
     }
 }
 
-/// The token of a pairing message: in the line to copy.
-pub fn token_in(message: &BotMessage) -> Option<String> {
-    let start = message.plain.find("OSM1-")?;
-    Some(message.plain[start..].chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '-').collect())
-}
-
-/// What a Copy button copies.
-pub fn copied(message: &BotMessage) -> Option<String> {
-    message.buttons.iter().flatten().find_map(|button| match &button.kind {
-        ButtonKind::CopyText(text) => Some(text.clone()),
-        _ => None,
-    })
+/// How many polls of this server wait, besides this look.
+fn polls(core: &Core, server_id: ServerId) -> usize {
+    core.store.hub.poll(server_id).waiting() - 1
 }
 
 async fn start(

@@ -8,10 +8,10 @@ use osm_tests::{
     agent::{Agent, disk, service},
     database::Engine,
     story,
-    world::{SOON, World, token_in},
+    world::{SOON, World},
 };
 
-use crate::reporting::{broken, busy, heard, keep_reporting, pass};
+use crate::reporting::{broken, busy, keep_reporting, pass};
 
 /// Two servers of Anna's that failed within half a minute of a third, and the one message that tells of both.
 async fn digest(world: &World) -> ([Agent; 3], BotMessage) {
@@ -31,16 +31,10 @@ async fn digest(world: &World) -> ([Agent; 3], BotMessage) {
     (agents, digest)
 }
 
-/// How a message stands now.
-async fn now(world: &World, message: &BotMessage) -> BotMessage {
-    world.settled(SOON).await;
-    world.sim.message(&world.anna, message.message_id).unwrap()
-}
-
 async fn remove(world: &World, name: &str) {
     let question = world.ask(&world.anna, &format!("/remove_server {name}"), "can confirm").await;
     world.tap(&world.anna, &question, "Remove").await;
-    world.see(&world.anna, "removed").await;
+    world.becomes(&question, "is removed").await;
 }
 
 story!(an_alert_of_a_server_that_is_removed_offers_nothing_any_more, |engine| {
@@ -50,7 +44,7 @@ story!(an_alert_of_a_server_that_is_removed_offers_nothing_any_more, |engine| {
     agent.send_report(&broken(&agent)).await.unwrap();
     let alert = world.see(&world.anna, "critical since").await;
     remove(&world, "web-1").await;
-    let shown = now(&world, &alert).await;
+    let shown = world.now(&alert).await;
     assert_eq!(shown.plain, "This server is no longer paired here.");
     assert!(shown.button("I have it").is_none(), "{shown:?}");
 });
@@ -59,7 +53,7 @@ story!(what_was_told_together_with_a_removed_server_ends_without_it, |engine| {
     let world = World::new(engine).await;
     let (agents, shown) = digest(&world).await;
     remove(&world, "web-2").await;
-    let left = now(&world, &shown).await.plain;
+    let left = world.now(&shown).await.plain;
     assert!(left.contains("web-1") && !left.contains("web-2"), "{left}");
     world.clock.pass(30 * SECOND).await;
     agents[0].send_report(&agents[0].report()).await.unwrap();
@@ -71,16 +65,14 @@ story!(a_server_that_goes_last_lets_the_others_end_be_told, |engine| {
     let (agents, _) = digest(&world).await;
     world.clock.pass(30 * SECOND).await;
     agents[0].send_report(&agents[0].report()).await.unwrap();
-    let before = heard(&world).await.len();
     remove(&world, "web-2").await;
-    let over = world.see(&world.anna, "Over: web-1 · nginx.service failed").await;
-    assert!(over.message_id > world.sim.messages(&world.anna)[before - 1].message_id, "{}", world.sim.transcript(world.anna.id));
+    world.see(&world.anna, "Over: web-1 · nginx.service failed").await;
+    world.hears_nothing(&world.anna).await;
 });
 
 story!(what_was_told_together_waits_five_minutes_for_the_last_to_end, |engine| {
     let world = World::new(engine).await;
     let (agents, _) = digest(&world).await;
-    let before = heard(&world).await.len();
     let both = async |span: i64| {
         for _ in 0..span / (30 * SECOND) {
             world.clock.pass(30 * SECOND).await;
@@ -89,7 +81,7 @@ story!(what_was_told_together_waits_five_minutes_for_the_last_to_end, |engine| {
         }
     };
     both(5 * MINUTE).await;
-    assert_eq!(heard(&world).await.len(), before, "{}", world.sim.transcript(world.anna.id));
+    world.hears_nothing(&world.anna).await;
     both(MINUTE).await;
     let over = world.see(&world.anna, "Over: web-1 · nginx.service failed").await;
     assert!(over.plain.contains("Still open: 1") && over.plain.contains("web-2"), "{}", over.plain);
@@ -104,13 +96,11 @@ story!(an_end_is_told_also_when_the_last_of_its_message_ends_while_mute, |engine
     world.clock.pass(30 * SECOND).await;
     agents[0].send_report(&agents[0].report()).await.unwrap();
     world.ask(&world.anna, "/mute web-2 1h", "web-2 · until").await;
-    let before = heard(&world).await.len();
     world.clock.pass(30 * SECOND).await;
     agents[1].send_report(&agents[1].report()).await.unwrap();
-    let told = heard(&world).await;
-    assert_eq!(told.len(), before + 1, "{}", world.sim.transcript(world.anna.id));
-    let over = &told.last().unwrap().plain;
-    assert!(over.contains("Over: web-1") && !over.contains("web-2"), "{over}");
+    let over = world.see(&world.anna, "Over: web-1").await.plain;
+    assert!(!over.contains("web-2"), "{over}");
+    world.hears_nothing(&world.anna).await;
 });
 
 story!(what_begins_and_ends_while_it_waits_is_one_message, |engine| {
@@ -120,17 +110,15 @@ story!(what_begins_and_ends_while_it_waits_is_one_message, |engine| {
     world.clock.pass(30 * SECOND).await;
     other.send_report(&broken(&other)).await.unwrap();
     world.see(&world.anna, "web-2 · nginx.service failed").await;
-    let before = heard(&world).await.len();
     // Within the half minute after that one: it failed, and was well again.
     world.clock.pass(5 * SECOND).await;
     agent.send_report(&broken(&agent)).await.unwrap();
     world.clock.pass(5 * SECOND).await;
     agent.send_report(&agent.report()).await.unwrap();
     world.clock.pass(30 * SECOND).await;
-    let told = heard(&world).await;
-    assert_eq!(told.len(), before + 1, "{}", world.sim.transcript(world.anna.id));
-    let told = &told.last().unwrap().plain;
-    assert!(told.contains("web-1 · nginx.service failed") && told.contains("Over after"), "{told}");
+    let told = world.see(&world.anna, "web-1 · nginx.service failed").await.plain;
+    assert!(told.contains("Over after"), "{told}");
+    world.hears_nothing(&world.anna).await;
 });
 
 story!(a_host_that_is_paired_anew_ends_its_alerts_without_a_sound, |engine| {
@@ -142,9 +130,9 @@ story!(a_host_that_is_paired_anew_ends_its_alerts_without_a_sound, |engine| {
     let (token, _) = world.token(&world.anna, "web-1").await;
     let reply = Agent::new(&world).pair_replacing(&token, agent.server_id, &agent, "c").await;
     assert_eq!(reply.status, 200);
-    let over = |message: &BotMessage| message.message_id == alert.message_id && message.plain.contains("Over after");
-    world.sim.wait(&world.anna, SOON, over).await.unwrap();
-    assert!(!world.sim.transcript(world.anna.id).contains("Over: web-1"), "{}", world.sim.transcript(world.anna.id));
+    world.see(&world.anna, "Key fingerprint").await;
+    world.becomes(&alert, "Over after").await;
+    world.hears_nothing(&world.anna).await;
 });
 
 story!(a_snoozed_warning_is_repeated_once, |engine| {
@@ -153,13 +141,11 @@ story!(a_snoozed_warning_is_repeated_once, |engine| {
     keep_reporting(&world, &agent, 11 * MINUTE, |agent| busy(agent, 97.0)).await;
     let alert = world.see(&world.anna, "CPU at 97 %").await;
     world.tap(&world.anna, &alert, "1 h").await;
-    let before = heard(&world).await.len();
     keep_reporting(&world, &agent, 59 * MINUTE, |agent| busy(agent, 97.0)).await;
-    assert_eq!(heard(&world).await.len(), before);
+    world.hears_nothing(&world.anna).await;
     keep_reporting(&world, &agent, 5 * HOUR, |agent| busy(agent, 97.0)).await;
-    let told = heard(&world).await;
-    assert_eq!(told.len(), before + 1, "{}", world.sim.transcript(world.anna.id));
-    assert!(told.last().unwrap().plain.contains("CPU at 97 %"), "{}", told.last().unwrap().plain);
+    world.see(&world.anna, "CPU at 97 %").await;
+    world.hears_nothing(&world.anna).await;
 });
 
 story!(a_rule_that_is_switched_off_while_a_server_is_offline_ends_its_alert, |engine| {
@@ -169,37 +155,33 @@ story!(a_rule_that_is_switched_off_while_a_server_is_offline_ends_its_alert, |en
     pass(&world, 2 * MINUTE).await;
     let alert = world.see(&world.anna, "web-1 · offline, last heard at").await;
     let off = format!("E:{}:o:30:30:0:C", agent.server_id);
-    let press = world.sim.press_data(&world.anna, &world.anna, alert.message_id, &off);
-    world.sim.wait_toast(&press, SOON).await.unwrap();
+    world.tap_data(&world.anna, &alert, &off).await;
     pass(&world, 10 * SECOND).await;
     world.see(&world.anna, "Nothing else is open").await;
-    let before = heard(&world).await.len();
     pass(&world, HOUR).await;
-    assert_eq!(heard(&world).await.len(), before, "{}", world.sim.transcript(world.anna.id));
+    world.hears_nothing(&world.anna).await;
 });
 
 story!(reboots_that_follow_each_other_are_two_messages, |engine| {
     let world = World::new(engine).await;
     let agent = world.paired("web-1").await;
-    let before = heard(&world).await.len();
     for boot in ["1", "2", "3", "4"] {
         world.clock.pass(5 * MINUTE).await;
         agent.send_report(&Report { boot: boot.repeat(64), ..agent.report() }).await.unwrap();
         world.all_is_told().await;
     }
-    let told = heard(&world).await;
-    assert_eq!(told.len(), before + 2, "{}", world.sim.transcript(world.anna.id));
+    world.see(&world.anna, "Nobody asked for it in this chat").await;
     world.see(&world.anna, "It comes and goes: 4 times").await;
+    world.hears_nothing(&world.anna).await;
 });
 
 story!(two_disks_of_one_name_are_taken_and_the_fuller_one_counts, |engine| {
     let world = World::new(engine).await;
     let agent = world.paired("web-1").await;
     let alike = |agent: &Agent| Report { disks: vec![disk("/data", 97, 3), disk("/data", 10, 90)], ..agent.report() };
-    let before = heard(&world).await.len();
     keep_reporting(&world, &agent, 5 * MINUTE, alike).await;
     world.see(&world.anna, "disk /data 97 % full").await;
-    assert_eq!(heard(&world).await.len(), before + 1, "{}", world.sim.transcript(world.anna.id));
+    world.hears_nothing(&world.anna).await;
 });
 
 story!(a_chat_has_fifty_mutes_and_long_names_can_be_muted, |engine| {
@@ -207,7 +189,7 @@ story!(a_chat_has_fifty_mutes_and_long_names_can_be_muted, |engine| {
     let name = "x".repeat(60);
     world.token(&world.anna, &name).await;
     let (token, _) = world.token(&world.anna, &name).await;
-    Agent::new(&world).pair(&token).await.unwrap();
+    world.pair(&world.anna, &token).await;
     world.ask(&world.anna, &format!("/mute {name} 22:00-06:00"), "daily 22:00–06:00").await;
     for _ in 1..50 {
         world.ask(&world.anna, "/mute 2h", "What makes no sound").await;
@@ -221,17 +203,11 @@ story!(a_group_that_becomes_a_supergroup_keeps_alerts_limits_and_mutes, |engine|
     world.ask(&world.anna, "/start", "Online Server Monitor").await;
     let group = world.sim.group(-4242, "Ops", &[world.anna.admin()]);
     let say = |chat: i64, text: &str| world.sim.say(chat, &world.anna, text);
-    say(group.id, "/add_server web-1");
-    let token = token_in(&world.see(&world.anna, "osm-agent pair").await).unwrap();
-    let mut agent = Agent::new(&world);
-    agent.pair(&token).await.unwrap();
-    agent.send_report(&agent.report()).await.unwrap();
-    world.see(&group, "online").await;
+    let (agent, _) = world.paired_in(&group, "web-1").await;
     world.clock.pass(30 * SECOND).await;
     agent.send_report(&broken(&agent)).await.unwrap();
     let alert = world.see(&group, "nginx.service failed").await;
-    let press = world.sim.press_data(group.id, &world.anna, alert.message_id, "E:-:c:500:450:5:c");
-    world.sim.wait_toast(&press, SOON).await.unwrap();
+    world.tap_data(&world.anna, &alert, "E:-:c:500:450:5:c").await;
     say(group.id, "/timezone@osm_demo_bot Europe/Berlin");
     world.see(&group, "Europe/Berlin").await;
     say(group.id, "/mute@osm_demo_bot 22:00-06:00");
@@ -278,10 +254,11 @@ story!(a_stranger_with_annas_alert_buttons_sees_nothing_and_changes_nothing, |en
     stolen.push("K".to_owned());
     let own = world.ask(&world.boris, "/help", "/servers").await;
     for data in &stolen {
-        let press = world.sim.press_data(&world.boris, &world.boris, own.message_id, data);
-        world.sim.wait_toast(&press, SOON).await.unwrap();
+        world.tap_data(&world.boris, &own, data).await;
     }
-    world.settled(SOON).await;
+    // One of them asks for what is open about a server.
+    world.see(&world.boris, "This server is no longer paired here.").await;
+    world.hears_nothing(&world.boris).await;
     let seen = world.sim.transcript(world.boris.id);
     assert!(!seen.contains("web-1") && !seen.contains("nginx"), "{seen}");
     let kept =
@@ -304,11 +281,12 @@ async fn the_same_report_at_two_backends_opens_one_incident() {
         assert!(here.is_ok() && there.is_ok(), "{here:?} {there:?}");
     }
     assert_eq!(world.rows("SELECT COUNT(*), CAST(SUM(times) AS BIGINT) FROM incidents").await, [[20, 20]]);
-    // Both look for the silent, and one of them tells.
-    let before = heard(&world).await.len();
+    // Both look for the silent, and one of them tells. What the units had to tell is told first.
+    world.settled(SOON).await;
+    world.see_among(&world.anna, "app-19.service failed").await;
     pass(&world, 3 * MINUTE).await;
     world.see(&world.anna, "web-1 · offline, last heard at").await;
-    assert_eq!(heard(&world).await.len(), before + 1, "{}", world.sim.transcript(world.anna.id));
+    world.hears_nothing(&world.anna).await;
     other.stop().await.unwrap();
 }
 
@@ -316,14 +294,13 @@ story!(whoever_takes_over_to_listen_gives_everybody_the_whole_grace, |engine| {
     let world = World::new(engine).await;
     let agent = world.paired("web-1").await;
     keep_reporting(&world, &agent, MINUTE, Agent::report).await;
-    let before = heard(&world).await.len();
     pass(&world, MINUTE).await;
     // Another instance has the role, and gives it up again.
     world.sql("UPDATE leases SET holder = '00000000-0000-7000-8000-000000000001', expires_at = 9000000000000 WHERE role = 'offline-judge'").await;
     pass(&world, 3 * MINUTE).await;
     world.sql("UPDATE leases SET expires_at = 0 WHERE role = 'offline-judge'").await;
     pass(&world, 85 * SECOND).await;
-    assert_eq!(heard(&world).await.len(), before, "{}", world.sim.transcript(world.anna.id));
+    world.hears_nothing(&world.anna).await;
     pass(&world, 30 * SECOND).await;
     world.see(&world.anna, "web-1 · offline, last heard at").await;
 });
@@ -334,13 +311,14 @@ story!(reminders_that_waited_are_one, |engine| {
     world.clock.pass(30 * SECOND).await;
     agent.send_report(&broken(&agent)).await.unwrap();
     world.see(&world.anna, "critical since").await;
-    let before = heard(&world).await.len();
     // Telegram takes nothing for three seconds, in which hours pass here.
     world.sim.fail(Failure::new(FailureKind::TooManyRequests { retry_after: 3 }).on("sendMessage"));
     for _ in 0..4 {
         world.clock.pass(HOUR).await;
         agent.send_report(&broken(&agent)).await.unwrap();
     }
-    let told = heard(&world).await;
-    assert!((1..=2).contains(&(told.len() - before)), "{}", world.sim.transcript(world.anna.id));
+    world.settled(SOON).await;
+    let told = world.untaken(&world.anna);
+    assert!((1..=2).contains(&told.len()), "{}", world.sim.transcript(world.anna.id));
+    assert!(told.iter().all(|message| message.plain.contains("Nobody has seen to")), "{}", world.sim.transcript(world.anna.id));
 });

@@ -1,40 +1,20 @@
 //! What else a host lets the chat ask for: its journal is cleaned, its logs are rotated, it is rebooted or not after all.
 
 use osm_protocol::action::{Action, Chore, OutcomeKind};
-use osm_telegram_sim::{BotMessage, ButtonKind, Options, Toast};
+use osm_telegram_sim::{BotMessage, Options};
 use osm_tests::{
-    agent::Agent,
-    world::{BORIS, SOON, World, token_in},
+    story,
+    talk::data,
+    world::{BORIS, World},
 };
 
-use osm_tests::story;
-
 const CANCEL: &str = "Cancel the reboot";
-
-/// The message as it stands once it says `expected`.
-async fn becomes(world: &World, message: &BotMessage, expected: &str) -> BotMessage {
-    let as_expected = |now: &BotMessage| now.message_id == message.message_id && now.plain.contains(expected);
-    world.sim.wait(message.chat_id, SOON, as_expected).await.unwrap()
-}
-
-fn data(message: &BotMessage, button: &str) -> String {
-    match &message.button(button).unwrap().kind {
-        ButtonKind::Callback(data) => data.clone(),
-        other => panic!("{other:?}"),
-    }
-}
-
-/// Anna taps a button that the message had once.
-async fn tap_old(world: &World, message: &BotMessage, data: &str) -> Toast {
-    let press = world.sim.press_data(message.chat_id, &world.anna, message.message_id, data);
-    world.sim.wait_toast(&press, SOON).await.unwrap()
-}
 
 /// Anna asks for a reboot and confirms; the message that shows its course.
 async fn ask_reboot(world: &World) -> BotMessage {
     let question = world.chore_question("Reboot").await;
     world.tap(&world.anna, &question, "Reboot").await;
-    becomes(world, &question, "Queued").await
+    world.becomes(&question, "Queued").await
 }
 
 story!(each_chore_goes_from_its_button_to_its_result, |engine| {
@@ -50,17 +30,16 @@ story!(each_chore_goes_from_its_button_to_its_result, |engine| {
         world.tap(&world.anna, &question, yes).await;
         let command = agent.command().await.unwrap();
         assert_eq!((&command.action, command.exp - command.iat), (&chore.action(), valid));
-        becomes(&world, &question, "Sent to the server").await;
+        world.becomes(&question, "Sent to the server").await;
         agent.finish(command.jti, OutcomeKind::Succeeded, said).await.unwrap();
-        let done = becomes(&world, &question, &format!("The host says: {said}")).await;
+        let done = world.becomes(&question, &format!("The host says: {said}")).await;
         assert!(done.plain.contains("Done") && done.button(CANCEL).is_none(), "{}", done.plain);
     }
 });
 
 story!(what_the_host_does_not_offer_has_no_button_and_an_old_one_does_nothing, |engine| {
     let world = World::new(engine).await;
-    let agent = world.paired("web-1").await;
-    let old = world.see(&world.anna, "online").await;
+    let (agent, old) = world.paired_with_card("web-1").await;
     let reboot = data(&old, "Reboot");
 
     world.clock.advance(1000);
@@ -70,9 +49,9 @@ story!(what_the_host_does_not_offer_has_no_button_and_an_old_one_does_nothing, |
     let card = world.ask(&world.anna, "/status", "online").await;
     assert!(card.button("Clean journal").is_some());
     assert!(card.button("Rotate logs").is_none() && card.button("Reboot").is_none());
-    let toast = tap_old(&world, &old, &reboot).await;
+    let toast = world.tap_data(&world.anna, &old, &reboot).await;
     assert!(toast.text.unwrap_or_default().contains("does not, or no longer"));
-    assert!(!world.sim.transcript(&world.anna).contains("can confirm"));
+    world.hears_nothing(&world.anna).await;
 });
 
 story!(a_reboot_that_was_not_fetched_is_taken_back, |engine| {
@@ -82,10 +61,10 @@ story!(a_reboot_that_was_not_fetched_is_taken_back, |engine| {
     let cancel = data(&queued, CANCEL);
     let toast = world.tap(&world.anna, &queued, CANCEL).await;
     assert!(toast.text.unwrap_or_default().contains("nothing was done"));
-    let cancelled = becomes(&world, &queued, "Cancelled in time").await;
+    let cancelled = world.becomes(&queued, "Cancelled in time").await;
     assert!(cancelled.button(CANCEL).is_none());
 
-    let toast = tap_old(&world, &cancelled, &cancel).await;
+    let toast = world.tap_data(&world.anna, &cancelled, &cancel).await;
     assert!(toast.text.unwrap_or_default().contains("no longer be cancelled"));
     assert!(agent.envelopes(0).await.unwrap().is_empty(), "the agent never sees anything of it");
 });
@@ -95,31 +74,30 @@ story!(a_reboot_that_was_handed_out_is_called_off_once, |engine| {
     let mut agent = world.paired("web-1").await;
     let queued = ask_reboot(&world).await;
     let reboot = agent.command().await.unwrap();
-    let sent = becomes(&world, &queued, "reboots 60 s after it took this up").await;
+    let sent = world.becomes(&queued, "reboots 60 s after it took this up").await;
     let cancel = data(&sent, CANCEL);
     let first = world.sim.press(&world.anna, &world.anna, sent.message_id, CANCEL).unwrap();
     let second = world.sim.press(&world.anna, &world.anna, sent.message_id, CANCEL).unwrap();
-    assert_eq!(world.sim.wait_toast(&first, SOON).await.unwrap().text, None);
-    let again = world.sim.wait_toast(&second, SOON).await.unwrap();
+    assert_eq!(world.popped_up(&first).await.text, None);
+    let again = world.popped_up(&second).await;
     assert!(again.text.unwrap_or_default().contains("asked to cancel it before"));
 
     let asked = world.see(&world.anna, "Cancel the reboot of web-1").await;
-    assert_ne!(asked.message_id, sent.message_id);
     let calling_off = agent.command().await.unwrap();
     assert_eq!(calling_off.action, Action::CancelReboot { of: reboot.jti });
     assert!(agent.envelopes(0).await.unwrap().is_empty(), "two taps, one command");
 
     agent.finish(calling_off.jti, OutcomeKind::Succeeded, "the reboot is called off").await.unwrap();
     // What the host says of the reboot itself may be later.
-    let toast = tap_old(&world, &sent, &cancel).await;
+    let toast = world.tap_data(&world.anna, &sent, &cancel).await;
     assert!(toast.text.unwrap_or_default().contains("asked to cancel it before"));
     agent.finish(reboot.jti, OutcomeKind::Cancelled, "called off by <i>Anna</i>").await.unwrap();
-    let asked = becomes(&world, &asked, "The host says: the reboot is called off").await;
+    let asked = world.becomes(&asked, "The host says: the reboot is called off").await;
     assert!(asked.plain.contains("Done") && asked.button(CANCEL).is_none(), "{}", asked.plain);
-    let cancelled = becomes(&world, &sent, "The host says: called off by <i>Anna</i>").await;
+    let cancelled = world.becomes(&sent, "The host says: called off by <i>Anna</i>").await;
     assert!(cancelled.plain.contains("Cancelled in time") && cancelled.button(CANCEL).is_none(), "{}", cancelled.plain);
 
-    let toast = tap_old(&world, &cancelled, &cancel).await;
+    let toast = world.tap_data(&world.anna, &cancelled, &cancel).await;
     assert!(toast.text.unwrap_or_default().contains("no longer be cancelled"));
     assert!(agent.envelopes(0).await.unwrap().is_empty());
 });
@@ -129,16 +107,16 @@ story!(calling_off_that_failed_may_be_asked_for_again, |engine| {
     let mut agent = world.paired("web-1").await;
     let queued = ask_reboot(&world).await;
     agent.command().await.unwrap();
-    let sent = becomes(&world, &queued, "answers once it is back").await;
+    let sent = world.becomes(&queued, "answers once it is back").await;
     world.tap(&world.anna, &sent, CANCEL).await;
+    let asked = world.see(&world.anna, "Cancel the reboot of web-1").await;
     let first = agent.command().await.unwrap();
     agent.finish(first.jti, OutcomeKind::Failed, "logind did not answer").await.unwrap();
-    let failed = world.see(&world.anna, "logind did not answer").await;
+    world.becomes(&asked, "logind did not answer").await;
     world.tap(&world.anna, &sent, CANCEL).await;
     let second = agent.command().await.unwrap();
     assert_eq!(second.action, first.action);
-    let newer = |message: &BotMessage| message.message_id > failed.message_id && message.plain.contains("Cancel the reboot of");
-    world.sim.wait(&world.anna, SOON, newer).await.unwrap();
+    world.see(&world.anna, "Cancel the reboot of").await;
 });
 
 story!(whoever_may_act_cancels_somebody_elses_reboot, |engine| {
@@ -148,12 +126,7 @@ story!(whoever_may_act_cancels_somebody_elses_reboot, |engine| {
     let members = [world.anna.admin(), world.boris.admin(), carla.member()];
     let group = world.sim.group(-1_000_000_000_123, "Ops", &members);
     world.ask(&world.anna, "/start", "Online Server Monitor").await;
-    world.sim.say(&group, &world.anna, "/add_server web-1");
-    let token = token_in(&world.see(&world.anna, "osm-agent pair").await).unwrap();
-    let mut agent = Agent::new(&world);
-    agent.pair(&token).await.unwrap();
-    agent.send_report(&agent.report()).await.unwrap();
-    let card = world.see(&group, "online").await;
+    let (mut agent, card) = world.paired_in(&group, "web-1").await;
 
     let refused = world.tap(&carla, &card, "Reboot").await;
     assert!(refused.text.unwrap_or_default().contains("You may look"));
@@ -161,7 +134,7 @@ story!(whoever_may_act_cancels_somebody_elses_reboot, |engine| {
     let question = world.see(&group, "can confirm, within 60 s").await;
     world.tap(&world.anna, &question, "Reboot").await;
     agent.command().await.unwrap();
-    let sent = becomes(&world, &question, "answers once it is back").await;
+    let sent = world.becomes(&question, "answers once it is back").await;
     let refused = world.tap(&carla, &sent, CANCEL).await;
     assert!(refused.text.unwrap_or_default().contains("You may look"));
     assert!(agent.envelopes(0).await.unwrap().is_empty());
@@ -180,23 +153,23 @@ story!(a_reboot_may_take_longer_to_answer_than_a_restart, |engine| {
     let restarting = world.restart_question("nginx.service").await;
     world.tap(&world.anna, &restarting, "Restart").await;
     agent.command().await.unwrap();
-    becomes(&world, &restarting, "Sent to the server").await;
+    world.becomes(&restarting, "Sent to the server").await;
     world.clock.advance(9 * 60_000);
-    becomes(&world, &restarting, "No answer").await;
+    world.becomes(&restarting, "No answer").await;
     // What is over is told in the order in which it expired: the reboot's would have been first.
-    becomes(&world, &rebooting, "answers once it is back").await;
+    world.becomes(&rebooting, "answers once it is back").await;
     agent.finish(reboot.jti, OutcomeKind::Succeeded, "rebooted; away for 8 min").await.unwrap();
-    becomes(&world, &rebooting, "The host says: rebooted; away for 8 min").await;
+    world.becomes(&rebooting, "The host says: rebooted; away for 8 min").await;
 
     agent.send_report(&agent.report()).await.unwrap();
     let rebooting = ask_reboot(&world).await;
     let reboot = agent.command().await.unwrap();
-    becomes(&world, &rebooting, "answers once it is back").await;
+    world.becomes(&rebooting, "answers once it is back").await;
     world.clock.advance(16 * 60_000 + 1);
-    let unanswered = becomes(&world, &rebooting, "No answer").await;
+    let unanswered = world.becomes(&rebooting, "No answer").await;
     assert!(unanswered.button(CANCEL).is_none());
     // The agent saw what happened.
     agent.finish(reboot.jti, OutcomeKind::Failed, "the server has not rebooted").await.unwrap();
-    let told = becomes(&world, &rebooting, "The host says: the server has not rebooted").await;
+    let told = world.becomes(&rebooting, "The host says: the server has not rebooted").await;
     assert!(told.plain.contains("Failed"), "{}", told.plain);
 });

@@ -4,9 +4,7 @@ use osm_protocol::{
     action::{Outcome, OutcomeKind, Rejection},
     envelope,
 };
-use osm_tests::world::World;
-
-use osm_tests::story;
+use osm_tests::{story, talk::data, world::World};
 
 story!(a_restart_that_fails_shows_the_reason, |engine| {
     let world = World::new(engine).await;
@@ -15,8 +13,7 @@ story!(a_restart_that_fails_shows_the_reason, |engine| {
     world.tap(&world.anna, &question, "Restart").await;
     let command = agent.command().await.unwrap();
     agent.finish(command.jti, OutcomeKind::Failed, "exit-code, status 1: <b>bad</b> config").await.unwrap();
-    let failed = world.see(&world.anna, "exit-code, status 1: <b>bad</b> config").await;
-    assert_eq!(failed.message_id, question.message_id);
+    let failed = world.becomes(&question, "exit-code, status 1: <b>bad</b> config").await;
     assert!(failed.plain.contains("Failed"), "{}", failed.plain);
 });
 
@@ -37,8 +34,7 @@ story!(each_refusal_of_the_host_is_told_with_its_fix, |engine| {
             Outcome { result: OutcomeKind::Rejected, reason: Some(reason), detail: String::new(), at: world.clock.now() };
         let reply = agent.post(&format!("/agent/v1/commands/{}/outcome", command.jti), &outcome).await.unwrap();
         assert_eq!(reply.status, 204);
-        let told = world.see(&world.anna, said).await;
-        assert_eq!(told.message_id, question.message_id, "{reason:?}");
+        world.becomes(&question, said).await;
         // A second between messages of a chat is Telegram's pace, and the sender's.
         world.clock.advance(1000);
     }
@@ -49,9 +45,9 @@ story!(what_nobody_fetches_expires_and_what_nobody_answers_is_said, |engine| {
     let mut agent = world.paired("web-1").await;
     let first = world.restart_question("nginx.service").await;
     world.tap(&world.anna, &first, "Restart").await;
-    world.see(&world.anna, "Queued").await;
+    world.becomes(&first, "Queued").await;
     world.clock.advance(121_000);
-    assert_eq!(world.see(&world.anna, "Expired: the server did not fetch it").await.message_id, first.message_id);
+    world.becomes(&first, "Expired: the server did not fetch it").await;
     assert!(agent.envelopes(0).await.unwrap().is_empty(), "an expired command is not handed out");
 
     agent.send_report(&agent.report()).await.unwrap();
@@ -59,10 +55,10 @@ story!(what_nobody_fetches_expires_and_what_nobody_answers_is_said, |engine| {
     world.tap(&world.anna, &second, "Restart").await;
     let command = agent.command().await.unwrap();
     world.clock.advance(241_000);
-    assert_eq!(world.see(&world.anna, "No answer").await.message_id, second.message_id);
+    world.becomes(&second, "No answer").await;
     // An outcome that comes late still counts: the agent saw what happened.
     agent.finish(command.jti, OutcomeKind::Succeeded, "late but well").await.unwrap();
-    assert_eq!(world.see(&world.anna, "late but well").await.message_id, second.message_id);
+    world.becomes(&second, "late but well").await;
 });
 
 story!(a_question_is_confirmed_once_in_time_or_declined, |engine| {
@@ -70,27 +66,23 @@ story!(a_question_is_confirmed_once_in_time_or_declined, |engine| {
     let agent = world.paired("web-1").await;
     let question = world.restart_question("nginx.service").await;
     world.tap(&world.anna, &question, "Cancel").await;
-    assert_eq!(world.see(&world.anna, "Cancelled by Anna").await.message_id, question.message_id);
+    world.becomes(&question, "Cancelled by Anna").await;
 
     let question = world.restart_question("nginx.service").await;
-    let confirm = match &question.button("Restart").unwrap().kind {
-        osm_telegram_sim::ButtonKind::Callback(data) => data.clone(),
-        other => panic!("{other:?}"),
-    };
+    let confirm = data(&question, "Restart");
     world.clock.advance(60_000);
-    world.see(&world.anna, "Not confirmed within 60 s").await;
-    let press = world.sim.press_data(&world.anna, &world.anna, question.message_id, &confirm);
-    let toast = world.sim.wait_toast(&press, osm_tests::world::SOON).await.unwrap();
-    assert!(toast.text.unwrap_or_default().contains("60 seconds"));
+    world.becomes(&question, "Not confirmed within 60 s").await;
+    let toast = world.tap_data(&world.anna, &question, &confirm).await;
+    assert_eq!(toast.text.as_deref(), Some("The 60 seconds are over; nothing was done. Ask again."));
     assert!(agent.envelopes(0).await.unwrap().is_empty());
 
     agent.send_report(&agent.report()).await.unwrap();
     let question = world.restart_question("nginx.service").await;
     let first = world.sim.press(&world.anna, &world.anna, question.message_id, "Restart").unwrap();
     let second = world.sim.press(&world.anna, &world.anna, question.message_id, "Restart").unwrap();
-    world.sim.wait_toast(&first, osm_tests::world::SOON).await.unwrap();
-    let again = world.sim.wait_toast(&second, osm_tests::world::SOON).await.unwrap();
-    assert!(again.text.unwrap_or_default().contains("answered before"));
+    world.popped_up(&first).await;
+    let again = world.popped_up(&second).await;
+    assert_eq!(again.text.as_deref(), Some("This was answered before."));
     assert_eq!(agent.envelopes(5).await.unwrap().len(), 1);
 });
 
@@ -121,7 +113,7 @@ story!(another_servers_commands_are_none_of_an_agents_business, |engine| {
     let other = world.paired("web-2").await;
     let card = world.ask(&world.anna, "/status web-1", "online").await;
     world.tap(&world.anna, &card, "Restart").await;
-    let services = world.see(&world.anna, "Restart a service on web-1").await;
+    let services = world.becomes(&card, "Restart a service on web-1").await;
     world.tap(&world.anna, &services, "nginx").await;
     let question = world.see(&world.anna, "Restart nginx.service on web-1").await;
     world.tap(&world.anna, &question, "Restart").await;

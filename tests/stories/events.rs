@@ -16,6 +16,7 @@ use osm_tests::{
     agent::Agent,
     database::Engine,
     story,
+    until::until,
     world::{ANNA, SOON, World},
 };
 
@@ -27,12 +28,8 @@ async fn after(world: &World, number: i64) -> Vec<Recorded> {
 
 /// Waits until nothing is without a number, and gives all events.
 async fn all(world: &World) -> Vec<Recorded> {
-    let numbered = async {
-        while world.rows("SELECT COUNT(*) FROM events WHERE number IS NULL").await != [[0]] {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(SOON, numbered).await.expect("numbers for all events");
+    let unnumbered = "SELECT COUNT(*) FROM events WHERE number IS NULL";
+    until("numbers for all events", async || world.rows(unnumbered).await == [[0]]).await;
     after(world, 0).await
 }
 

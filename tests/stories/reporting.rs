@@ -2,10 +2,9 @@
 
 use osm_api::domain::SECOND;
 use osm_protocol::messages::Report;
-use osm_telegram_sim::BotMessage;
 use osm_tests::{
     agent::{Agent, service},
-    world::{SOON, World},
+    world::World,
 };
 
 /// A report with the CPU at this.
@@ -32,10 +31,4 @@ pub async fn pass(world: &World, span: i64) {
     for _ in 0..span / (5 * SECOND) {
         world.clock.pass(5 * SECOND).await;
     }
-}
-
-/// New messages of the bot to Anna, once everything is told.
-pub async fn heard(world: &World) -> Vec<BotMessage> {
-    world.settled(SOON).await;
-    world.sim.messages(&world.anna)
 }

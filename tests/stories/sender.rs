@@ -13,6 +13,7 @@ use osm_tests::{
     agent::{Agent, service},
     database::Engine,
     story,
+    until::until,
     world::{ANNA, BORIS, SOON, World},
 };
 use tokio::{
@@ -29,16 +30,6 @@ async fn strict(engine: Engine) -> World {
     World::with(engine, Options { enforce_budgets: true, ..Options::default() }, &SETTINGS).await
 }
 
-/// Looks until it is so.
-async fn until(what: &str, mut so: impl AsyncFnMut() -> bool) {
-    let looking = async {
-        while !so().await {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    timeout(SOON, looking).await.unwrap_or_else(|_| panic!("never: {what}"));
-}
-
 /// What Telegram refused. That nothing is changed by an edit is no refusal: a button may be tapped twice.
 fn refused(world: &World) -> Vec<Call> {
     let is_refusal = |error: &String| !error.contains("message is not modified");
@@ -53,8 +44,8 @@ async fn nginx_fails(world: &World, agent: &Agent) {
 
 story!(a_tap_that_telegram_does_not_take_holds_no_alert_back, |engine| {
     let world = World::new(engine).await;
-    let agent = world.paired("web-1").await;
-    let card = world.see(&world.anna, "online").await;
+    world.leaves_messages("Telegram takes no answer to a tap");
+    let (agent, card) = world.paired_with_card("web-1").await;
     world.settled(SOON).await;
     world.sim.fail(Failure::new(FailureKind::TimeoutBefore).on("answerCallbackQuery").times(u32::MAX));
     for _ in 0..5 {
@@ -167,9 +158,7 @@ story!(the_message_of_an_open_alert_is_edited_however_old_it_is, |engine| {
     world.clock.pass(31 * DAY).await;
     agent.send_report(&agent.report()).await.unwrap();
     world.see(&world.anna, "Over: web-1 · nginx.service failed").await;
-    world.settled(SOON).await;
-    let shown = world.sim.message(ANNA, alert.message_id).unwrap();
-    assert!(shown.plain.contains("Over after"), "{}", world.sim.transcript(ANNA));
+    world.becomes(&alert, "Over after").await;
 });
 
 story!(news_that_waited_say_of_when_they_are, |engine| {
@@ -249,6 +238,7 @@ impl Watcher {
 story!(the_heartbeat_stops_while_messages_wait_for_ten_minutes_or_the_database_is_broken, |engine| {
     let watcher = Watcher::answering("200 OK").await;
     let world = watcher.world(engine).await;
+    world.expects_errors("the database is broken for a while");
     for _ in 0..3 {
         assert_eq!(watcher.calls_in(&world, MINUTE).await, 1);
     }

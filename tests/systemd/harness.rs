@@ -5,9 +5,9 @@ use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
-use osm_tests::web_server;
+use osm_tests::{until::found_in_time, web_server};
 
 /// Set for the test process that boots a machine and waits to be killed.
 const KILLED: &str = "OSM_TEST_KILLED";
@@ -43,11 +43,8 @@ fn a_command_that_hangs_ends_at_its_limit_with_all_its_children() -> Result<()> 
     assert!(started.elapsed() < Duration::from_secs(5));
     // Killed, and gone once its init has noticed.
     let is_gone = || Ok::<_, anyhow::Error>(machine.run(&["pgrep", "-x", "sleep"])?.status != 0);
-    while !is_gone()? {
-        assert!(started.elapsed() < Duration::from_secs(20), "a child of the command lives on");
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    Ok(())
+    found_in_time(Duration::from_secs(20), || is_gone().map(|gone| gone.then_some(())).transpose())
+        .context("a child of the command lives on")?
 }
 
 #[test]
@@ -101,11 +98,8 @@ fn a_killed_test_process_takes_its_machine_along() -> Result<()> {
     test.kill()?;
     test.wait()?;
 
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while alive(init) {
-        ensure!(Instant::now() < deadline, "systemd, PID {init}, outlived the test");
-        sleep(Duration::from_millis(50));
-    }
+    found_in_time(Duration::from_secs(10), || (!alive(init)).then_some(()))
+        .with_context(|| format!("systemd, PID {init}, outlived the test"))?;
     assert!(tree.exists(), "nobody was left to remove it");
     drop(web_server::boot("bookworm", "sweeper")?);
     assert!(!tree.exists(), "the next boot removes it");

@@ -2,9 +2,12 @@
 //! last word. One machine for all of it: booting costs more than what is done with it.
 
 use anyhow::{Context, Result};
-use osm_tests::{database::Engine, machine::Machine};
-
-use osm_tests::server::{AGENT, NGINX, Server, listed};
+use osm_tests::{
+    database::Engine,
+    machine::Machine,
+    server::{AGENT, NGINX, Server, listed},
+    world::SOON,
+};
 
 /// (unit, the service's own lines, how the failure of its restart is told)
 const FAILING: [(&str, &str, &str); 3] = [
@@ -72,7 +75,7 @@ async fn it_is_paired_by_the_bots_line(server: &Server) -> Result<()> {
     let told = server.world.see(&server.world.anna, "Key fingerprint").await;
     let fingerprint = printed.lines().find_map(|line| line.split_once("key: ")).context("no fingerprint was printed")?.1;
     assert!(told.plain.contains(fingerprint), "{}\n{printed}", told.plain);
-    server.world.see(&server.world.anna, "Used").await;
+    server.world.sim.wait(&server.world.anna, SOON, |message| message.plain.contains("Used")).await?;
     assert!(!server.world.sim.transcript(&server.world.anna).contains(&token), "the token is gone from the chat");
 
     server.machine.ok(&["systemctl", "enable", "--quiet", "--now", AGENT])?;

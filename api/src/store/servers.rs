@@ -102,6 +102,8 @@ pub async fn remove(tx: &mut Tx, chat_id: ChatId, id: ServerId, now: Millis) -> 
         "DELETE FROM servers WHERE id = $1 AND chat_id = $2 RETURNING name, key_id")
         .bind(id).bind(chat_id).fetch_optional(conn).await)?;
     let Some((name, key_id)) = removed else { return Ok(None) };
+    // Used tokens name their server, and would stay for a day.
+    execute!(tx, sqlx::query("DELETE FROM pairings WHERE server_id = $1").bind(id))?;
     forget_key(tx, key_id, now).await?;
     Ok(Some(name))
 }

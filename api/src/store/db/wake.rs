@@ -104,6 +104,12 @@ pub struct Poll {
 }
 
 impl Poll {
+    /// Tells how many polls of its server there are, this one included.
+    pub fn waiting(&self) -> usize {
+        let held_by_the_hub = 1;
+        Arc::strong_count(&self.woken) - held_by_the_hub
+    }
+
     pub fn notified(&self) -> Notified<'_> {
         self.woken.notified()
     }
@@ -113,8 +119,7 @@ impl Drop for Poll {
     /// The last poll of a server takes its entry along.
     fn drop(&mut self) {
         let mut polls = self.hub.polls();
-        let held_by_the_hub_and_this = 2;
-        if Arc::strong_count(&self.woken) <= held_by_the_hub_and_this {
+        if self.waiting() == 1 {
             polls.remove(&self.server_id);
         }
     }

@@ -31,6 +31,10 @@ pub async fn complete(core: &Core, request: &PairRequest, agent_key: &PublicKey,
     let Some(pairing) = pairings::consume(&mut work.tx, &token_hash, &key, server_id, work.now).await? else {
         // The same token from the same key: its answer was lost, and is given again.
         let Some(again) = pairings::used_by(&mut work.tx, &token_hash, &key).await? else {
+            // Of a server that was removed its token is gone, and its key is remembered.
+            if servers::was_removed(&mut work.tx, agent_key.id()).await? {
+                return Err(Refusal::Removed.into());
+            }
             tell_of_other(work, &token_hash, &key, address).await?;
             return Err(Refusal::Token.into());
         };

@@ -53,8 +53,8 @@ fn outbox(golden: &mut Golden) {
     golden.every(
         "notice.jsonl",
         &notices,
-        variants!(Notice: Welcome PrivateBot Help Pairing PairingSentPrivately PairingNeedsPrivateChat Paired Cloned Unpaired
-            Servers Status Services Choose NoSuchServer Confirmation Command Removed NotAllowed LimitReached
+        variants!(Notice: Welcome PrivateBot AccessGranted AccessRevoked OwnerSet LeftBehind Help Pairing PairingSentPrivately PairingNeedsPrivateChat Paired Cloned Unpaired
+            PairedElsewhere RemovedByOperator MovedAway MovedHere ChatRevoked Servers Status Services Choose NoSuchServer Confirmation Command Removed NotAllowed LimitReached
             UnknownCommand SetAside Alert Recovered Reminder Incident Alerts TestAlert Thresholds Threshold
             Mutes NotUnderstood TimeZone),
     );
@@ -118,7 +118,7 @@ fn events(golden: &mut Golden) {
     golden.every(
         "event.jsonl",
         &events,
-        variants!(Event: OwnerClaimed PairingAsked Paired Unpaired Removed Cloned Asked Confirmed Declined
+        variants!(Event: OwnerClaimed OwnerSet AccessGranted AccessRevoked PairingAsked Paired Unpaired Removed PairedElsewhere MovedAway MovedHere ChatRevoked Cloned Asked Confirmed Declined
             CommandQueued CommandEnded AlertOpened AlertAcknowledged AlertSnoozed AlertOver Muted Unmuted ThresholdSet ThresholdReset
             TimeZoneSet Reachable UpdateSetAside KeysRotated Refused),
     );

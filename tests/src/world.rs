@@ -2,7 +2,9 @@
 
 use std::{
     collections::HashMap,
-    path::PathBuf,
+    fs,
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -17,6 +19,7 @@ use crate::{
     agent::{self, Agent},
     database::{self, Engine},
     ending::{self, Excused},
+    process::{self, Ended, Process},
 };
 
 /// 2027-01-15 08:00:00 UTC, where the stories' clocks start.
@@ -48,12 +51,14 @@ struct Running {
     served: JoinHandle<Result<()>>,
 }
 
-/// Another backend on the world's database and state directory, as behind one balancer: it answers for the same public URL.
+/// Another backend on the world's database, with the same keys, as behind one balancer: it answers for the same public URL.
 pub struct Instance {
     pub core: Arc<Core>,
     /// Where it listens.
     pub api: String,
     running: Running,
+    /// Holds its state directory: each process has one of its own.
+    _dir: TempDir,
 }
 
 impl Instance {
@@ -172,7 +177,10 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?.to_string();
         let api = format!("http://{address}");
+        let dir = tempfile::tempdir()?;
+        copy_keys(self.dir.path(), dir.path())?;
         let mut settings = self.settings.clone();
+        settings.insert("OSM_STATE_DIR", dir.path().display().to_string());
         settings.insert("OSM_LISTEN", address);
         settings.insert("OSM_PUBLIC_URL", self.api.clone());
         let (core, running) = start(&settings, self.clock.clone(), listener, &self.announced).await?;
@@ -188,7 +196,26 @@ impl World {
             }
         };
         tokio::time::timeout(SOON, set_up).await.context("the other backend does not come up")??;
-        Ok(Instance { core, api, running })
+        Ok(Instance { core, api, running, _dir: dir })
+    }
+
+    /// Runs a command of the operator beside the backend, with its configuration but for what is Telegram's.
+    ///
+    /// # Panics
+    /// When the program cannot be run.
+    pub fn operate(&self, arguments: &[&str]) -> Ended {
+        let mut command = process::command(&process::program("osm-api"));
+        for (key, value) in self.settings.iter().filter(|(key, _)| !key.starts_with("OSM_TELEGRAM")) {
+            command.env(key, value);
+        }
+        let logs = tempfile::tempdir().expect("a folder");
+        let running = Process::start(command.args(arguments), logs.path(), "operator").expect("osm-api");
+        running.end(SOON).expect("an end")
+    }
+
+    /// Starts the backend with another setting from now on.
+    pub fn set(&mut self, key: &'static str, value: &str) {
+        self.settings.insert(key, value.to_owned());
     }
 
     /// Changes the database behind the backend's back.
@@ -304,6 +331,15 @@ impl Drop for World {
         let left = ending::left_over(&self.database_url(), self.clock.now(), &self.sim, &self.excused);
         assert!(left.is_empty(), "the story leaves behind:\n{}", left.join("\n"));
     }
+}
+
+/// Gives another state directory the same keys.
+fn copy_keys(from: &Path, to: &Path) -> Result<()> {
+    fs::DirBuilder::new().mode(0o700).create(to.join("keys"))?;
+    for file in ["keyset.json", "keys/root.pem", "keys/command.pem", "keys/pairing.key", "keys/webhook.secret"] {
+        fs::copy(from.join(file), to.join(file))?;
+    }
+    Ok(())
 }
 
 /// The token of a pairing message: in the line to copy.

@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use crate::{
     domain::{access::Standing, intent::Request},
     telegram::send::bot::Bot,
-    usecase::{Core, access, update},
+    usecase::{Core, access::role, update},
 };
 
 /// How long to wait for a wake before looking anyway.
@@ -35,7 +35,7 @@ pub async fn run(core: &Core, bot: &Bot) {
 async fn work(core: &Core, bot: &Bot) -> crate::error::Result<bool> {
     let Some(claimed) = update::claim(core).await? else { return Ok(false) };
     let standing = match &claimed.request {
-        Some(request) if access::depends_on_group_role(core, request).await? => standing(bot, request).await,
+        Some(request) if role::depends_on_group_role(core, request).await? => standing(bot, request).await,
         _ => Standing::Member,
     };
     update::apply(core, &claimed, standing).await?;

@@ -4,7 +4,6 @@ mod dispatch;
 
 use crate::{
     domain::{
-        HOUR,
         access::{Standing, required},
         event::{By, Event, Happened},
         ids::UpdateId,
@@ -17,7 +16,12 @@ use crate::{
         self, chats,
         updates::{self, Claimed},
     },
-    usecase::{Core, access, scene::Scene, work::Work},
+    usecase::{
+        Core,
+        access::{claim, role},
+        scene::Scene,
+        work::Work,
+    },
 };
 
 /// Updates of one chat that may wait. What comes beyond is acknowledged and dropped: nobody types that fast.
@@ -83,12 +87,11 @@ async fn set_aside<'a>(mut work: Work<'a>, claimed: &Claimed) -> store::Result<W
 
 async fn handle<'a>(mut work: Work<'a>, request: &'a Request, standing: Standing) -> store::Result<Work<'a>> {
     let chat_id = request.chat.id;
-    let fresh = work.id();
-    chats::seen(&mut work.tx, &request.chat, fresh, request.actor.language.as_deref(), work.now).await?;
     if let Intent::Reachable { reachable } = &request.intent {
         let reach = if *reachable { chats::Reach::Open } else { chats::Reach::Closed };
-        chats::set_reach(&mut work.tx, chat_id, reach).await?;
-        work.record(Happened::in_chat(chat_id, Event::Reachable { reachable: *reachable }));
+        if chats::set_reach(&mut work.tx, chat_id, reach).await? {
+            work.record(Happened::in_chat(chat_id, Event::Reachable { reachable: *reachable }));
+        }
         return Ok(work);
     }
     if let Intent::Migrated { to } = &request.intent {
@@ -97,16 +100,18 @@ async fn handle<'a>(mut work: Work<'a>, request: &'a Request, standing: Standing
     }
     if let Intent::Start { code: Some(code) } = &request.intent
         && request.chat.kind == ChatKind::Private
-        && access::claim(&mut work, &request.actor, code).await?
+        && claim::claim(&mut work, &request.actor, code).await?
     {
+        seen(&mut work, request).await?;
         work.record(Happened::in_chat(chat_id, Event::OwnerClaimed {}));
         work.send(chat_id, &Notice::Welcome { claimed: true }, Urgency::Answer).await?;
         return Ok(work);
     }
-    let Some(role) = access::role(&mut work, request, standing).await? else {
+    let Some(role) = role::role(&mut work, request, standing).await? else {
         refuse_stranger(&mut work, request).await?;
         return Ok(work);
     };
+    seen(&mut work, request).await?;
     let mut scene = Scene { work, chat_id, actor: &request.actor, role, tap: request.tap.as_ref() };
     if role >= required(&request.intent) {
         dispatch::dispatch(&mut scene, request).await?;
@@ -118,13 +123,20 @@ async fn handle<'a>(mut work: Work<'a>, request: &'a Request, standing: Standing
     Ok(scene.work)
 }
 
-/// Says that this is a private bot, once an hour: a stranger's messages must not become ours.
+/// Notes the chat. Those of strangers are not stored.
+async fn seen(work: &mut Work<'_>, request: &Request) -> store::Result<()> {
+    let fresh = work.id();
+    chats::seen(&mut work.tx, &request.chat, fresh, request.actor.language.as_deref(), work.now).await
+}
+
+/// Says that this is a private bot, now and then.
 async fn refuse_stranger(work: &mut Work<'_>, request: &Request) -> store::Result<()> {
     let chat_id = request.chat.id;
     if let Some(tap) = &request.tap {
         return work.pop(chat_id, &tap.callback_id, Toast::NotAllowed).await;
     }
-    if request.chat.kind == ChatKind::Private && chats::may_refuse(&mut work.tx, chat_id, HOUR, work.now).await? {
+    let core = work.core;
+    if request.chat.kind == ChatKind::Private && core.strangers.may_tell(chat_id, core.clock.steady()) {
         work.send(chat_id, &Notice::PrivateBot, Urgency::Background).await?;
     }
     Ok(())

@@ -103,6 +103,8 @@ CREATE TABLE pairings (
     expires_at BIGINT NOT NULL,
     used_by_key TEXT,
     server_id TEXT,
+    -- Whether its chat was told that another machine tried it.
+    tried_by_other BOOLEAN NOT NULL,
     -- The message that carries the token, and whether it still does.
     message_id TEXT NOT NULL,
     message_open BOOLEAN NOT NULL
@@ -155,6 +157,8 @@ CREATE TABLE updates (
     state TEXT NOT NULL,
     attempts BIGINT NOT NULL,
     claimed_until BIGINT NOT NULL,
+    -- In what order chats are served: when it came, or a second after the turn of the one before it in its chat.
+    turn BIGINT NOT NULL,
     received_at BIGINT NOT NULL
 );
 CREATE INDEX updates_open ON updates (state, chat_id, update_id);

@@ -16,7 +16,7 @@ pub fn callback(bytes: &[u8]) {
 
 /// Reads an update of the Bot API.
 pub fn update(bytes: &[u8]) {
-    if let Ok(Some(read)) = update::read(bytes) {
+    if let Ok(read) = update::read(bytes).update {
         let _ = update::parse(&read, "osm_bot");
     }
 }

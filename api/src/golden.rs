@@ -53,8 +53,9 @@ fn outbox(golden: &mut Golden) {
     golden.every(
         "notice.jsonl",
         &notices,
-        variants!(Notice: Welcome PrivateBot AccessGranted AccessRevoked OwnerSet LeftBehind Help Pairing PairingSentPrivately PairingNeedsPrivateChat Paired Cloned Unpaired
-            PairedElsewhere RemovedByOperator MovedAway MovedHere ChatRevoked Servers Status Services Choose NoSuchServer Confirmation Command Removed NotAllowed LimitReached
+        variants!(Notice: Welcome AccessGranted AccessRevoked OwnerSet LeftBehind Help Pairing PairingSentPrivately
+            PairingNeedsPrivateChat Paired TokenTried Refused Cloned Unpaired PairedElsewhere RemovedByOperator MovedAway MovedHere
+            ChatRevoked Servers Status Services Choose NoSuchServer Confirmation Command Removed NotAllowed LimitReached
             UnknownCommand SetAside Alert Recovered Reminder Incident Alerts TestAlert Thresholds Threshold
             Mutes NotUnderstood TimeZone),
     );
@@ -118,9 +119,10 @@ fn events(golden: &mut Golden) {
     golden.every(
         "event.jsonl",
         &events,
-        variants!(Event: OwnerClaimed OwnerSet AccessGranted AccessRevoked PairingAsked Paired Unpaired Removed PairedElsewhere MovedAway MovedHere ChatRevoked Cloned Asked Confirmed Declined
+        variants!(Event: OwnerClaimed OwnerSet AccessGranted AccessRevoked PairingAsked Paired Unpaired Removed PairedElsewhere
+            MovedAway MovedHere ChatRevoked Cloned Asked Confirmed Declined
             CommandQueued CommandEnded AlertOpened AlertAcknowledged AlertSnoozed AlertOver Muted Unmuted ThresholdSet ThresholdReset
-            TimeZoneSet Reachable UpdateSetAside KeysRotated Refused),
+            TimeZoneSet Reachable UpdateSetAside KeysRotated TokenTried Refused),
     );
     let actors: Vec<By> = golden.forms("event-actor.jsonl");
     golden.every("event-actor.jsonl", &actors, variants!(By: Person Agent Operator System));

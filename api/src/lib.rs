@@ -35,10 +35,12 @@ use crate::{
     packages::Packages,
     state::lock::Lock,
     store::{Store, leases, wake},
-    telegram::send::bot::Bot,
+    telegram::{
+        receive::Receiver,
+        send::{asides, bot::Bot},
+    },
     usecase::{
         Core,
-        access::strangers::Strangers,
         report::{Reports, Writer},
         start,
         tally::Refusals,
@@ -79,16 +81,7 @@ impl App {
         let instance = clock.id();
         let packages = config.packages_dir.as_deref().map(|dir| Packages::open(dir, &config.public_url.text)).transpose()?;
         Ok(Self {
-            core: Arc::new(Core {
-                config,
-                clock,
-                store,
-                keys,
-                packages,
-                refusals: Refusals::default(),
-                strangers: Strangers::default(),
-                instance,
-            }),
+            core: Arc::new(Core { config, clock, store, keys, packages, refusals: Refusals::default(), instance }),
             bot,
             reports,
             writer,
@@ -111,14 +104,20 @@ impl App {
             config::Mode::Polling => "polling",
         };
         tracing::info!("osm-api {} starts: database {database}, Telegram by {mode}", env!("CARGO_PKG_VERSION"));
+        let (asides, aside) = asides::queue();
+        let receiver = Arc::new(Receiver::new(&core, &bot, asides));
         let http = http::Http::new(core.clone(), reports);
         let routes = Route::new()
-            .at(telegram::receive::webhook::PATH, telegram::receive::webhook::endpoint(&core, &bot))
+            .at(telegram::receive::webhook::PATH, telegram::receive::webhook::endpoint(&receiver))
             .nest("/", http::routes(&http));
         drop(http);
         let (failed, failure) = oneshot::channel();
-        let mut outward = outward(&core, &bot, failed, announce);
+        let mut outward = outward(&core, receiver, failed, announce);
         let mut inward = inward(&core, &bot);
+        inward.spawn({
+            let (core, bot) = (core.clone(), bot.clone());
+            async move { asides::run(&core, &bot, aside).await }
+        });
         inward.spawn({
             let core = core.clone();
             async move { writer.run(&core).await }
@@ -164,20 +163,20 @@ pub fn document() -> String {
 /// Sets the bot up, then polls where there is no webhook.
 fn outward(
     core: &Arc<Core>,
-    bot: &Arc<Bot>,
+    receiver: Arc<Receiver>,
     failed: oneshot::Sender<anyhow::Error>,
     announce: impl FnOnce(&str) + Send + 'static,
 ) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
-    let (core_in, bot_in) = (core.clone(), bot.clone());
+    let core_in = core.clone();
     tasks.spawn(async move {
-        match telegram::setup::run(&core_in, &bot_in).await {
+        match telegram::setup::run(&core_in, receiver.bot()).await {
             Ok(link) => {
                 if let Some(link) = link {
                     announce(&link);
                 }
                 if core_in.config.telegram.mode == config::Mode::Polling {
-                    telegram::receive::polling::run(&core_in, &bot_in).await;
+                    telegram::receive::polling::run(&receiver).await;
                 }
             }
             Err(error) => {

@@ -6,7 +6,7 @@ use data_encoding::BASE64;
 use ed25519_dalek::{Signer, SigningKey};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::key::PublicKey;
+use crate::{ids::KeyId, key::PublicKey};
 
 /// A command for one agent ([`crate::command::Command`]).
 pub const COMMAND: &str = "application/vnd.online-server-monitor.command.v1+json";
@@ -38,7 +38,7 @@ pub struct Envelope {
 #[serde(deny_unknown_fields)]
 pub struct EnvelopeSignature {
     /// JWK thumbprint of the signing key (RFC 7638).
-    pub keyid: String,
+    pub keyid: KeyId,
     /// Base64 of the Ed25519 signature over the pre-authentication encoding.
     pub sig: String,
 }

@@ -1,41 +1,73 @@
 //! Ids as types of their own, so that none is taken for another: `osm_protocol::id!` makes one, and checks its form where it
 //! enters.
 //!
-//! Three forms: a UUID (RFC 9562) in its one canonical text, lower case with hyphens; a number that somebody else gives; and
-//! opaque text that somebody else gives. The first two are `Copy`. All are written to JSON, logs and columns as that text or
-//! number.
+//! Four forms: a UUID (RFC 9562) in its one canonical text, lower case with hyphens; a SHA-256 in base64url without padding; a
+//! number that somebody else gives; and opaque text that somebody else gives. All but the last are `Copy`. All are written to
+//! JSON, logs and columns as that text or number.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
-/// What was to be an id, and is none.
+use data_encoding::BASE64URL_NOPAD;
+
+/// What was to be an id, and is none; says which form it lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a UUID in its canonical form (36 characters, lower case, hyphens)")]
-pub struct NotAnId;
+#[error("not {0}")]
+pub struct NotAnId(&'static str);
+
+const NO_UUID: NotAnId = NotAnId("a UUID in its canonical form (36 characters, lower case, hyphens)");
+const NO_DIGEST: NotAnId = NotAnId("a SHA-256 in base64url (43 characters, no padding)");
 
 /// Reads a UUID in the form in which ids are written, and no other: braces, `urn:uuid:` and capitals are refused.
 ///
 /// # Errors
 /// [`NotAnId`] for anything else.
 pub fn canonical(text: &str) -> Result<uuid::Uuid, NotAnId> {
-    let uuid = uuid::Uuid::try_parse(text).map_err(|_| NotAnId)?;
+    let uuid = uuid::Uuid::try_parse(text).map_err(|_| NO_UUID)?;
     let mut buffer = uuid::Uuid::encode_buffer();
-    if uuid.hyphenated().encode_lower(&mut buffer) == text { Ok(uuid) } else { Err(NotAnId) }
+    if uuid.hyphenated().encode_lower(&mut buffer) == text { Ok(uuid) } else { Err(NO_UUID) }
 }
 
-/// Makes a type for ids: `id! { /// Names a server. ServerId(uuid); }`, `ChatId(i64)` or `CallbackId(text)`.
+/// A SHA-256 that is an id.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest(pub [u8; 32]);
+
+impl FromStr for Digest {
+    type Err = NotAnId;
+
+    fn from_str(text: &str) -> Result<Self, NotAnId> {
+        let bytes = BASE64URL_NOPAD.decode(text.as_bytes()).map_err(|_| NO_DIGEST)?;
+        bytes.try_into().map(Self).map_err(|_| NO_DIGEST)
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&BASE64URL_NOPAD.encode(&self.0))
+    }
+}
+
+/// Makes a type for ids: `id! { /// Names a server. ServerId(uuid); }`, `KeyId(digest)`, `ChatId(i64)` or `CallbackId(text)`.
 ///
 /// An id has [`Display`](fmt::Display), [`FromStr`](std::str::FromStr) and serde's traits, and with the feature `server` it is a
 /// column of both databases and a type of the OpenAPI document.
 #[macro_export]
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident(uuid);) => {
+        $crate::id! { @checked $(#[$doc])* $name, uuid::Uuid, $crate::ids::canonical }
+        $crate::id_of_the_server! { $name, uuid }
+    };
+    ($(#[$doc:meta])* $name:ident(digest);) => {
+        $crate::id! { @checked $(#[$doc])* $name, $crate::ids::Digest, str::parse }
+        $crate::id_of_the_server! { $name, digest }
+    };
+    (@checked $(#[$doc:meta])* $name:ident, $form:ty, $parse:expr) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(uuid::Uuid);
+        pub struct $name($form);
 
-        impl From<uuid::Uuid> for $name {
-            fn from(uuid: uuid::Uuid) -> Self {
-                Self(uuid)
+        impl From<$form> for $name {
+            fn from(id: $form) -> Self {
+                Self(id)
             }
         }
 
@@ -43,7 +75,7 @@ macro_rules! id {
             type Err = $crate::ids::NotAnId;
 
             fn from_str(text: &str) -> Result<Self, Self::Err> {
-                $crate::ids::canonical(text).map(Self)
+                $parse(text).map(Self)
             }
         }
 
@@ -70,8 +102,6 @@ macro_rules! id {
                 $crate::ids::deserialize(deserializer)
             }
         }
-
-        $crate::id_of_the_server! { $name, uuid }
     };
     ($(#[$doc:meta])* $name:ident(text);) => {
         $(#[$doc])*
@@ -123,7 +153,7 @@ pub fn deserialize<'de, D: serde::Deserializer<'de>, T: std::str::FromStr<Err: f
         type Value = T;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a UUID")
+            f.write_str("an id in its one text")
         }
 
         fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
@@ -147,6 +177,12 @@ macro_rules! id_of_the_server {
 #[macro_export]
 macro_rules! id_of_the_server {
     ($name:ident, uuid) => {
+        $crate::id_of_the_server! { @text $name, poem_openapi::registry::MetaSchema::new_with_format("string", "uuid") }
+    };
+    ($name:ident, digest) => {
+        $crate::id_of_the_server! { @text $name, poem_openapi::registry::MetaSchema::new("string") }
+    };
+    (@text $name:ident, $schema:expr) => {
         $crate::id_of_the_server! { @column $name, String, id => id.to_string(), text => text.parse()? }
 
         impl poem_openapi::types::Type for $name {
@@ -155,12 +191,11 @@ macro_rules! id_of_the_server {
             type RawElementValueType = Self;
 
             fn name() -> std::borrow::Cow<'static, str> {
-                "string_uuid".into()
+                stringify!($name).into()
             }
 
             fn schema_ref() -> poem_openapi::registry::MetaSchemaRef {
-                let schema = poem_openapi::registry::MetaSchema::new_with_format("string", "uuid");
-                poem_openapi::registry::MetaSchemaRef::Inline(Box::new(schema))
+                poem_openapi::registry::MetaSchemaRef::Inline(Box::new($schema))
             }
 
             fn as_raw_value(&self) -> Option<&Self::RawValueType> {
@@ -246,6 +281,10 @@ id! {
     /// Names a command: the `jti` of its envelope.
     CommandId(uuid);
 }
+id! {
+    /// Names a key: its JWK thumbprint (RFC 7638).
+    KeyId(digest);
+}
 
 #[cfg(test)]
 mod tests {
@@ -269,9 +308,22 @@ mod tests {
             format!("{ID} "),
             format!("\u{1b}]52;{ID}"),
         ] {
-            assert_eq!(other.parse::<ServerId>(), Err(NotAnId), "{other:?}");
+            assert_eq!(other.parse::<ServerId>(), Err(NO_UUID), "{other:?}");
             assert!(serde_json::from_value::<ServerId>(other.clone().into()).is_err(), "{other:?}");
         }
         assert!(serde_json::from_str::<ServerId>("7").is_err());
+    }
+
+    #[test]
+    fn a_digest_has_one_text() {
+        // RFC 8037, appendix A.3.
+        let text = "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k";
+        assert_eq!(text.parse::<KeyId>().unwrap().to_string(), text);
+        // Of another length, padded, in the other alphabet, with a bit that says nothing.
+        for other in
+            [&text[1..], "", "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k=", &text.replace('_', "/"), &text.replace("S4k", "S4l")]
+        {
+            assert_eq!(other.parse::<KeyId>(), Err(NO_DIGEST), "{other:?}");
+        }
     }
 }

@@ -4,7 +4,9 @@ use std::fmt;
 
 use data_encoding::BASE64URL_NOPAD;
 use ed25519_dalek::{Signature, SigningKey, VerifyingKey};
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
+
+use crate::ids::{Digest, KeyId};
 
 /// An Ed25519 public key. Its text is base64url without padding (43 characters), as `x` of a JWK is (RFC 8037).
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -35,17 +37,17 @@ impl PublicKey {
         self.0.as_bytes()
     }
 
-    /// JWK thumbprint (RFC 7638, key type OKP of RFC 8037), base64url: the `keyid` of every signature.
+    /// Computes the JWK thumbprint (RFC 7638, key type OKP of RFC 8037): the `keyid` of every signature.
     #[must_use]
-    pub fn id(&self) -> String {
+    pub fn id(&self) -> KeyId {
         let jwk = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{self}"}}"#);
-        BASE64URL_NOPAD.encode(&Sha256::digest(jwk.as_bytes()))
+        Digest(Sha256::digest(jwk.as_bytes()).into()).into()
     }
 
     /// Gives what a person compares: the first 16 characters of the thumbprint in groups of four.
     #[must_use]
     pub fn fingerprint(&self) -> String {
-        let id = self.id();
+        let id = self.id().to_string();
         id.as_bytes()[..16].chunks(4).map(|group| String::from_utf8_lossy(group).into_owned()).collect::<Vec<_>>().join(" ")
     }
 
@@ -102,7 +104,7 @@ mod tests {
     #[test]
     fn the_thumbprint_is_that_of_rfc_8037_appendix_a3() {
         let key = PublicKey::parse("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo").unwrap();
-        assert_eq!(key.id(), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+        assert_eq!(key.id().to_string(), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
     }
 
     #[test]

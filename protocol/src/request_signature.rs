@@ -9,7 +9,7 @@ use ed25519_dalek::{Signer, SigningKey};
 use sfv::{BareItem, Dictionary, FieldType, InnerList, Item, KeyRef, ListEntry, Parser};
 use sha2::{Digest, Sha256};
 
-use crate::key::PublicKey;
+use crate::{ids::KeyId, key::PublicKey};
 
 /// What is signed, in this order.
 pub const COMPONENTS: [&str; 5] = ["@method", "@authority", "@path", "@query", "content-digest"];
@@ -78,7 +78,7 @@ pub fn sign(target: Target<'_>, body: &[u8], key: &SigningKey, created: i64, non
     let created = BareItem::from(sfv::Integer::try_from(created).expect("a time within 15 digits"));
     for (name, value) in [
         ("created", created),
-        ("keyid", string(&keyid)),
+        ("keyid", string(&keyid.to_string())),
         ("nonce", string(nonce)),
         ("alg", string(ALGORITHM)),
         ("tag", string(TAG)),
@@ -108,7 +108,7 @@ pub struct Received {
     input: InnerList,
     signature: Vec<u8>,
     /// Thumbprint of the key that claims to have signed.
-    pub keyid: String,
+    pub keyid: KeyId,
     /// Seconds since the Unix epoch.
     pub created: i64,
 }
@@ -154,7 +154,7 @@ impl Received {
         if input.params.len() != 5 {
             return Err(SignatureError::Parameter("list"));
         }
-        let keyid = text("keyid")?;
+        let keyid = text("keyid")?.parse().map_err(|_| SignatureError::Parameter("keyid"))?;
         let created = input
             .params
             .get(KeyRef::constant("created"))

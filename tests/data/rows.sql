@@ -36,12 +36,12 @@ INSERT INTO reports (server_id, at, received_at, cpu, memory, swap, load, disk, 
     ('01890a5d-ac96-774b-bcce-b302099a8057', 1799999970000, 1799999970100, 0.1, 33.333333333333336, NULL, 99.75, NULL, NULL),
     ('01890a5d-ac96-774b-bcce-b302099a8058', 1800000000001, 1800000000101, NULL, NULL, NULL, NULL, NULL, NULL);
 
-INSERT INTO pairings (id, chat_id, user_id, name, token_hash, created_at, expires_at, used_by_key, server_id, message_id, message_open) VALUES
+INSERT INTO pairings (id, chat_id, user_id, name, token_hash, created_at, expires_at, used_by_key, server_id, tried_by_other, message_id, message_open) VALUES
     ('01a317f0-4c00-7d3e-9c5b-2f6a8e1b7c01', 1001, 1001, 'web-1', 'fdd4a172aa0be36e003c5122737439db29f7bf8979bfb1d9c7683fc6471a938f',
      1799990000000, 1799990900000, '7UkoxijRwsbq6QM4kFmVYSlZJzpcY_k2NsFGFKyHN9E', '01890a5d-ac96-774b-bcce-b302099a8057',
-     '01a317f0-4c00-7d3e-9c5b-2f6a8e1b7c11', FALSE),
+     TRUE, '01a317f0-4c00-7d3e-9c5b-2f6a8e1b7c11', FALSE),
     ('01a317f0-4c00-7d3e-9c5b-2f6a8e1b7c02', 1001, 1001, 'web-2', '9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08',
-     1800000000000, 1800000900000, NULL, NULL, '01a317f0-4c00-7d3e-9c5b-2f6a8e1b7c12', TRUE);
+     1800000000000, 1800000900000, NULL, NULL, FALSE, '01a317f0-4c00-7d3e-9c5b-2f6a8e1b7c12', TRUE);
 
 INSERT INTO commands (id, server_id, chat_id, seq, action, state, reason, detail, requested_by, user_id, envelope, created_at, expires_at,
     answer_by, finished_at, message_id) VALUES
@@ -58,10 +58,10 @@ INSERT INTO confirmations (id, chat_id, user_id, actor_name, server_id, asks, ex
     ('01a317f0-4c00-7d3e-9c5b-2f6a8e1b7c06', 1001, 1001, 'Anna', '01890a5d-ac96-774b-bcce-b302099a8057',
      '{"type":"remove"}', 1800000060000, 'open', '01a317f0-4c00-7d3e-9c5b-2f6a8e1b7c15');
 
-INSERT INTO updates (update_id, chat_id, request, state, attempts, claimed_until, received_at) VALUES
-    (845719261, 1001, '{"chat":{"id":1001,"kind":"private","title":"Anna"},"actor":{"id":1001,"name":"Anna","language":null},"intent":{"type":"help"},"tap":null}',
-     'open', 1, 1800000010000, 1800000000000),
-    (845719262, 1001, NULL, 'done', 1, 0, 1799999990000);
+INSERT INTO updates (update_id, chat_id, request, state, attempts, claimed_until, turn, received_at) VALUES
+    (845719261, 1001, '{"chat":{"id":1001,"kind":"private"},"actor":{"id":1001,"name":"Anna","language":null},"intent":{"type":"help"},"tap":null}',
+     'open', 1, 1800000010000, 1800000001000, 1800000000000),
+    (845719262, 1001, NULL, 'done', 1, 0, 1799999990000, 1799999990000);
 
 INSERT INTO messages (id, chat_id, telegram_id, created_at) VALUES
     ('01a317f0-4c00-7d3e-9c5b-2f6a8e1b7c13', 1001, 4711, 1800000000000),

@@ -218,6 +218,19 @@ impl World {
         self.settings.insert(key, value.to_owned());
     }
 
+    /// The claim link, once the backend has announced it.
+    pub async fn claim_link(&self) -> String {
+        let announced = async {
+            loop {
+                if let Some(link) = self.announced.lock().expect("one writer").clone() {
+                    return link;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(SOON, announced).await.expect("a claim link")
+    }
+
     /// Changes the database behind the backend's back.
     pub async fn sql(&self, statements: &str) {
         database::execute(&self.database_url(), statements).await.unwrap();

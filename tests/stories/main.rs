@@ -9,6 +9,7 @@ mod commands;
 mod events;
 mod faults;
 mod first;
+mod inbox;
 mod instances;
 mod isolation;
 mod migrations;

@@ -67,7 +67,7 @@ story!(unknown_kinds_and_plain_talk_are_acknowledged_and_dropped, |engine| {
     world.ask(&world.anna, "/help", "/add_server").await;
     // Nothing of it is stored anywhere.
     let mut tx = world.core.store.read().await.unwrap();
-    assert_eq!(osm_api::store::updates::count_open(&mut tx, osm_api::domain::ids::ChatId(ANNA)).await.unwrap(), 0);
+    assert_eq!(osm_api::store::updates::waiting(&mut tx, osm_api::domain::ids::ChatId(ANNA)).await.unwrap().count, 0);
     if let Ok(file) = std::fs::read(world.state_dir().join("osm.db-wal")) {
         assert!(!file.windows(7).any(|bytes| bytes == b"hunter2"));
     }
@@ -225,15 +225,7 @@ story!(who_blocks_the_bot_is_left_alone_until_he_writes_again, |engine| {
 
 story!(the_claim_link_makes_the_first_who_uses_it_the_owner, |engine| {
     let world = World::with(engine, Options::default(), &[("OSM_TELEGRAM_MODE", "webhook")]).await;
-    let announced = async {
-        loop {
-            if let Some(link) = world.announced.lock().unwrap().clone() {
-                break link;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-    };
-    let link = tokio::time::timeout(SOON, announced).await.expect("a claim link");
+    let link = world.claim_link().await;
     let code = link.strip_prefix("https://t.me/osm_demo_bot?start=").expect("a link to this bot");
     world.ask(&world.boris, "/start WRONG", "private bot").await;
     world.ask(&world.anna, &format!("/start {code}"), "You are now the owner").await;

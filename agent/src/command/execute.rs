@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     config::Settings,
-    crash::crash_point,
+    crash,
     host::{clock::Clock, journal, systemd::Systemd},
     policy::list::UnitList,
     text::shorten,
@@ -62,7 +62,7 @@ impl<S: Systemd> Executor<'_, S> {
             us: self.identity,
             host_now: self.clock.moment().host,
             backend_now: self.clock.now(),
-            last_seq: self.ledger.borrow().last_seq(&self.identity.key_id),
+            last_seq: self.ledger.borrow().last_seq(self.identity.key_id),
         };
         match judging.judge(raw) {
             Judged::Ignore(why) => {
@@ -89,7 +89,7 @@ impl<S: Systemd> Executor<'_, S> {
         if let Err(refusal) = admit(action, self.settings, &ages, list) {
             return self.refuse(jti, seq, refusal);
         }
-        crash_point!("command.admitted");
+        crash::point("command.admitted");
         let is_reboot = matches!(action, Action::Reboot {});
         let due = if is_reboot { Some(Due::plan(self.clock.moment().host, self.systemd).await) } else { None };
         let taken = Taken { act: Some(action.clone()), due, ..self.taken(jti, seq) };
@@ -98,7 +98,7 @@ impl<S: Systemd> Executor<'_, S> {
             return Handled::Ignored;
         }
         let ended = self.act(action, due).await;
-        crash_point!("command.acted");
+        crash::point("command.acted");
         match ended {
             Some(ended) => self.finish(jti, ended),
             None => log::info!("command {jti}: the reboot is scheduled"),
@@ -119,7 +119,7 @@ impl<S: Systemd> Executor<'_, S> {
 
     /// Calls the reboot off that the command `of` scheduled.
     async fn call_off(&self, of: CommandId) -> Ended {
-        let ahead = self.ledger.borrow().open_reboot(&self.identity.key_id);
+        let ahead = self.ledger.borrow().open_reboot(self.identity.key_id);
         let Some((_, due)) = ahead.filter(|(jti, _)| *jti == of) else {
             return Ended::failed("there is no such reboot ahead");
         };
@@ -132,7 +132,7 @@ impl<S: Systemd> Executor<'_, S> {
 
     /// Looks whether the reboot that is ahead still is.
     pub async fn watch_reboot(&self) -> Watched {
-        let ahead = self.ledger.borrow().open_reboot(&self.identity.key_id);
+        let ahead = self.ledger.borrow().open_reboot(self.identity.key_id);
         let Some((jti, due)) = ahead else { return Watched::Nothing };
         let Some(ended) = reboot::watch(due, self.clock.moment().host, self.systemd).await else { return Watched::Ahead };
         self.finish(jti, ended);
@@ -158,14 +158,14 @@ impl<S: Systemd> Executor<'_, S> {
     /// Passes over a command whose id was used before: it cannot be answered by its name. Its seq is used up.
     fn skip(&self, jti: CommandId, seq: i64) -> Handled {
         log::warn!("command {jti} is passed over: its id was used before");
-        recorded(self.ledger.borrow_mut().skip(&self.identity.key_id, seq, self.clock.moment()))
+        recorded(self.ledger.borrow_mut().skip(self.identity.key_id, seq, self.clock.moment()))
     }
 
     fn taken(&self, jti: CommandId, seq: i64) -> Taken {
         Taken {
             seq,
             jti,
-            key: self.identity.key_id.clone(),
+            key: self.identity.key_id,
             boot: self.identity.boot.clone(),
             at: self.clock.moment(),
             act: None,
@@ -243,7 +243,7 @@ mod tests {
 
         async fn ask(&self, seq: i64) -> Outcome {
             assert_eq!(self.handle(&signed(&command(seq, NOW))).await, Handled::Recorded);
-            self.ledger.borrow().open_outcomes(&us().key_id).pop().unwrap().1
+            self.ledger.borrow().open_outcomes(us().key_id).pop().unwrap().1
         }
 
         fn restarts(&self) -> usize {
@@ -267,7 +267,7 @@ mod tests {
         let mut host = Host::new();
         let envelope = signed(&command(1, NOW));
         assert_eq!(host.handle(&envelope).await, Handled::Recorded);
-        let (_, outcome) = host.ledger.borrow().open_outcomes(&us().key_id).pop().unwrap();
+        let (_, outcome) = host.ledger.borrow().open_outcomes(us().key_id).pop().unwrap();
         assert_eq!((outcome.result, outcome.detail.as_str()), (OutcomeKind::Succeeded, "active (running)"));
         // The same again, also by an agent that was restarted meanwhile.
         assert_eq!(host.handle(&envelope).await, Handled::Ignored);
@@ -302,7 +302,7 @@ mod tests {
         let mut reboot = command(5, NOW);
         reboot.action = Action::Reboot {};
         host.handle(&signed(&reboot)).await;
-        assert_eq!(host.ledger.borrow().open_outcomes(&us().key_id).pop().unwrap().1.reason, Some(Rejection::Unsupported));
+        assert_eq!(host.ledger.borrow().open_outcomes(us().key_id).pop().unwrap().1.reason, Some(Rejection::Unsupported));
         assert_eq!(host.restarts(), 0);
     }
 
@@ -313,7 +313,7 @@ mod tests {
         let mut command = command(1, NOW);
         command.action = Action::RestartService { unit: "osm-agent.service".to_owned() };
         host.handle(&signed(&command)).await;
-        let outcome = host.ledger.borrow().open_outcomes(&us().key_id)[0].1.clone();
+        let outcome = host.ledger.borrow().open_outcomes(us().key_id)[0].1.clone();
         assert_eq!(outcome.reason, Some(Rejection::UnitNotListed));
         assert!(outcome.detail.contains("never"), "{}", outcome.detail);
         assert_eq!(host.restarts(), 0);
@@ -325,8 +325,8 @@ mod tests {
         host.ask(1).await;
         let again = Command { seq: 2, ..command(1, NOW) };
         assert_eq!(host.handle(&signed(&again)).await, Handled::Recorded);
-        assert_eq!(host.ledger.borrow().open_outcomes(&us().key_id).len(), 1);
-        assert_eq!(host.ledger.borrow().last_seq(&us().key_id), 2);
+        assert_eq!(host.ledger.borrow().open_outcomes(us().key_id).len(), 1);
+        assert_eq!(host.ledger.borrow().last_seq(us().key_id), 2);
         assert_eq!(host.restarts(), 1);
     }
 
@@ -343,7 +343,7 @@ mod tests {
         async fn does(&self, seq: i64, action: Action) -> Option<Outcome> {
             assert_eq!(self.handle(&chore(seq, action)).await, Handled::Recorded);
             let jti = command(seq, 0).jti;
-            self.ledger.borrow().open_outcomes(&us().key_id).into_iter().find(|(of, _)| *of == jti).map(|(_, outcome)| outcome)
+            self.ledger.borrow().open_outcomes(us().key_id).into_iter().find(|(of, _)| *of == jti).map(|(_, outcome)| outcome)
         }
 
         async fn watch(&self) -> Watched {
@@ -390,7 +390,7 @@ mod tests {
         assert_eq!(cancelled.result, OutcomeKind::Succeeded);
         assert_eq!(*host.systemd.shutdown.borrow(), None);
         let reboot =
-            host.ledger.borrow().open_outcomes(&us().key_id).into_iter().find(|(jti, _)| *jti == command(1, 0).jti).unwrap().1;
+            host.ledger.borrow().open_outcomes(us().key_id).into_iter().find(|(jti, _)| *jti == command(1, 0).jti).unwrap().1;
         assert_eq!(reboot.result, OutcomeKind::Cancelled);
         assert_eq!(host.watch().await, Watched::Nothing);
         // Root's own plans are not ours to touch.
@@ -406,7 +406,7 @@ mod tests {
         assert_eq!(host.does(1, Action::Reboot {}).await, None);
         *host.systemd.shutdown.borrow_mut() = None;
         assert_eq!(host.watch().await, Watched::Ended);
-        let outcome = host.ledger.borrow().open_outcomes(&us().key_id).pop().unwrap().1;
+        let outcome = host.ledger.borrow().open_outcomes(us().key_id).pop().unwrap().1;
         assert_eq!((outcome.result, outcome.detail.as_str()), (OutcomeKind::Cancelled, "called off on the server"));
     }
 
@@ -418,7 +418,7 @@ mod tests {
         host.systemd.init.set(77);
         *host.systemd.shutdown.borrow_mut() = None;
         assert_eq!(host.watch().await, Watched::Ended);
-        let outcome = host.ledger.borrow().open_outcomes(&us().key_id).pop().unwrap().1;
+        let outcome = host.ledger.borrow().open_outcomes(us().key_id).pop().unwrap().1;
         assert_eq!(outcome.result, OutcomeKind::Succeeded);
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use osm_protocol::{
     action::{Action, Outcome, OutcomeKind},
-    ids::CommandId,
+    ids::{CommandId, KeyId},
 };
 use serde::{Deserialize, Serialize};
 
@@ -12,10 +12,7 @@ use super::{
     ended::Ended,
     reboot::{self, Due},
 };
-use crate::host::{
-    clock::Moment,
-    identity::{BootId, KeyId},
-};
+use crate::host::{clock::Moment, identity::BootId};
 
 /// How long the past counts for the rates.
 const MEMORY_MS: i64 = 25 * 3_600_000;
@@ -110,7 +107,7 @@ impl Facts {
     /// Lists what still counts, as facts of their own.
     pub fn all(&self) -> impl Iterator<Item = Fact> {
         let floor = self.floor.map(|seq| Fact::Floor { seq });
-        let seqs = self.seqs.iter().map(|(key, seq)| Fact::Seq { key: key.clone(), seq: *seq });
+        let seqs = self.seqs.iter().map(|(key, seq)| Fact::Seq { key: *key, seq: *seq });
         let taken = self.taken.iter().cloned().map(Fact::Taken);
         let outcomes = self.outcomes.iter().map(|(jti, outcome)| Fact::Outcome { jti: *jti, outcome: outcome.clone() });
         floor.into_iter().chain(seqs).chain(taken).chain(outcomes)
@@ -119,7 +116,7 @@ impl Facts {
     pub fn add(&mut self, fact: Fact) {
         match fact {
             Fact::Taken(taken) => {
-                self.raise(taken.key.clone(), taken.seq);
+                self.raise(taken.key, taken.seq);
                 self.taken.push(taken);
             }
             Fact::Outcome { jti, outcome } => self.outcomes.push((jti, outcome)),
@@ -140,8 +137,8 @@ impl Facts {
     }
 
     /// Gives the highest seq taken up under this agent key, or that counts as taken up.
-    pub fn last_seq(&self, key: &KeyId) -> i64 {
-        let of_key = self.seqs.get(key).copied();
+    pub fn last_seq(&self, key: KeyId) -> i64 {
+        let of_key = self.seqs.get(&key).copied();
         of_key.max(self.floor).unwrap_or(0)
     }
 
@@ -154,14 +151,14 @@ impl Facts {
     }
 
     /// Lists the outcomes of commands under this agent key that the backend has not taken, oldest first.
-    pub fn open_outcomes(&self, key: &KeyId) -> Vec<(CommandId, Outcome)> {
-        let of_key = |jti: CommandId| self.taken.iter().any(|taken| taken.jti == jti && taken.key == *key);
+    pub fn open_outcomes(&self, key: KeyId) -> Vec<(CommandId, Outcome)> {
+        let of_key = |jti: CommandId| self.taken.iter().any(|taken| taken.jti == jti && taken.key == key);
         self.outcomes.iter().filter(|(jti, _)| of_key(*jti)).cloned().collect()
     }
 
     /// Finds the reboot that is ahead under this agent key: its command, and when it is due.
-    pub fn open_reboot(&self, key: &KeyId) -> Option<(CommandId, Due)> {
-        let mut open = self.taken.iter().filter(|taken| taken.key == *key && self.is_open(taken));
+    pub fn open_reboot(&self, key: KeyId) -> Option<(CommandId, Due)> {
+        let mut open = self.taken.iter().filter(|taken| taken.key == key && self.is_open(taken));
         open.find_map(|taken| Some((taken.jti, taken.due?)))
     }
 

@@ -5,11 +5,11 @@ use osm_protocol::{
     action::Action,
     command::{Audience, Command},
     envelope::{self, Envelope},
-    ids::CommandId,
+    ids::{CommandId, Digest, KeyId},
 };
 
 use super::judge::Identity;
-use crate::host::identity::{BootId, KeyId};
+use crate::host::identity::BootId;
 
 pub const NOW: i64 = 1_800_000_000_000;
 const SERVER: &str = "0190a6b0-7c00-7000-8000-00000000aaaa";
@@ -19,12 +19,7 @@ pub fn jti(seq: i64) -> CommandId {
 }
 
 pub fn us() -> Identity {
-    Identity {
-        server_id: SERVER.parse().unwrap(),
-        agent_key: "k1".to_owned(),
-        key_id: KeyId::for_test("id1"),
-        boot: BootId::for_test("b"),
-    }
+    Identity { server_id: SERVER.parse().unwrap(), agent_key: "k1".to_owned(), key_id: key_of(1), boot: BootId::for_test("b") }
 }
 
 pub fn key() -> SigningKey {
@@ -48,4 +43,9 @@ pub fn command(seq: i64, now: i64) -> Command {
 
 pub fn signed(command: &Command) -> Vec<u8> {
     serde_json::to_vec(&Envelope::sign_json(envelope::COMMAND, command, &key())).unwrap()
+}
+
+/// An id of some key of an agent's.
+pub fn key_of(number: u8) -> KeyId {
+    Digest([number; 32]).into()
 }

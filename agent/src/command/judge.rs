@@ -6,13 +6,13 @@ use osm_protocol::action::Rejection;
 use osm_protocol::{
     command::{Command, CommandError, Judge, TOLERANCE_MS},
     envelope::{Envelope, EnvelopeError},
-    ids::{CommandId, ServerId},
+    ids::{CommandId, KeyId, ServerId},
     key::PublicKey,
 };
 
 use super::ended::Refusal;
 use crate::{
-    host::identity::{BootId, KeyId},
+    host::identity::BootId,
     text::{duration, shorten},
 };
 

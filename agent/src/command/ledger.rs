@@ -13,7 +13,7 @@ use std::{
 
 use osm_protocol::{
     action::{Action, Outcome},
-    ids::CommandId,
+    ids::{CommandId, KeyId},
 };
 
 use super::{
@@ -21,12 +21,8 @@ use super::{
     reboot::Due,
 };
 use crate::{
-    crash::crash_point,
-    host::{
-        clock::Moment,
-        durable,
-        identity::{BootId, KeyId},
-    },
+    crash,
+    host::{clock::Moment, durable, identity::BootId},
 };
 
 /// The file is rewritten without what is over once it has grown to this.
@@ -54,12 +50,12 @@ impl Ledger {
         facts.settle(boot, now.host);
         facts.forget(boot, now);
         let (file, size) = rewrite(path, &facts)?;
-        crash_point!("ledger.opened");
+        crash::point("ledger.opened");
         Ok(Self { path: path.to_owned(), boot: boot.clone(), file, size, facts })
     }
 
     /// Gives the highest seq under an agent key, see [`Facts::last_seq`].
-    pub fn last_seq(&self, key: &KeyId) -> i64 {
+    pub fn last_seq(&self, key: KeyId) -> i64 {
         self.facts.last_seq(key)
     }
 
@@ -74,21 +70,21 @@ impl Ledger {
     }
 
     /// Finds the reboot that is ahead, see [`Facts::open_reboot`].
-    pub fn open_reboot(&self, key: &KeyId) -> Option<(CommandId, Due)> {
+    pub fn open_reboot(&self, key: KeyId) -> Option<(CommandId, Due)> {
         self.facts.open_reboot(key)
     }
 
     /// Lists what the backend has not taken, see [`Facts::open_outcomes`].
-    pub fn open_outcomes(&self, key: &KeyId) -> Vec<(CommandId, Outcome)> {
+    pub fn open_outcomes(&self, key: KeyId) -> Vec<(CommandId, Outcome)> {
         self.facts.open_outcomes(key)
     }
 
     /// Writes down that a command is about to be done. Only when this returns may it be done.
     pub fn take(&mut self, taken: Taken) -> io::Result<()> {
-        crash_point!("ledger.before_taken");
+        crash::point("ledger.before_taken");
         let now = taken.at;
         self.append(vec![Fact::Taken(taken)], now)?;
-        crash_point!("ledger.taken");
+        crash::point("ledger.taken");
         Ok(())
     }
 
@@ -96,7 +92,7 @@ impl Ledger {
     pub fn refuse(&mut self, taken: Taken, outcome: Outcome) -> io::Result<()> {
         let (jti, now) = (taken.jti, taken.at);
         self.append(vec![Fact::Taken(Taken { act: None, ..taken }), Fact::Outcome { jti, outcome }], now)?;
-        crash_point!("ledger.refused");
+        crash::point("ledger.refused");
         Ok(())
     }
 
@@ -105,23 +101,23 @@ impl Ledger {
         if self.facts.has_outcome(jti) {
             return Ok(());
         }
-        crash_point!("ledger.before_outcome");
+        crash::point("ledger.before_outcome");
         // Even when the disk is full the backend should hear of it; after a restart it would be indeterminate.
         let written = self.append_and_believe(Fact::Outcome { jti, outcome }, now);
-        crash_point!("ledger.outcome");
+        crash::point("ledger.outcome");
         written
     }
 
     /// Uses up a seq without a command that could be named.
-    pub fn skip(&mut self, key: &KeyId, seq: i64, now: Moment) -> io::Result<()> {
-        self.append(vec![Fact::Seq { key: key.clone(), seq }], now)
+    pub fn skip(&mut self, key: KeyId, seq: i64, now: Moment) -> io::Result<()> {
+        self.append(vec![Fact::Seq { key, seq }], now)
     }
 
     /// Writes down that the backend has the outcome of a command.
     pub fn delivered(&mut self, jti: CommandId, now: Moment) -> io::Result<()> {
-        crash_point!("outcome.acknowledged");
+        crash::point("outcome.acknowledged");
         let written = self.append_and_believe(Fact::Delivered { jti }, now);
-        crash_point!("outcome.delivered");
+        crash::point("outcome.delivered");
         written
     }
 
@@ -188,7 +184,7 @@ fn lines<'a>(facts: impl Iterator<Item = &'a Fact>) -> io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::facts::REFUSED_MAX;
+    use crate::command::{facts::REFUSED_MAX, fixture::key_of};
     use osm_protocol::action::OutcomeKind;
 
     const NOW: i64 = 1_800_000_000_000;
@@ -200,7 +196,7 @@ mod tests {
     }
 
     fn key() -> KeyId {
-        KeyId::for_test("k")
+        key_of(1)
     }
 
     fn boot(name: &str) -> BootId {
@@ -238,16 +234,16 @@ mod tests {
         // The agent died here.
         for _ in 0..3 {
             let ledger = open(&folder);
-            assert_eq!(ledger.last_seq(&key()), 7);
+            assert_eq!(ledger.last_seq(key()), 7);
             assert!(ledger.knows(jti(7)));
-            let outcomes = ledger.open_outcomes(&key());
+            let outcomes = ledger.open_outcomes(key());
             assert_eq!(outcomes.len(), 1);
             assert_eq!(outcomes[0].1.result, OutcomeKind::Indeterminate);
         }
         open(&folder).delivered(jti(7), AT).unwrap();
         for _ in 0..2 {
-            assert_eq!(open(&folder).open_outcomes(&key()), []);
-            assert_eq!(open(&folder).last_seq(&key()), 7);
+            assert_eq!(open(&folder).open_outcomes(key()), []);
+            assert_eq!(open(&folder).last_seq(key()), 7);
         }
     }
 
@@ -260,10 +256,10 @@ mod tests {
         ledger.refuse(taken(8), outcome(OutcomeKind::Rejected)).unwrap();
         drop(ledger);
         let mut ledger = open(&folder);
-        let results: Vec<_> = ledger.open_outcomes(&key()).into_iter().map(|(jti, outcome)| (jti, outcome.result)).collect();
+        let results: Vec<_> = ledger.open_outcomes(key()).into_iter().map(|(jti, outcome)| (jti, outcome.result)).collect();
         assert_eq!(results, [(jti(7), OutcomeKind::Succeeded), (jti(8), OutcomeKind::Rejected)]);
         ledger.delivered(jti(7), AT).unwrap();
-        assert_eq!(open(&folder).open_outcomes(&key()).len(), 1);
+        assert_eq!(open(&folder).open_outcomes(key()).len(), 1);
     }
 
     #[test]
@@ -279,7 +275,7 @@ mod tests {
         assert_eq!(restarts(&open(&folder)), 1);
         let later = open_at(&folder, "b", Moment { boot: AT.boot + 26 * HOUR, ..AT });
         assert_eq!(restarts(&later), 0);
-        assert_eq!(later.last_seq(&key()), 8, "what is forgotten keeps its seq");
+        assert_eq!(later.last_seq(key()), 8, "what is forgotten keeps its seq");
     }
 
     #[test]
@@ -296,11 +292,11 @@ mod tests {
         for cut in usize::try_from(before).unwrap()..whole.len() {
             fs::write(&path, &whole[..cut]).unwrap();
             let ledger = open(&folder);
-            assert_eq!(ledger.last_seq(&key()), 7, "cut at {cut}");
-            assert_eq!(ledger.open_outcomes(&key()).len(), 1);
+            assert_eq!(ledger.last_seq(key()), 7, "cut at {cut}");
+            assert_eq!(ledger.open_outcomes(key()).len(), 1);
         }
         fs::write(&path, &whole).unwrap();
-        assert_eq!(open(&folder).last_seq(&key()), 8);
+        assert_eq!(open(&folder).last_seq(key()), 8);
     }
 
     #[test]
@@ -315,10 +311,10 @@ mod tests {
         bytes[3] = 0xff;
         fs::write(&path, &bytes).unwrap();
         let ledger = open(&folder);
-        assert_eq!(ledger.last_seq(&key()), NOW);
-        assert_eq!(ledger.last_seq(&KeyId::for_test("another key")), NOW);
+        assert_eq!(ledger.last_seq(key()), NOW);
+        assert_eq!(ledger.last_seq(key_of(2)), NOW);
         assert_eq!(fs::read(path.with_extension("damaged")).unwrap(), bytes);
-        assert_eq!(open(&folder).last_seq(&KeyId::for_test("another key")), NOW);
+        assert_eq!(open(&folder).last_seq(key_of(2)), NOW);
     }
 
     #[test]
@@ -326,7 +322,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut ledger = open(&folder);
         ledger.take(taken(7)).unwrap();
-        assert_eq!(ledger.last_seq(&KeyId::for_test("k2")), 0);
+        assert_eq!(ledger.last_seq(key_of(2)), 0);
     }
 
     #[test]
@@ -342,7 +338,7 @@ mod tests {
             ledger.delivered(jti(seq), AT).unwrap();
         }
         assert!(fs::metadata(&path).unwrap().len() < 2 * COMPACT_AT);
-        assert_eq!(ledger.last_seq(&key()), 99);
+        assert_eq!(ledger.last_seq(key()), 99);
     }
 
     #[test]
@@ -353,7 +349,7 @@ mod tests {
         ledger.finish(jti(7), outcome(OutcomeKind::Succeeded), AT).unwrap();
         drop(ledger);
         let ledger = open_at(&folder, "another boot", Moment { host: 1_000, boot: 1_000 });
-        assert_eq!(ledger.open_outcomes(&key()).len(), 1);
+        assert_eq!(ledger.open_outcomes(key()).len(), 1);
         assert_eq!(restarts(&ledger), 1);
     }
 
@@ -379,7 +375,7 @@ mod tests {
         drop(ledger);
         let ledger = open(&folder);
         assert_eq!(restarts(&ledger), 1);
-        assert_eq!(ledger.open_outcomes(&key()).len(), 1 + REFUSED_MAX, "the newest, and that of the restart");
+        assert_eq!(ledger.open_outcomes(key()).len(), 1 + REFUSED_MAX, "the newest, and that of the restart");
     }
 
     #[test]
@@ -388,11 +384,11 @@ mod tests {
         let due = Due { at: NOW + 60_000, init: None };
         open(&folder).take(Taken { act: Some(Action::Reboot {}), due: Some(due), ..taken(7) }).unwrap();
         let ledger = open(&folder);
-        assert_eq!((ledger.open_reboot(&key()), ledger.open_outcomes(&key())), (Some((jti(7), due)), vec![]));
+        assert_eq!((ledger.open_reboot(key()), ledger.open_outcomes(key())), (Some((jti(7), due)), vec![]));
         let back = open_at(&folder, "another boot", Moment { host: NOW + 60_000 + 41_000, boot: 9_000 });
-        let outcomes = back.open_outcomes(&key());
+        let outcomes = back.open_outcomes(key());
         assert_eq!((outcomes[0].1.result, outcomes[0].1.detail.as_str()), (OutcomeKind::Succeeded, "back after 41 s"));
-        assert_eq!(back.open_reboot(&key()), None);
+        assert_eq!(back.open_reboot(key()), None);
     }
 
     #[test]
@@ -402,7 +398,7 @@ mod tests {
         ledger.take(taken(7)).unwrap();
         ledger.finish(jti(7), outcome(OutcomeKind::Cancelled), AT).unwrap();
         ledger.finish(jti(7), outcome(OutcomeKind::Failed), AT).unwrap();
-        let results: Vec<_> = ledger.open_outcomes(&key()).into_iter().map(|(_, outcome)| outcome.result).collect();
+        let results: Vec<_> = ledger.open_outcomes(key()).into_iter().map(|(_, outcome)| outcome.result).collect();
         assert_eq!(results, [OutcomeKind::Cancelled]);
     }
 }

@@ -24,7 +24,7 @@ use crate::{
     config::SpoolLimits,
     host::{
         clock::{Clock, Moment},
-        identity::{BootId, KeyId},
+        identity::BootId,
     },
     policy::list::UnitList,
     report::spool::Spool,
@@ -180,7 +180,7 @@ fn facts() -> Vec<Fact> {
     let taken = |number: usize, act: Option<Action>| Taken {
         seq: NOW + i64::try_from(number).unwrap(),
         jti: jti(number),
-        key: KeyId::for_test("k".repeat(43)),
+        key: "k".repeat(43).parse().unwrap(),
         boot: BootId::for_test("b".repeat(64)),
         at: AT,
         due: matches!(act, Some(Action::Reboot {})).then_some(Due { at: NOW + 60_000, init: Some(1_234_567) }),
@@ -200,7 +200,7 @@ fn facts() -> Vec<Fact> {
         (OutcomeKind::Rejected, Some(Rejection::Unsupported)),
         (OutcomeKind::Rejected, Some(Rejection::Unknown)),
     ];
-    let mut facts = vec![Fact::Floor { seq: NOW - 1 }, Fact::Seq { key: KeyId::for_test("k".repeat(43)), seq: NOW }];
+    let mut facts = vec![Fact::Floor { seq: NOW - 1 }, Fact::Seq { key: "k".repeat(43).parse().unwrap(), seq: NOW }];
     facts.extend(actions.into_iter().enumerate().map(|(number, action)| Fact::Taken(taken(number + 1, Some(action)))));
     facts.push(Fact::Taken(taken(6, None)));
     facts.extend(outcomes.into_iter().enumerate().map(|(number, (result, reason))| Fact::Outcome {

@@ -5,7 +5,6 @@ use std::{fs, path::Path};
 use anyhow::{Context as _, Result};
 use data_encoding::HEXLOWER;
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use osm_protocol::key::PublicKey;
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
@@ -19,27 +18,7 @@ const APPLICATION: [u8; 16] = [0x5e, 0x1c, 0x0b, 0x2a, 0x77, 0x43, 0x4f, 0x1d, 0
 #[serde(transparent)]
 pub struct BootId(String);
 
-/// Names a key of this agent, and so a pairing: the key's thumbprint.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct KeyId(String);
-
 impl BootId {
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    #[cfg(test)]
-    pub fn for_test(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-}
-
-impl KeyId {
-    pub fn of(key: &PublicKey) -> Self {
-        Self(key.id())
-    }
-
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -14,7 +14,7 @@ use osm_protocol::{
 
 use crate::{
     backend::{address::Api, error::ClientError},
-    crash::crash_point,
+    crash,
     host::{identity, random::Random},
     machine::Machine,
     report::collect,
@@ -62,12 +62,12 @@ pub async fn pair(here: &Machine<'_>, api: &str, token: &PairingToken) -> Result
             .transpose()?,
     };
     let answer = client.pair(&request).await.map_err(|error| explain(error, dir))?;
-    crash_point!("pair.answered");
+    crash::point("pair.answered");
 
     let pairing = verified(&answer, &key, token, &api, machine)?;
     dir.store_pairing(&pairing)?;
     dir.remove_pending()?;
-    crash_point!("pair.done");
+    crash::point("pair.done");
     println!("Paired with {api} as {} ({}).", pairing.name, pairing.server_id);
     println!("Fingerprint of this agent's key: {}", pairing.fingerprint()?);
     println!("The first report is sent as soon as `osm-agent run` (the service osm-agent) is running.");
@@ -94,10 +94,10 @@ pub async fn unpair(here: &Machine<'_>, unpair: Unpair) -> Result<()> {
                 ));
             }
         }
-        crash_point!("unpair.answered");
+        crash::point("unpair.answered");
     }
     dir.forget()?;
-    crash_point!("unpair.done");
+    crash::point("unpair.done");
     println!("{} is no longer paired with {}.", pairing.name, pairing.api);
     Ok(())
 }

@@ -15,7 +15,7 @@ use osm_protocol::messages::{Report, limits};
 use super::measure::redated;
 use crate::{
     config::SpoolLimits,
-    crash::crash_point,
+    crash,
     host::{clock::Clock, identity::BootId},
 };
 
@@ -98,7 +98,7 @@ impl Spool {
             return Err(error);
         }
         self.entries.push(entry.clone());
-        crash_point!("spool.appended");
+        crash::point("spool.appended");
         Ok(entry)
     }
 

@@ -20,7 +20,7 @@ pub async fn run<S: Systemd>(session: &Session<'_, S>) {
     let mut backoff = Backoff::new(BACKOFF_MAX);
     let mut ignored = Backoff::new(IGNORED_MAX);
     loop {
-        let after = session.ledger.borrow().last_seq(&session.identity.key_id);
+        let after = session.ledger.borrow().last_seq(session.identity.key_id);
         let asked = machine.clock.instant();
         match session.client.commands(after).await {
             Ok(delivered) => {

@@ -17,7 +17,7 @@ use crate::{
 pub async fn run<S: Systemd>(session: &Session<'_, S>) {
     let mut backoff = Backoff::new(BACKOFF_MAX);
     loop {
-        let open = session.ledger.borrow().open_outcomes(&session.identity.key_id);
+        let open = session.ledger.borrow().open_outcomes(session.identity.key_id);
         if open.is_empty() {
             backoff.reset();
             session.outcomes.notified().await;

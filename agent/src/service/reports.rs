@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     backend::{backoff::jittered, error::ClientError},
-    crash::crash_point,
+    crash,
     host::{
         clock::Clock,
         systemd::{Systemd, notify},
@@ -49,7 +49,7 @@ impl<'a, S: Systemd> Reports<'a, S> {
     /// Opens the spool of this pairing; what was kept for another one is nobody else's business.
     pub fn open(session: &'a Session<'a, S>) -> Result<Self> {
         let machine = session.service.machine;
-        let key_id = &session.identity.key_id;
+        let key_id = session.identity.key_id;
         machine.dir.remove_spools(Some(key_id))?;
         let folder = machine.dir.spool(key_id);
         let spool =
@@ -110,9 +110,9 @@ impl<'a, S: Systemd> Reports<'a, S> {
         match session.client.report(live).await {
             Ok(receipt) => {
                 self.taken = true;
-                crash_point!("report.acknowledged");
+                crash::point("report.acknowledged");
                 self.spool.remove(entry.as_slice());
-                crash_point!("report.removed");
+                crash::point("report.removed");
                 self.accepted(&receipt);
                 self.send_backlog().await;
             }
@@ -137,9 +137,9 @@ impl<'a, S: Systemd> Reports<'a, S> {
         }
         match session.client.report(|_| batch(reports.clone())).await {
             Ok(receipt) => {
-                crash_point!("backlog.acknowledged");
+                crash::point("backlog.acknowledged");
                 self.spool.remove(&entries);
-                crash_point!("backlog.removed");
+                crash::point("backlog.removed");
                 self.backlog = (self.backlog * 2).min(BACKLOG_MAX);
                 self.accepted(&receipt);
             }
@@ -183,7 +183,7 @@ impl<'a, S: Systemd> Reports<'a, S> {
         self.status.spooled = self.spool.len();
         self.status.clock_ahead_ms = self.clock().ahead();
         self.status.processes_hidden = service.machine.settings.top_processes && !processes::are_visible();
-        self.status.open_outcomes = ledger.borrow().open_outcomes(&identity.key_id).len();
+        self.status.open_outcomes = ledger.borrow().open_outcomes(identity.key_id).len();
         notify::status(&self.status.line(self.clock().now()));
         self.status.write(service.machine.dir);
     }

@@ -9,10 +9,7 @@ use tokio::sync::{Mutex, Notify};
 use crate::{
     backend::{address::Api, client::Client},
     command::{execute::Executor, judge::Identity, ledger::Ledger},
-    host::{
-        identity::{self, KeyId},
-        systemd::Systemd,
-    },
+    host::{identity, systemd::Systemd},
     machine::Machine,
     state::pairing::Pairing,
 };
@@ -52,7 +49,7 @@ impl<'a, S: Systemd> Session<'a, S> {
         Ok(Self {
             service,
             pairing,
-            identity: Identity { server_id: pairing.server_id, agent_key: public.to_string(), key_id: KeyId::of(&public), boot },
+            identity: Identity { server_id: pairing.server_id, agent_key: public.to_string(), key_id: public.id(), boot },
             client: machine.client(Api::parse(&pairing.api)?, key)?,
             keys: RefCell::new(machine.dir.trusted_keys(pairing)?),
             keys_wanted: Notify::new(),

@@ -22,16 +22,14 @@ use std::{
 use anyhow::{Context as _, Result, anyhow, bail};
 use osm_protocol::{
     envelope::Envelope,
+    ids::KeyId,
     keyset::{KeySet, TrustedKeys},
 };
 use rustix::fs::{FlockOperation, flock};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::pairing::{Pairing, Pending};
-use crate::{
-    crash::crash_point,
-    host::{durable, identity::KeyId},
-};
+use crate::{crash, host::durable};
 
 const SPOOL: &str = "spool-";
 
@@ -45,9 +43,8 @@ pub struct StateDir {
     path: PathBuf,
 }
 
-fn spool_name(key: &KeyId) -> String {
-    let id = key.as_str();
-    format!("{SPOOL}{}", id.get(..16).unwrap_or(id))
+fn spool_name(key: KeyId) -> String {
+    format!("{SPOOL}{key:.16}")
 }
 
 /// Tells one pairing's file from another's.
@@ -114,7 +111,7 @@ impl StateDir {
 
     pub fn store_pairing(&self, pairing: &Pairing) -> Result<()> {
         self.write("state.json", pairing)?;
-        crash_point!("pair.stored");
+        crash::point("pair.stored");
         Ok(())
     }
 
@@ -123,9 +120,9 @@ impl StateDir {
     }
 
     pub fn store_pending(&self, pending: &Pending) -> Result<()> {
-        crash_point!("pair.key_made");
+        crash::point("pair.key_made");
         self.write("pending.json", pending)?;
-        crash_point!("pair.key_persisted");
+        crash::point("pair.key_persisted");
         Ok(())
     }
 
@@ -151,9 +148,9 @@ impl StateDir {
     }
 
     pub fn store_key_set(&self, envelope: &Envelope) -> Result<()> {
-        crash_point!("keys.verified");
+        crash::point("keys.verified");
         self.write("keys.json", envelope)?;
-        crash_point!("keys.stored");
+        crash::point("keys.stored");
         Ok(())
     }
 
@@ -166,12 +163,12 @@ impl StateDir {
     }
 
     /// Names the folder in which the reports of the pairing with this key wait.
-    pub fn spool(&self, key: &KeyId) -> PathBuf {
+    pub fn spool(&self, key: KeyId) -> PathBuf {
         self.file(&spool_name(key))
     }
 
     /// Removes what waits for other pairings than that with the key `kept`.
-    pub fn remove_spools(&self, kept: Option<&KeyId>) -> io::Result<()> {
+    pub fn remove_spools(&self, kept: Option<KeyId>) -> io::Result<()> {
         let kept = kept.map(spool_name);
         for entry in fs::read_dir(self.path())? {
             let name = entry?.file_name();

@@ -139,6 +139,19 @@ not-allowed = ⛔ You may look at servers here, but not do this. In a group its 
 set-aside =
     ⚠ Your last request could not be handled, in three attempts; it was set aside and nothing was done.
     Please try again. Whoever runs this bot finds the reason in its log, under update { $update }.
+refused-title =
+    🛡 <b>Refused { $count ->
+        [one] once
+       *[other] { $count } times
+    } in the last minute:</b> { $what }
+refused-from = From { $networks }
+refused-next = Nothing of it was done. The log has every minute; here you hear of it at most once an hour.
+refused-pairing-token = a pairing token that is wrong, used or expired
+refused-unknown-key = a key that no server has
+refused-signature = a signature that does not hold
+refused-webhook-secret = a wrong secret of the webhook
+refused-too-many = more requests than one address may make
+refused-stranger = somebody whom nobody here has let in
 server-gone = This server is no longer paired here.
 limit-servers = ⛔ A chat can have { $count } servers, and this one has them all. Remove one with /remove_server first.
 limit-pairing-tokens = ⛔ You have too many open pairing commands. Use one, or wait 15 minutes until they expire.
@@ -185,6 +198,9 @@ chat-revoked = 🔒 Whoever runs this bot has removed what it had for this chat:
     [one] one server
    *[other] { $count } servers
  }. From a group the bot leaves now.
+token-tried =
+    🔑 <b>Another machine tried the pairing line of { $server }</b>, from { $address }. It was refused: a line works once.
+    If that was you, take a new line for each machine. If not, somebody else has read it: think who can.
 server-unpaired = 👋 <b>{ $server }</b> was unpaired on its host. It no longer reports, and what was stored about it is deleted.
 
 ## A server's state

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{
     alert::{Rule, Setting},
+    event::Refused,
     ids::{CommandId, ConfirmationId, IncidentId, MessageId, PairingId, ServerId, UpdateId},
     intent::Family,
 };
@@ -17,8 +18,6 @@ pub enum Notice {
     Welcome {
         claimed: bool,
     },
-    /// To those who may not use the bot.
-    PrivateBot,
     /// The operator lets this person use the bot.
     AccessGranted,
     /// The operator keeps this person out.
@@ -42,6 +41,17 @@ pub enum Notice {
     /// A server was paired.
     Paired {
         server_id: ServerId,
+    },
+    /// Another machine tried the token with which this server was paired.
+    TokenTried {
+        server_id: ServerId,
+        address: String,
+    },
+    /// For the owner: callers who are nobody here were refused.
+    Refused {
+        what: Refused,
+        count: u64,
+        networks: Vec<String>,
     },
     /// Reports come from two hosts in turn: one is a clone. Commands are suspended.
     Cloned {
@@ -155,7 +165,7 @@ pub enum Notice {
 impl Notice {
     /// Tells whether it is meant for people who may not use the bot; nothing else is sent to their private chats.
     pub fn is_for_strangers(&self) -> bool {
-        matches!(self, Self::PrivateBot | Self::AccessRevoked | Self::ChatRevoked { .. })
+        matches!(self, Self::AccessRevoked | Self::ChatRevoked { .. })
     }
 
     /// Tells whether its time matters: when it comes late, it says so.
@@ -166,6 +176,8 @@ impl Notice {
                 | Self::Recovered { .. }
                 | Self::Reminder
                 | Self::TestAlert
+                | Self::TokenTried { .. }
+                | Self::Refused { .. }
                 | Self::Cloned { .. }
                 | Self::Unpaired { .. }
                 | Self::PairedElsewhere { .. }

@@ -3,6 +3,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use osm_protocol::{
+    ids::KeyId,
     key::PublicKey,
     messages::{PairRequest, Validate},
     request_signature::{Content, Received, SignatureError, Target},
@@ -83,23 +84,23 @@ impl SelfSigned {
 async fn authenticate(request: &Request, body: &mut RequestBody) -> Result<(Caller, Vec<u8>)> {
     let http = http(request)?;
     let received = received(request)?;
-    let cached = http.keys.get(&received.keyid, http.core.clock.steady());
+    let cached = http.keys.get(received.keyid, http.core.clock.steady());
     let is_cached = cached.is_some();
     let (server_id, key) = match cached {
         Some(known) => known,
-        None => look_up(http, &received.keyid).await?,
+        None => look_up(http, received.keyid).await?,
     };
     let bytes = read_body(body).await?;
     verify(http, request, &received, &bytes, &key)?;
     // Never prolonged: a key that was replaced is found out, however often it calls.
     if !is_cached {
-        http.keys.put(&received.keyid, server_id, key, http.core.clock.steady());
+        http.keys.put(received.keyid, server_id, key, http.core.clock.steady());
     }
     let address = address::of(request, &http.core.config.trusted_proxies).map(|address: IpAddr| address.to_string());
     Ok((Caller { server_id, address: address.unwrap_or_default() }, bytes))
 }
 
-async fn look_up(http: &Http, key_id: &str) -> Result<(ServerId, PublicKey)> {
+async fn look_up(http: &Http, key_id: KeyId) -> Result<(ServerId, PublicKey)> {
     let mut tx = http.core.store.read().await?;
     match servers::by_key_id(&mut tx, key_id).await? {
         Some(agent) => Ok((agent.id, PublicKey::parse(&agent.agent_key).map_err(Error::internal)?)),

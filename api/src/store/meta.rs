@@ -11,6 +11,8 @@ pub const CLAIM_HASH: &str = "claim-hash";
 
 /// The number of the newest event that has one.
 pub const EVENT_NUMBER: &str = "event-number";
+/// When the owner was last told of refusals.
+pub const REFUSALS_TOLD_AT: &str = "refusals-told-at";
 /// Version of the key set with which the backend started last.
 pub const KEY_SET_VERSION: &str = "key-set-version";
 

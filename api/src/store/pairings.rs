@@ -33,8 +33,8 @@ pub async fn insert(tx: &mut Tx, pairing: &New<'_>) -> Result<()> {
     execute!(
         tx,
         sqlx::query(
-            "INSERT INTO pairings (id, chat_id, user_id, name, token_hash, created_at, expires_at, message_id, message_open)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, TRUE)"
+            "INSERT INTO pairings (id, chat_id, user_id, name, token_hash, created_at, expires_at, tried_by_other, message_id, message_open)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, FALSE, $8, TRUE)"
         )
         .bind(pairing.id)
         .bind(pairing.chat_id)
@@ -61,6 +61,15 @@ pub async fn used_by(tx: &mut Tx, token_hash: &str, key: &str) -> Result<Option<
     on!(tx, conn => sqlx::query_as(
         "SELECT id, chat_id, user_id, name, expires_at, used_by_key, server_id, message_id
          FROM pairings WHERE token_hash = $1 AND used_by_key = $2")
+        .bind(token_hash).bind(key).fetch_optional(conn).await)
+}
+
+/// Notes that somebody else came with a used token. Gives its pairing the first time.
+pub async fn note_other(tx: &mut Tx, token_hash: &str, key: &str) -> Result<Option<Pairing>> {
+    on!(tx, conn => sqlx::query_as(
+        "UPDATE pairings SET tried_by_other = TRUE
+         WHERE token_hash = $1 AND used_by_key IS NOT NULL AND used_by_key <> $2 AND tried_by_other = FALSE
+         RETURNING id, chat_id, user_id, name, expires_at, used_by_key, server_id, message_id")
         .bind(token_hash).bind(key).fetch_optional(conn).await)
 }
 

@@ -1,6 +1,6 @@
 //! Paired servers, each with its newest report.
 
-use osm_protocol::key::PublicKey;
+use osm_protocol::{ids::KeyId, key::PublicKey};
 use sqlx::QueryBuilder;
 
 use super::db::{
@@ -41,7 +41,7 @@ pub struct New<'a> {
 const AGENT: &str = "SELECT id, chat_id, name, agent_key, machine, suspended FROM servers
      WHERE key_id = $1 AND unpaired_at IS NULL";
 
-pub async fn by_key_id(tx: &mut Tx, key_id: &str) -> Result<Option<Agent>> {
+pub async fn by_key_id(tx: &mut Tx, key_id: KeyId) -> Result<Option<Agent>> {
     on!(tx, conn => sqlx::query_as(AGENT).bind(key_id).fetch_optional(conn).await)
 }
 
@@ -57,7 +57,7 @@ pub async fn paired(tx: &mut Tx, id: ServerId) -> Result<Option<Agent>> {
         .bind(id).fetch_optional(conn).await)
 }
 
-pub async fn was_removed(tx: &mut Tx, key_id: &str) -> Result<bool> {
+pub async fn was_removed(tx: &mut Tx, key_id: KeyId) -> Result<bool> {
     let found: Option<i64> = on!(tx, conn => sqlx::query_scalar("SELECT removed_at FROM removed_keys WHERE key_id = $1")
         .bind(key_id).fetch_optional(conn).await)?;
     Ok(found.is_some())
@@ -159,16 +159,16 @@ pub async fn of_chat(tx: &mut Tx, chat_id: ChatId) -> Result<Vec<ServerId>> {
 
 /// Deletes a server with all that hangs on it, and remembers its key as removed. Returns its name.
 pub async fn remove(tx: &mut Tx, chat_id: ChatId, id: ServerId, now: Millis) -> Result<Option<String>> {
-    let removed: Option<(String, String)> = on!(tx, conn => sqlx::query_as(
+    let removed: Option<(String, KeyId)> = on!(tx, conn => sqlx::query_as(
         "DELETE FROM servers WHERE id = $1 AND chat_id = $2 RETURNING name, key_id")
         .bind(id).bind(chat_id).fetch_optional(conn).await)?;
     let Some((name, key_id)) = removed else { return Ok(None) };
-    forget_key(tx, &key_id, now).await?;
+    forget_key(tx, key_id, now).await?;
     Ok(Some(name))
 }
 
 /// Remembers a key that is no longer anybody's.
-pub async fn forget_key(tx: &mut Tx, key_id: &str, now: Millis) -> Result<()> {
+pub async fn forget_key(tx: &mut Tx, key_id: KeyId, now: Millis) -> Result<()> {
     execute!(
         tx,
         sqlx::query("INSERT INTO removed_keys (key_id, removed_at) VALUES ($1, $2) ON CONFLICT (key_id) DO NOTHING")

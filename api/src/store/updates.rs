@@ -2,7 +2,7 @@
 
 use super::db::{Result, Tx, execute, from_json, on, to_json, wake::Wake};
 use crate::domain::{
-    Millis,
+    Millis, SECOND,
     ids::{ChatId, UpdateId},
     intent::Request,
     update::State,
@@ -21,19 +21,24 @@ pub struct Claimed {
     pub attempts: i64,
 }
 
-/// Stores an update once.
-pub async fn insert(tx: &mut Tx, update_id: UpdateId, request: &Request, now: Millis) -> Result<()> {
+/// Between two turns of one chat: whoever floods is behind everybody else who came within its seconds.
+const TURN: Millis = SECOND;
+
+/// Stores an update once. `before`: the turn of the newest one of its chat that waits.
+pub async fn insert(tx: &mut Tx, update_id: UpdateId, request: &Request, before: Option<Millis>, now: Millis) -> Result<()> {
+    let turn = before.map_or(now, |before| now.max(before + TURN));
     let done = execute!(
         tx,
         sqlx::query(
-            "INSERT INTO updates (update_id, chat_id, request, state, attempts, claimed_until, received_at)
-         VALUES ($1, $2, $3, $5, 0, 0, $4) ON CONFLICT (update_id) DO NOTHING"
+            "INSERT INTO updates (update_id, chat_id, request, state, attempts, claimed_until, turn, received_at)
+         VALUES ($1, $2, $3, $5, 0, 0, $6, $4) ON CONFLICT (update_id) DO NOTHING"
         )
         .bind(update_id)
         .bind(request.chat.id)
         .bind(to_json(request))
         .bind(now)
         .bind(State::Open)
+        .bind(turn)
     )?;
     if done == 1 {
         tx.wake(Wake::Inbox);
@@ -49,13 +54,14 @@ pub async fn any_open(tx: &mut Tx, now: Millis) -> Result<bool> {
     Ok(found.is_some())
 }
 
-/// Claims the oldest open update of some chat.
+/// Claims the oldest open update of the chat whose turn it is.
 pub async fn claim(tx: &mut Tx, now: Millis) -> Result<Option<Claimed>> {
     let row: Option<(UpdateId, ChatId, String, i64)> = on!(tx, conn => sqlx::query_as(
         "UPDATE updates SET attempts = attempts + 1, claimed_until = $1
          WHERE state = $3 AND claimed_until <= $2 AND update_id = (
-             SELECT MIN(u.update_id) FROM updates u WHERE u.state = $3 AND u.claimed_until <= $2 AND NOT EXISTS (
-                 SELECT 1 FROM updates e WHERE e.state = $3 AND e.chat_id = u.chat_id AND e.update_id < u.update_id))
+             SELECT u.update_id FROM updates u WHERE u.state = $3 AND u.claimed_until <= $2 AND NOT EXISTS (
+                 SELECT 1 FROM updates e WHERE e.state = $3 AND e.chat_id = u.chat_id AND e.update_id < u.update_id)
+             ORDER BY u.turn, u.update_id LIMIT 1)
          RETURNING update_id, chat_id, request, attempts")
         .bind(now + CLAIM).bind(now).bind(State::Open).fetch_optional(conn).await)?;
     Ok(row.map(|(update_id, chat_id, request, attempts)| Claimed {
@@ -89,9 +95,16 @@ pub async fn release_all(tx: &mut Tx) -> Result<()> {
     Ok(())
 }
 
-/// Updates of a chat that wait.
-pub async fn count_open(tx: &mut Tx, chat_id: ChatId) -> Result<i64> {
-    on!(tx, conn => sqlx::query_scalar("SELECT CAST(COUNT(*) AS BIGINT) FROM updates WHERE state = $2 AND chat_id = $1")
+/// Updates of a chat that wait, and the turn of the newest.
+#[derive(sqlx::FromRow)]
+pub struct Waiting {
+    pub count: i64,
+    pub turn: Option<Millis>,
+}
+
+pub async fn waiting(tx: &mut Tx, chat_id: ChatId) -> Result<Waiting> {
+    on!(tx, conn => sqlx::query_as(
+        "SELECT CAST(COUNT(*) AS BIGINT) AS count, MAX(turn) AS turn FROM updates WHERE state = $2 AND chat_id = $1")
         .bind(chat_id).bind(State::Open).fetch_one(conn).await)
 }
 

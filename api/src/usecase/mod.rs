@@ -49,8 +49,6 @@ pub struct Core {
     pub packages: Option<Packages>,
     /// What was refused lately.
     pub refusals: tally::Refusals,
-    /// Who was told lately that they are not admitted.
-    pub strangers: access::strangers::Strangers,
     /// Names this process among several instances.
     pub instance: InstanceId,
 }

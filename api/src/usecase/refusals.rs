@@ -1,8 +1,12 @@
-//! Callers who are nobody here were refused: told once a minute for each kind.
+//! Callers who are nobody here were refused: told once a minute for each kind, and the worst to the owner, at most once an hour.
 
 use crate::{
-    domain::event::{By, Event, Happened},
-    store,
+    domain::{
+        HOUR,
+        event::{By, Event, Happened, Refused},
+        notice::{Notice, Urgency},
+    },
+    store::{self, meta, people},
     usecase::{Core, tally::Tally, work::Work},
 };
 
@@ -13,8 +17,24 @@ pub async fn tell(core: &Core) -> store::Result<()> {
         return Ok(());
     }
     let mut work = Work::begin(core, By::System {}).await?;
+    tell_owner(&mut work, tallies.iter()).await?;
     for (what, Tally { count, networks }) in tallies {
         work.record(Happened::here(Event::Refused { what, count, networks: networks.into_iter().collect() }));
     }
     work.commit("refusals").await
+}
+
+/// Tells the owner of the worst, unless an instance told one less than an hour ago.
+async fn tell_owner<'t>(work: &mut Work<'_>, tallies: impl Iterator<Item = (&'t Refused, &'t Tally)>) -> store::Result<()> {
+    let worst = tallies.filter_map(|(what, tally)| what.gravity().map(|gravity| (gravity, what, tally)));
+    let Some((_, what, Tally { count, networks })) = worst.max_by_key(|(gravity, ..)| *gravity) else { return Ok(()) };
+    let Some(owner) = people::owner(&mut work.tx).await? else { return Ok(()) };
+    let told_at = meta::hold_counter(&mut work.tx, meta::REFUSALS_TOLD_AT).await?;
+    // A time that lies ahead is of a clock that was set back.
+    if (told_at..told_at + HOUR).contains(&work.now) {
+        return Ok(());
+    }
+    meta::set(&mut work.tx, meta::REFUSALS_TOLD_AT, &work.now.to_string()).await?;
+    let notice = Notice::Refused { what: *what, count: *count, networks: networks.iter().cloned().collect() };
+    work.send(owner.private_chat(), &notice, Urgency::Background).await
 }

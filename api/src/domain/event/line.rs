@@ -4,7 +4,7 @@ use std::fmt;
 
 use osm_protocol::action::Action;
 
-use super::{Asked, By, Event, Happened};
+use super::{Asked, By, Event, Happened, Refused};
 use crate::domain::alert::{Rule, Severity};
 
 /// Writes the line of an event. Control characters of names are taken out: a line stays one.
@@ -72,8 +72,10 @@ impl fmt::Display for Event {
             Self::Reachable { reachable: false } => f.write_str("kept the bot from writing in the chat"),
             Self::UpdateSetAside { update } => write!(f, "set update {update} aside"),
             Self::KeysRotated { version } => write!(f, "rotated the keys: key set version {version}"),
+            Self::TokenTried { address } => write!(f, "refused its pairing token to another machine, at {address}"),
             Self::Refused { what, count, networks } => {
-                write!(f, "refused {count} times in a minute: {what:?}, from {}", networks.join(", "))
+                let from = if networks.is_empty() { String::new() } else { format!(", from {}", networks.join(", ")) };
+                write!(f, "refused {count} in a minute: {what}{from}")
             }
         }
     }
@@ -85,6 +87,19 @@ impl fmt::Display for Asked {
             Self::Action { action } => Did(action).fmt(f),
             Self::Remove {} => f.write_str("remove the server"),
         }
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::PairingToken => "a pairing token that is wrong, used or expired",
+            Self::UnknownKey => "a key that no server has",
+            Self::Signature => "a signature that does not hold",
+            Self::WebhookSecret => "a wrong secret of the webhook",
+            Self::TooMany => "more requests than one address may make",
+            Self::Stranger => "somebody whom nobody has let in",
+        })
     }
 }
 

@@ -175,6 +175,10 @@ pub enum Event {
     KeysRotated {
         version: i64,
     },
+    /// Another machine tried the token with which the server was paired.
+    TokenTried {
+        address: String,
+    },
     /// Callers who are nobody here were refused, so many times in a minute.
     Refused {
         what: Refused,
@@ -230,9 +234,29 @@ pub enum Refused {
     WebhookSecret,
     /// More requests than one address may make.
     TooMany,
+    /// A command or a tap of somebody whom nobody here has let in.
+    Stranger,
+}
+
+impl Refused {
+    /// Tells how much its owner should hear of it; `None`: not at all, since it comes of forgetting and of curiosity.
+    pub fn gravity(self) -> Option<u8> {
+        match self {
+            Self::WebhookSecret => Some(4),
+            Self::Signature => Some(3),
+            Self::PairingToken => Some(2),
+            Self::TooMany => Some(1),
+            Self::UnknownKey | Self::Stranger => None,
+        }
+    }
 }
 
 impl Event {
+    /// Tells whether somebody was refused: the log says it as a warning.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused { .. } | Self::TokenTried { .. })
+    }
+
     /// Gives the name under which it is stored and told.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -266,6 +290,7 @@ impl Event {
             Self::Reachable { .. } => "reachable",
             Self::UpdateSetAside { .. } => "update-set-aside",
             Self::KeysRotated { .. } => "keys-rotated",
+            Self::TokenTried { .. } => "token-tried",
             Self::Refused { .. } => "refused",
         }
     }

@@ -16,7 +16,7 @@ use std::{
 use sqlx::{PgPool, postgres::PgListener};
 use tokio::{
     net::UnixDatagram,
-    sync::{Notify, watch},
+    sync::{Notify, futures::Notified, watch},
 };
 
 use super::Result;
@@ -89,14 +89,10 @@ impl Hub {
         }
     }
 
-    /// Gives what a long poll of this server waits on. Entries that nobody holds are dropped once there are more than polls could
-    /// be.
-    pub fn poll(&self, server_id: ServerId) -> Arc<Notify> {
-        let mut polls = self.polls();
-        if polls.len() == polls.capacity() {
-            polls.retain(|_, poll| Arc::strong_count(poll) > 1);
-        }
-        polls.entry(server_id).or_default().clone()
+    /// Gives what a long poll of this server waits on.
+    pub fn poll(self: &Arc<Self>, server_id: ServerId) -> Poll {
+        let woken = self.polls().entry(server_id).or_default().clone();
+        Poll { hub: self.clone(), server_id, woken }
     }
 
     /// Lets nobody wait any longer: the process is about to end.
@@ -118,6 +114,30 @@ impl Hub {
 
     fn polls(&self) -> std::sync::MutexGuard<'_, HashMap<ServerId, Arc<Notify>>> {
         self.polls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A long poll's place in the [`Hub`], for as long as it waits.
+pub struct Poll {
+    hub: Arc<Hub>,
+    server_id: ServerId,
+    woken: Arc<Notify>,
+}
+
+impl Poll {
+    pub fn notified(&self) -> Notified<'_> {
+        self.woken.notified()
+    }
+}
+
+impl Drop for Poll {
+    /// The last poll of a server takes its entry along.
+    fn drop(&mut self) {
+        let mut polls = self.hub.polls();
+        let held_by_the_hub_and_this = 2;
+        if Arc::strong_count(&self.woken) <= held_by_the_hub_and_this {
+            polls.remove(&self.server_id);
+        }
     }
 }
 
@@ -195,15 +215,23 @@ mod tests {
         fs::write(&socket, "").unwrap();
         hear(&socket, hub.clone()).unwrap();
         assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
-        let server_id: ServerId = "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap();
-        let poll = hub.poll(server_id);
-        let polled = poll.notified();
-        tokio::pin!(polled);
-        polled.as_mut().enable();
         Sender::unbound().unwrap().send_to(b"nonsense \xff", &socket).unwrap();
         let beside = Hub::beside(&socket);
         beside.wake(&Wake::Outbox);
-        beside.wake(&Wake::Commands(server_id));
-        tokio::time::timeout(Duration::from_secs(5), async { tokio::join!(hub.outbox.notified(), polled) }).await.unwrap();
+        beside.wake(&Wake::Events);
+        let woken = async { tokio::join!(hub.outbox.notified(), hub.events.notified()) };
+        tokio::time::timeout(Duration::from_secs(5), woken).await.unwrap();
+    }
+
+    #[test]
+    fn a_server_has_an_entry_for_as_long_as_one_of_its_polls_waits() {
+        let hub = Arc::new(Hub::default());
+        let server_id = ServerId::from(uuid::Uuid::from_u128(1));
+        let (one, two) = (hub.poll(server_id), hub.poll(server_id));
+        assert!(Arc::ptr_eq(&one.woken, &two.woken));
+        drop(one);
+        assert_eq!(hub.polls().len(), 1);
+        drop(two);
+        assert!(hub.polls().is_empty());
     }
 }

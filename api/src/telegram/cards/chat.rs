@@ -4,9 +4,10 @@ use super::{
     card::Card,
     figures::Words,
     lists::{add_button, servers_button},
+    markup::{code, width},
 };
 use crate::{
-    domain::{ids::UpdateId, intent::Intent, notice::Limit, server::PER_CHAT},
+    domain::{event::Refused, ids::UpdateId, intent::Intent, notice::Limit, server::PER_CHAT},
     telegram::{keyboards::button, receive::update::COMMANDS},
 };
 
@@ -46,6 +47,25 @@ pub(super) fn limit_reached(words: &Words, limit: Limit) -> Card {
         Limit::Commands => Card::line(words.get("limit-commands")),
         Limit::Mutes => Card::line(words.get("limit-mutes")),
     }
+}
+
+/// Tells the owner who was refused.
+pub(super) fn refused(words: &Words, what: Refused, count: u64, networks: &[String]) -> Card {
+    let what = words.get(match what {
+        Refused::PairingToken => "refused-pairing-token",
+        Refused::UnknownKey => "refused-unknown-key",
+        Refused::Signature => "refused-signature",
+        Refused::WebhookSecret => "refused-webhook-secret",
+        Refused::TooMany => "refused-too-many",
+        Refused::Stranger => "refused-stranger",
+    });
+    let mut lines = vec![words.with("refused-title", &[("count", count.into()), ("what", what.into())])];
+    if !networks.is_empty() {
+        let networks = networks.iter().map(|network| code(network, width::WORDS)).collect::<Vec<_>>().join(", ");
+        lines.push(words.with("refused-from", &[("networks", networks.into())]));
+    }
+    lines.push(words.get("refused-next"));
+    Card { lines, rows: Vec::new() }
 }
 
 pub(super) fn set_aside(words: &Words, update_id: UpdateId) -> Card {

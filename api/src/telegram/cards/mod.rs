@@ -91,7 +91,6 @@ async fn card(tx: &mut Tx, place: &Place<'_>, words: &Words<'_>, notice: &Notice
     Ok(Some(match notice {
         Notice::Welcome { claimed: true } => chat::claimed(words, servers::count(tx, chat_id).await?),
         Notice::Welcome { claimed: false } => chat::welcome(words, servers::count(tx, chat_id).await?),
-        Notice::PrivateBot => access::private_bot(words, UserId(chat_id.0)),
         Notice::AccessGranted => access::granted(words),
         Notice::AccessRevoked => Card::line(words.get("access-revoked")),
         Notice::OwnerSet => access::owner_set(words),
@@ -117,6 +116,10 @@ async fn card(tx: &mut Tx, place: &Place<'_>, words: &Words<'_>, notice: &Notice
             pairing::needs_private_chat(words, &format!("https://t.me/{}?start=hello", place.bot_username))
         }
         Notice::Paired { server_id } => of_server(tx, words, place, *server_id, pairing::paired).await?,
+        Notice::TokenTried { server_id, address } => {
+            of_server(tx, words, place, *server_id, |words, server| pairing::token_tried(words, server, address)).await?
+        }
+        Notice::Refused { what, count, networks } => chat::refused(words, *what, *count, networks),
         Notice::Cloned { server_id } => of_server(tx, words, place, *server_id, pairing::cloned).await?,
         Notice::Unpaired { name } => pairing::unpaired(words, name),
         Notice::PairedElsewhere { server_id } => kept(tx, words, place, *server_id, "server-paired-elsewhere").await?,
@@ -214,6 +217,12 @@ fn of_alerts(words: &Words<'_>, alerts: &Alerts) -> Option<Card> {
 /// Says that what a message was about is gone: a server was removed.
 fn gone(words: &Words<'_>) -> Card {
     Card { lines: vec![words.get("server-gone")], rows: vec![vec![lists::servers_button(words)]] }
+}
+
+/// Tells a stranger that this is a private bot.
+pub fn private_bot(text: &Text, stranger: UserId) -> Rendered {
+    let words = &Words { text, zone: &Zone::utc(), now: 0 };
+    access::private_bot(words, stranger).render(words, None)
 }
 
 /// Gives the words that pop up over a tapped button: plain text, at most 200 characters; none for [`Toast::Done`].

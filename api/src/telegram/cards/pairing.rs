@@ -158,6 +158,11 @@ pub(super) fn paired(words: &Words, server: &Server) -> Card {
     Card { lines, rows: vec![vec![show_button(words, &server.name, server.id)]] }
 }
 
+pub(super) fn token_tried(words: &Words, server: &Server, address: &str) -> Card {
+    let arguments = [("server", safe(&server.name, width::NAME).into()), ("address", code(address, width::WORDS).into())];
+    Card { lines: vec![words.with("token-tried", &arguments)], rows: vec![vec![show_button(words, &server.name, server.id)]] }
+}
+
 pub(super) fn cloned(words: &Words, server: &Server) -> Card {
     let name = || safe(&server.name, width::NAME).into();
     let lines = vec![words.with("cloned-title", &[("server", name())]), words.get("cloned-fix")];

@@ -7,8 +7,8 @@ use crate::{
     error::Result,
     store::leases,
     telegram::{
-        receive::webhook::store_update,
-        send::bot::{Bot, Fault},
+        receive::{Receiver, update},
+        send::bot::Fault,
     },
     usecase::Core,
 };
@@ -17,13 +17,13 @@ const ROLE: &str = "poller";
 /// Longer than a poll takes at most.
 const LEASE: i64 = 30 * SECOND;
 
-pub async fn run(core: &Core, bot: &Bot) {
+pub async fn run(receiver: &Receiver) {
     let mut failures = 0;
     // Confirmed to Telegram by the next call: everything below is stored. After a start Telegram says again what was not
     // confirmed, and the inbox knows what it has.
     let mut offset = 0;
     loop {
-        let wait = match poll(core, bot, &mut offset).await {
+        let wait = match poll(receiver, &mut offset).await {
             Ok(true) => {
                 failures = 0;
                 continue;
@@ -41,20 +41,21 @@ pub async fn run(core: &Core, bot: &Bot) {
 }
 
 /// Polls once; false when another instance is the poller.
-async fn poll(core: &Core, bot: &Bot, offset: &mut i32) -> std::result::Result<bool, String> {
-    if !is_poller(core).await.map_err(|error| error.to_string())? {
+async fn poll(receiver: &Receiver, offset: &mut i64) -> std::result::Result<bool, String> {
+    if !is_poller(&receiver.core).await.map_err(|error| error.to_string())? {
         return Ok(false);
     }
-    let received = bot.updates(*offset).await.map_err(|fault| match fault {
+    let received = receiver.bot.updates(*offset).await.map_err(|fault| match fault {
         Fault::Conflict => "another program polls with this bot's token, or a webhook is set".to_owned(),
         other => format!("{other:?}"),
     })?;
     for update in received {
-        let next = i32::try_from(update.id.0).unwrap_or(i32::MAX - 1) + 1;
+        let incoming = update::read(update.to_string().as_bytes());
+        let Some(id) = incoming.id else { continue };
         // Stored before it is confirmed: a crash in between brings it again, and the inbox knows its id.
-        store_update(core, bot, &update).await.map_err(|error| error.to_string())?;
+        receiver.take(incoming).await.map_err(|error| error.to_string())?;
         crate::crash::point("polling.stored");
-        *offset = next;
+        *offset = id.0 + 1;
     }
     Ok(true)
 }

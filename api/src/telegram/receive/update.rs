@@ -2,6 +2,8 @@
 //!
 //! Only the parsed intent goes on from here: the words of other messages are dropped.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, de::IgnoredAny};
 use teloxide::types::{
     self, BotCommand, BotCommandScope, CallbackQuery, ChatMemberKind, ChatMemberUpdated, MaybeInaccessibleMessage, Message,
@@ -10,7 +12,7 @@ use teloxide::types::{
 
 use crate::{
     domain::{
-        ids::{CallbackId, ChatId, TelegramMessageId, UserId},
+        ids::{CallbackId, ChatId, TelegramMessageId, UpdateId, UserId},
         intent::{Actor, Chat, ChatKind, Intent, Request, Tap},
     },
     telegram::{
@@ -25,6 +27,9 @@ const NAME_MAX: usize = 64;
 const WINDOW_MAX: usize = 12;
 /// Telegram's limit on the parameter of a deep link.
 const CODE_MAX: usize = 64;
+
+/// The kinds of updates that are asked for: `allowed_updates` of the Bot API.
+const ASKED_FOR: [&str; 3] = ["message", "callback_query", "my_chat_member"];
 
 /// The commands, and the catalogue's key of what each does.
 pub const COMMANDS: [(&str, &str); 12] = [
@@ -54,27 +59,44 @@ pub fn parse(update: &Update, bot_username: &str) -> Parsed {
         UpdateKind::Message(message) => from_message(message, bot_username),
         UpdateKind::CallbackQuery(query) => from_tap(query),
         UpdateKind::MyChatMember(change) => from_membership(change),
-        other => Err(kind_name(other)),
+        // Of the kinds that were asked for it is one that the library could not read.
+        _ => Err("unreadable"),
     };
     parsed.map_or_else(Parsed::Ignored, Parsed::Request)
 }
 
-/// Reads an update as Telegram sends it; `None` where it is of a kind that was not asked for, which the library need not be able
-/// to read: it panics on some.
-pub fn read(bytes: &[u8]) -> serde_json::Result<Option<Update>> {
+/// An update as it came.
+pub struct Incoming {
+    /// Its number; `None`: it is no update at all.
+    pub id: Option<UpdateId>,
+    /// What of it can be read, or else its kind, for the log.
+    pub update: Result<Box<Update>, String>,
+}
+
+/// Reads an update by its kind first: what was not asked for is not read any further, because the library panics on some of it.
+/// Whatever cannot be read costs nobody but itself.
+pub fn read(bytes: &[u8]) -> Incoming {
     #[derive(Deserialize)]
-    struct Kinds {
-        #[serde(rename = "update_id")]
-        _update_id: i64,
-        message: Option<IgnoredAny>,
-        callback_query: Option<IgnoredAny>,
-        my_chat_member: Option<IgnoredAny>,
+    #[expect(clippy::zero_sized_map_values, reason = "an object is read as a map; what it holds is not kept")]
+    struct Shape {
+        update_id: i64,
+        #[serde(flatten)]
+        kinds: BTreeMap<String, IgnoredAny>,
     }
-    let kinds: Kinds = serde_json::from_slice(bytes)?;
-    if kinds.message.or(kinds.callback_query).or(kinds.my_chat_member).is_none() {
-        return Ok(None);
+    let Ok(Shape { update_id, kinds }) = serde_json::from_slice(bytes) else {
+        return Incoming { id: None, update: Err("no update".to_owned()) };
+    };
+    let id = Some(UpdateId(update_id));
+    if !kinds.keys().any(|kind| ASKED_FOR.contains(&kind.as_str())) {
+        let kind = kinds.keys().next().map_or("empty", String::as_str);
+        return Incoming { id, update: Err(printable(kind, NAME_MAX)) };
     }
-    serde_json::from_slice(bytes).map(Some)
+    let read = std::panic::catch_unwind(|| serde_json::from_slice(bytes));
+    let update = match read {
+        Ok(read) => read.map_err(|_| "unreadable".to_owned()),
+        Err(_) => Err("unreadable: the library panicked".to_owned()),
+    };
+    Incoming { id, update }
 }
 
 /// Gives who is offered which commands, as `setMyCommands` is told.
@@ -230,36 +252,6 @@ fn full_name(first_name: &str, username: Option<&str>, id: i64) -> String {
         (false, None) => printable(first_name, NAME_MAX),
         (true, Some(username)) => format!("@{username}"),
         (true, None) => id.to_string(),
-    }
-}
-
-fn kind_name(kind: &UpdateKind) -> &'static str {
-    match kind {
-        UpdateKind::Message(_) => "message",
-        UpdateKind::EditedMessage(_) => "edited_message",
-        UpdateKind::ChannelPost(_) => "channel_post",
-        UpdateKind::EditedChannelPost(_) => "edited_channel_post",
-        UpdateKind::BusinessConnection(_) => "business_connection",
-        UpdateKind::BusinessMessage(_) => "business_message",
-        UpdateKind::EditedBusinessMessage(_) => "edited_business_message",
-        UpdateKind::DeletedBusinessMessages(_) => "deleted_business_messages",
-        UpdateKind::MessageReaction(_) => "message_reaction",
-        UpdateKind::MessageReactionCount(_) => "message_reaction_count",
-        UpdateKind::InlineQuery(_) => "inline_query",
-        UpdateKind::ChosenInlineResult(_) => "chosen_inline_result",
-        UpdateKind::CallbackQuery(_) => "callback_query",
-        UpdateKind::ShippingQuery(_) => "shipping_query",
-        UpdateKind::PreCheckoutQuery(_) => "pre_checkout_query",
-        UpdateKind::PurchasedPaidMedia(_) => "purchased_paid_media",
-        UpdateKind::Poll(_) => "poll",
-        UpdateKind::PollAnswer(_) => "poll_answer",
-        UpdateKind::MyChatMember(_) => "my_chat_member",
-        UpdateKind::ChatMember(_) => "chat_member",
-        UpdateKind::ChatJoinRequest(_) => "chat_join_request",
-        UpdateKind::ChatBoost(_) => "chat_boost",
-        UpdateKind::RemovedChatBoost(_) => "removed_chat_boost",
-        // A kind newer than teloxide, or one of the above with a field that it could not read.
-        UpdateKind::Error(_) => "unknown",
     }
 }
 

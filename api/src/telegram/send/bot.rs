@@ -4,17 +4,15 @@
 use std::sync::OnceLock;
 
 use anyhow::Context as _;
+use serde::Serialize;
+use serde_json::Value;
 use teloxide::{
     ApiError, RequestError,
     net::default_reqwest_settings,
-    payloads::{
-        AnswerCallbackQuerySetters, EditMessageTextSetters, GetUpdatesSetters, SendMessageSetters, SetMyCommandsSetters,
-        SetWebhookSetters,
-    },
+    payloads::{AnswerCallbackQuerySetters, EditMessageTextSetters, SendMessageSetters, SetMyCommandsSetters, SetWebhookSetters},
     prelude::Requester,
-    types::{
-        self, AllowedUpdate, BotCommand, BotCommandScope, CallbackQueryId, ChatMemberKind, LinkPreviewOptions, ParseMode, Update,
-    },
+    requests::{JsonRequest, Payload},
+    types::{self, AllowedUpdate, BotCommand, BotCommandScope, CallbackQueryId, ChatMemberKind, LinkPreviewOptions, ParseMode},
 };
 use url::Url;
 
@@ -65,6 +63,21 @@ pub enum Fault {
 }
 
 type Result<T> = std::result::Result<T, Fault>;
+
+/// getUpdates, with what comes left unread.
+#[derive(Clone, Serialize)]
+struct GetUpdates {
+    offset: i64,
+    /// Seconds.
+    timeout: u32,
+    allowed_updates: Vec<AllowedUpdate>,
+}
+
+impl Payload for GetUpdates {
+    type Output = Vec<Value>;
+
+    const NAME: &'static str = "GetUpdates";
+}
 
 impl Bot {
     pub fn new(config: &Telegram) -> anyhow::Result<Self> {
@@ -138,10 +151,11 @@ impl Bot {
         self.bot.delete_webhook().await.map(drop).map_err(|error| self.fault(&error))
     }
 
+    /// Gives the updates from `offset` on, each as it came: one that the library cannot read must not cost its neighbours.
     /// Waits up to 10 s: the client gives up at 17.
-    pub async fn updates(&self, offset: i32) -> Result<Vec<Update>> {
-        let call = self.bot.get_updates().offset(offset).timeout(10).allowed_updates(allowed_updates());
-        call.await.map_err(|error| self.fault(&error))
+    pub async fn updates(&self, offset: i64) -> Result<Vec<Value>> {
+        let payload = GetUpdates { offset, timeout: 10, allowed_updates: allowed_updates() };
+        JsonRequest::new(self.bot.clone(), payload).await.map_err(|error| self.fault(&error))
     }
 
     fn fault(&self, error: &RequestError) -> Fault {

@@ -7,7 +7,7 @@ use crate::{
     domain::{access::Word, intent::Actor},
     error::{Error, Result},
     keys,
-    store::{self, meta, people},
+    store::{self, Tx, meta, people},
     usecase::{Core, work::Work},
 };
 
@@ -30,6 +30,12 @@ pub async fn claim(work: &mut Work<'_>, actor: &Actor, code: &str) -> store::Res
     let open = work.core.config.allowed_users.needs_owner(people::owner(tx).await?)
         && people::word(tx, actor.id).await? != Some(Word::Revoked);
     Ok(open && meta::take(tx, meta::CLAIM_HASH, &hash(code)).await? && people::claim_ownership(tx, actor.id).await?)
+}
+
+/// Tells whether this is the open code: whoever brings it is no stranger.
+pub async fn is_open(core: &Core, tx: &mut Tx, code: &str) -> store::Result<bool> {
+    Ok(core.config.allowed_users.needs_owner(people::owner(tx).await?)
+        && meta::get(tx, meta::CLAIM_HASH).await? == Some(hash(code)))
 }
 
 /// Codes have 128 random bits: comparing hashes by the database's index tells nothing about them.

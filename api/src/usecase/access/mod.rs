@@ -6,10 +6,8 @@
 //! | [`people`] | the operator lets people in, keeps them out, names the owner |
 //! | [`role`] | the role of whoever wrote or tapped |
 //! | [`left`] | the owner is told of what is left of people who are no longer admitted |
-//! | [`strangers`] | people who are not admitted are told so, now and then |
 
 pub mod claim;
 pub mod left;
 pub mod people;
 pub mod role;
-pub mod strangers;

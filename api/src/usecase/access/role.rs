@@ -3,11 +3,11 @@
 use crate::{
     domain::{
         access::{Admission, Role, Standing, required},
-        intent::{Actor, ChatKind, Request},
+        intent::{Actor, ChatKind, Intent, Request},
     },
     query::access,
-    store::{self, Tx, servers},
-    usecase::{Core, work::Work},
+    store::{self, Tx, chats, servers},
+    usecase::{Core, access::claim, work::Work},
 };
 
 /// Gives the role of whoever sent this, or `None` for a stranger.
@@ -22,6 +22,23 @@ pub async fn role(work: &mut Work<'_>, request: &Request, standing: Standing) ->
         ChatKind::Group if admission.is_admitted() => Ok(Some(Role::Viewer)),
         ChatKind::Group => viewer_of_own(tx, request).await,
     }
+}
+
+/// Tells whether nobody here has anything to do with whoever asks: not admitted, without the open claim code, in no group that
+/// looks at a server; what a known chat becomes is heard all the same.
+pub async fn is_stranger(core: &Core, tx: &mut Tx, request: &Request) -> store::Result<bool> {
+    if access::admission(tx, &core.config.allowed_users, request.actor.id).await?.is_admitted() {
+        return Ok(false);
+    }
+    if let Intent::Reachable { .. } | Intent::Migrated { .. } = &request.intent {
+        return Ok(chats::get(tx, request.chat.id).await?.is_none());
+    }
+    if let Intent::Start { code: Some(code) } = &request.intent
+        && claim::is_open(core, tx, code).await?
+    {
+        return Ok(false);
+    }
+    Ok(request.chat.kind == ChatKind::Private || viewer_of_own(tx, request).await?.is_none())
 }
 
 /// Tells whether Telegram has to be asked if the sender is an administrator of the group: for those alone whom it would let act.

@@ -34,7 +34,10 @@ pub async fn complete(core: &Core, request: &PairRequest, agent_key: &PublicKey,
     let key = agent_key.to_string();
     let Some(pairing) = pairings::consume(&mut work.tx, &token_hash, &key, server_id, work.now).await? else {
         // The same token from the same key: its answer was lost, and is given again.
-        let again = pairings::used_by(&mut work.tx, &token_hash, &key).await?.ok_or(Refusal::Token)?;
+        let Some(again) = pairings::used_by(&mut work.tx, &token_hash, &key).await? else {
+            tell_of_other(work, &token_hash, &key, address).await?;
+            return Err(Refusal::Token.into());
+        };
         let server_id = again.server_id.ok_or(Refusal::Token)?;
         let server = servers::by_id(&mut work.tx, server_id).await?.ok_or(Refusal::Removed)?;
         return Ok(response(core, server_id, server.name, agent_key, token_hash));
@@ -80,9 +83,21 @@ async fn need_admitted(work: &mut Work<'_>, user_id: UserId) -> Result<()> {
     if admission.is_admitted() { Ok(()) } else { Err(Refusal::Token.into()) }
 }
 
+/// Tells the chat, once, that another machine has its used token: somebody else has read it.
+async fn tell_of_other(mut work: Work<'_>, token_hash: &str, key: &str, address: &str) -> store::Result<()> {
+    let Some(pairing) = pairings::note_other(&mut work.tx, token_hash, key).await? else { return Ok(()) };
+    let Some(server_id) = pairing.server_id else { return Ok(()) };
+    let Some(server) = servers::by_id(&mut work.tx, server_id).await? else { return Ok(()) };
+    let address = address.to_owned();
+    let event = Event::TokenTried { address: address.clone() };
+    work.record(Happened::to_server(server.chat_id, server_id, &server.name, event));
+    work.send(server.chat_id, &Notice::TokenTried { server_id, address }, Urgency::Warning).await?;
+    work.commit("token-tried").await
+}
+
 async fn need_new_key(tx: &mut Tx, agent_key: &PublicKey) -> Result<()> {
     let key_id = agent_key.id();
-    if servers::by_key_id(tx, &key_id).await?.is_some() || servers::was_removed(tx, &key_id).await? {
+    if servers::by_key_id(tx, key_id).await?.is_some() || servers::was_removed(tx, key_id).await? {
         return Err(Refusal::Invalid("agent_key: was paired before; make a new key for each pairing".to_owned()).into());
     }
     Ok(())
@@ -110,7 +125,7 @@ async fn forget(work: &mut Work<'_>, old: &servers::Agent) -> store::Result<()> 
     judge::forget(work, old.id).await?;
     command::finish::end_all(work, old.id).await?;
     if let Ok(old_key) = PublicKey::parse(&old.agent_key) {
-        servers::forget_key(&mut work.tx, &old_key.id(), work.now).await?;
+        servers::forget_key(&mut work.tx, old_key.id(), work.now).await?;
     }
     Ok(())
 }
@@ -126,7 +141,7 @@ async fn need_room(tx: &mut Tx, chat_id: ChatId) -> Result<()> {
 async fn replaced(tx: &mut Tx, request: &PairRequest, new_key: &PublicKey, token_hash: &str) -> Result<Option<servers::Agent>> {
     let Some(envelope) = &request.replaces else { return Ok(None) };
     let Some(signature) = envelope.signatures.first() else { return Ok(None) };
-    let Some(old) = servers::by_key_id(tx, &signature.keyid).await? else { return Ok(None) };
+    let Some(old) = servers::by_key_id(tx, signature.keyid).await? else { return Ok(None) };
     let wrong = || Refusal::Invalid("replaces: not a replacement of this server by this key with this token".to_owned());
     let old_key = PublicKey::parse(&old.agent_key).map_err(|_| wrong())?;
     let replace = Replace::open(envelope, &old_key).map_err(|_| wrong())?;

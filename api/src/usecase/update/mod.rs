@@ -5,7 +5,7 @@ mod dispatch;
 use crate::{
     domain::{
         access::{Standing, required},
-        event::{By, Event, Happened},
+        event::{By, Event, Happened, Refused},
         ids::UpdateId,
         intent::{ChatKind, Intent, Request},
         notice::{Notice, Toast, Urgency},
@@ -27,16 +27,33 @@ use crate::{
 /// Updates of one chat that may wait. What comes beyond is acknowledged and dropped: nobody types that fast.
 const WAITING_MAX: i64 = 100;
 
+/// What became of an update.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// It is durable, or was so already.
+    Stored,
+    /// Nobody here has anything to do with whoever asks; nothing was written.
+    OfStranger,
+    /// Too many of its chat wait.
+    Dropped,
+}
+
 /// Stores an update once; returns when it is durable.
-pub async fn receive(core: &Core, update_id: UpdateId, request: &Request) -> Result<()> {
-    let mut tx = core.store.begin().await?;
-    if updates::count_open(&mut tx, request.chat.id).await? >= WAITING_MAX {
-        tracing::warn!(chat = %request.chat.id, "too many updates wait; one was dropped");
-        return Ok(());
+pub async fn receive(core: &Core, update_id: UpdateId, request: &Request) -> Result<Received> {
+    // Strangers are told apart before the queue: who may do what is judged when it is applied.
+    if role::is_stranger(core, &mut core.store.read().await?, request).await? {
+        core.refusals.count(Refused::Stranger, None);
+        return Ok(Received::OfStranger);
     }
-    updates::insert(&mut tx, update_id, request, core.clock.now()).await?;
+    let mut tx = core.store.begin().await?;
+    let waiting = updates::waiting(&mut tx, request.chat.id).await?;
+    if waiting.count >= WAITING_MAX {
+        tracing::warn!(chat = %request.chat.id, "too many updates wait; one was dropped");
+        return Ok(Received::Dropped);
+    }
+    updates::insert(&mut tx, update_id, request, waiting.turn, core.clock.now()).await?;
     tx.commit("receive-update").await?;
-    Ok(())
+    Ok(Received::Stored)
 }
 
 /// Claims the oldest open update of some chat. The claim is durable before anything is done, so that a crash counts.
@@ -108,7 +125,10 @@ async fn handle<'a>(mut work: Work<'a>, request: &'a Request, standing: Standing
         return Ok(work);
     }
     let Some(role) = role::role(&mut work, request, standing).await? else {
-        refuse_stranger(&mut work, request).await?;
+        // Admitted no longer: nothing else is said to a stranger.
+        if let Some(tap) = &request.tap {
+            work.pop(chat_id, &tap.callback_id, Toast::NotAllowed).await?;
+        }
         return Ok(work);
     };
     seen(&mut work, request).await?;
@@ -127,17 +147,4 @@ async fn handle<'a>(mut work: Work<'a>, request: &'a Request, standing: Standing
 async fn seen(work: &mut Work<'_>, request: &Request) -> store::Result<()> {
     let fresh = work.id();
     chats::seen(&mut work.tx, &request.chat, fresh, request.actor.language.as_deref(), work.now).await
-}
-
-/// Says that this is a private bot, now and then.
-async fn refuse_stranger(work: &mut Work<'_>, request: &Request) -> store::Result<()> {
-    let chat_id = request.chat.id;
-    if let Some(tap) = &request.tap {
-        return work.pop(chat_id, &tap.callback_id, Toast::NotAllowed).await;
-    }
-    let core = work.core;
-    if request.chat.kind == ChatKind::Private && core.strangers.may_tell(chat_id, core.clock.steady()) {
-        work.send(chat_id, &Notice::PrivateBot, Urgency::Background).await?;
-    }
-    Ok(())
 }

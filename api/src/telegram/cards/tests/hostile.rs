@@ -7,6 +7,7 @@ use crate::{
     domain::{
         command::{Command, State},
         confirmation::{self, Asks, Confirmation},
+        event::Refused,
         ids::{ChatId, UpdateId, UserId},
         intent::Family,
         notice::{Limit, Purpose},
@@ -88,6 +89,8 @@ fn cards(words: &Words<'_>, value: &str) -> Vec<Card> {
         pairing::sent_privately(words, value),
         pairing::needs_private_chat(words, value),
         pairing::paired(words, &small()),
+        pairing::token_tried(words, &small(), value),
+        chat::refused(words, Refused::TooMany, u64::MAX, &[value.to_owned(), value.to_owned(), value.to_owned()]),
         pairing::cloned(words, &small()),
         pairing::unpaired(words, value),
         command::removed(words, value),
@@ -189,7 +192,6 @@ fn commands(words: &Words<'_>, value: &str) -> Vec<Card> {
 fn shown_by(notice: &Notice) -> &'static str {
     match notice {
         Notice::Welcome { .. }
-        | Notice::PrivateBot
         | Notice::AccessGranted
         | Notice::AccessRevoked
         | Notice::OwnerSet
@@ -203,6 +205,8 @@ fn shown_by(notice: &Notice) -> &'static str {
         | Notice::PairingSentPrivately { .. }
         | Notice::PairingNeedsPrivateChat
         | Notice::Paired { .. }
+        | Notice::TokenTried { .. }
+        | Notice::Refused { .. }
         | Notice::Cloned { .. }
         | Notice::Unpaired { .. }
         | Notice::Servers { .. }

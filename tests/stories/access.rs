@@ -5,21 +5,13 @@ use osm_tests::{
     agent::Agent,
     database::{self, Engine},
     story,
-    world::{ANNA, BORIS, SOON, World},
+    world::{ANNA, BORIS, SOON, World, token_in},
 };
 
 /// A bot that nobody is named for, by the system's clock, as the operator's commands have no other; Anna has claimed it.
 async fn owned(engine: Engine) -> World {
     let world = World::on_system_clock(engine, &[("OSM_ALLOWED_USERS", "")]).await;
-    let announced = async {
-        loop {
-            if let Some(link) = world.announced.lock().unwrap().clone() {
-                break link;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-    };
-    let link = tokio::time::timeout(SOON, announced).await.expect("a claim link");
+    let link = world.claim_link().await;
     let code = link.rsplit_once('=').expect("a code").1;
     world.ask(&world.anna, &format!("/start {code}"), "You are now the owner").await;
     world
@@ -241,4 +233,29 @@ story!(a_host_that_is_paired_into_another_chat_begins_anew_there_and_its_history
     assert_eq!(world.rows(&figures(old.server_id)).await, [[0]]);
     new.send_report(&new.report()).await.unwrap();
     world.ask(&world.boris, "/servers", "web-1").await;
+});
+
+story!(the_owner_hears_of_what_somebody_paired_in_a_group_and_it_goes_on_there, |engine| {
+    let world = World::on_system_clock(engine, &[("OSM_ALLOWED_USERS", "1001,1002")]).await;
+    world.ask(&world.anna, "/start", "Online Server Monitor").await;
+    world.operate(&["access", "set-owner", "1001"]).succeeded();
+    world.see(ANNA, "You are the owner of this bot now").await;
+    world.ask(&world.boris, "/start", "Online Server Monitor").await;
+    let group = world.sim.group(-1_000_000_000_556, "Ops", &[world.boris.admin(), world.anna.member()]);
+    world.sim.say(&group, &world.boris, "/add_server@osm_demo_bot web-1");
+    let token = token_in(&world.see(BORIS, "osm-agent pair").await).unwrap();
+    let mut agent = Agent::new(&world);
+    agent.pair(&token).await.unwrap();
+    agent.send_report(&agent.report()).await.unwrap();
+    let card = world.see(&group, "online").await;
+
+    world.operate(&["access", "revoke", "1002"]).succeeded();
+    let left = world.see(ANNA, "Person 1002, paired in group").await;
+    assert!(left.plain.contains("-1000000000556: web-1. The group goes on hearing of them."), "{}", left.plain);
+    // They may look there, as every member, and no more.
+    world.tap(&world.boris, &card, "Refresh").await;
+    let toast = world.tap(&world.boris, &card, "Reboot").await;
+    assert!(toast.text.unwrap_or_default().contains("You may look"));
+    fails(&agent).await;
+    world.see(&group, "nginx.service failed").await;
 });

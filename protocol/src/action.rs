@@ -21,6 +21,14 @@ pub enum Action {
     CancelReboot { of: CommandId },
 }
 
+impl Action {
+    /// Tells whether both count for one rate: the same thing, whatever reboot is called off.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        matches!((self, other), (Self::CancelReboot { .. }, Self::CancelReboot { .. })) || self == other
+    }
+}
+
 /// What a host lets the chat ask for, besides restarts of the services it lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(poem_openapi::Enum), oai(rename_all = "kebab-case"))]

@@ -7,10 +7,16 @@ use crate::{
     envelope::{self, Envelope, EnvelopeError, strict_json},
     ids::{CommandId, ServerId},
     key::PublicKey,
+    messages::{limits, text},
 };
 
 /// How far the host's clock may be off when it judges `nbf` and `exp`, milliseconds.
 pub const TOLERANCE_MS: i64 = 30_000;
+/// The longest that a command may be valid, from `nbf` to `exp`, milliseconds.
+pub const VALID_MAX_MS: i64 = 5 * 60_000;
+/// How far ahead of the host's clock `seq` may be, milliseconds: a key that was stolen for an hour must not use up all that will
+/// ever be.
+pub const SEQ_AHEAD_MS: i64 = 24 * 3_600_000;
 
 /// A request for one server, valid for minutes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +57,19 @@ pub struct Header {
     pub seq: i64,
 }
 
+impl Command {
+    /// Checks what no clock is needed for.
+    fn within_bounds(&self) -> Result<(), CommandError> {
+        let valid = self.exp.checked_sub(self.nbf).is_some_and(|span| (0..=VALID_MAX_MS).contains(&span));
+        if !valid {
+            return Err(CommandError::OutOfBounds("it is valid for longer than 5 minutes"));
+        }
+        let named =
+            text("iss", &self.iss, 1, limits::TEXT).and_then(|()| text("requested_by", &self.requested_by, 0, limits::TEXT));
+        named.map_err(|_| CommandError::OutOfBounds("a name in it is too long, or has control characters"))
+    }
+}
+
 /// Why an envelope was not taken up.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum CommandError {
@@ -62,6 +81,9 @@ pub enum CommandError {
     /// Truly the backend's and for this agent, but not understood.
     #[error("the payload is not understood: {problem}")]
     Unknown { header: Header, problem: String },
+    /// Signed by a trusted key, and nothing that an honest backend says.
+    #[error("{0}")]
+    OutOfBounds(&'static str),
     /// Received before `nbf` or after `exp`.
     #[error("valid from {} to {}, and it is {now} here", .command.nbf, .command.exp)]
     NotNow { command: Box<Command>, now: i64 },
@@ -80,7 +102,7 @@ pub struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    /// In this order: size and trusted key, signature, type, audience, time, sequence.
+    /// In this order: size and trusted key, signature, type, audience, bounds, time, sequence.
     pub fn judge(&self, envelope: &Envelope) -> Result<Command, CommandError> {
         let payload = envelope.open(envelope::COMMAND, self.trusted)?;
         let command: Command = match strict_json(&payload) {
@@ -88,6 +110,7 @@ impl Judge<'_> {
             Err(error) => return Err(self.not_understood(&payload, error)),
         };
         self.is_for_us(&command.aud)?;
+        command.within_bounds()?;
         if command.v != 1 {
             self.is_new(command.seq)?;
             let problem = format!("version {}", command.v);
@@ -116,6 +139,9 @@ impl Judge<'_> {
     }
 
     fn is_new(&self, seq: i64) -> Result<(), CommandError> {
+        if seq > self.now.saturating_add(SEQ_AHEAD_MS) {
+            return Err(CommandError::OutOfBounds("its seq is more than a day ahead of this host's clock"));
+        }
         if seq > self.last_seq { Ok(()) } else { Err(CommandError::Replayed { seq, last: self.last_seq }) }
     }
 }
@@ -182,6 +208,29 @@ mod tests {
         }
     }
 
+    /// Finding 3a: a stolen key used up all the numbers there will ever be, or signed a command for ten years ahead.
+    #[test]
+    fn what_no_honest_backend_says_is_not_taken_up_whoever_signed_it() {
+        let out_of_bounds = |pointer: &str, value: Value| {
+            let judged = judge(&with(pointer, value.clone()));
+            assert!(matches!(judged, Err(CommandError::OutOfBounds(_))), "{pointer} {value}: {judged:?}");
+        };
+        assert!(judge(&with("/seq", json!(NOW + SEQ_AHEAD_MS))).is_ok());
+        out_of_bounds("/seq", json!(NOW + SEQ_AHEAD_MS + 1));
+        out_of_bounds("/seq", json!(i64::MAX));
+        assert!(judge(&with("/exp", json!(NOW + VALID_MAX_MS))).is_ok());
+        out_of_bounds("/exp", json!(NOW + VALID_MAX_MS + 1));
+        out_of_bounds("/exp", json!(NOW - 1));
+        out_of_bounds("/nbf", json!(i64::MIN));
+        out_of_bounds("/requested_by", json!("\u{1b}]52;c;\u{7}"));
+        out_of_bounds("/requested_by", json!("x".repeat(1025)));
+        out_of_bounds("/iss", json!(""));
+        // Nor where only the head of it is understood.
+        let mut newer: Value = serde_json::from_slice(&with("/action", json!({"type": "run-shell"}))).unwrap();
+        newer["seq"] = json!(i64::MAX);
+        assert!(matches!(judge(newer.to_string().as_bytes()), Err(CommandError::OutOfBounds(_))));
+    }
+
     #[test]
     fn array_forms_are_refused() {
         let array = json!([1, "i", [SERVER, "k1"], COMMAND, 8, NOW, NOW, NOW, {"type": "reboot"}, "anna"]).to_string();
@@ -209,7 +258,7 @@ mod tests {
             assert_eq!(judge_at(payload.as_bytes(), now).is_ok(), held, "{now}");
         }
         // Times at the ends of i64 do not overflow.
-        assert!(judge(&with("/exp", json!(i64::MAX))).is_ok());
+        assert!(matches!(judge(&with("/exp", json!(i64::MAX))), Err(CommandError::OutOfBounds(_))));
         assert!(matches!(judge(&with("/nbf", json!(i64::MAX))), Err(CommandError::NotNow { .. })));
     }
 

@@ -385,7 +385,8 @@ impl Disk {
     }
 }
 
-fn text(field: &str, value: &str, min: usize, max: usize) -> Result<(), Invalid> {
+/// Checks a text: its length in bytes, and that it has no control characters.
+pub(crate) fn text(field: &str, value: &str, min: usize, max: usize) -> Result<(), Invalid> {
     let length = value.len();
     if length < min || length > max {
         return Err(invalid(field, format!("{length} bytes; {min} to {max} are allowed")));

@@ -95,6 +95,10 @@ async fn what_is_not_truly_for_this_agent_is_never_answered_and_moves_nothing() 
     let parts = json(&signed(&good()));
     add("an envelope in array form", json!([parts["payload"], parts["payloadType"], parts["signatures"]]));
     add("over 16 KiB", json(&signed(&with(good(), "/requested_by", json!("x".repeat(16 * 1024))))));
+    let in_an_hour = with(with(good(), "/nbf", json!(now() + 3_600_000)), "/exp", json!(now() + 3_720_000));
+    add("to be valid in an hour", json(&signed(&in_an_hour)));
+    add("valid for an hour", json(&signed(&with(good(), "/exp", json!(now() + 3_600_000)))));
+    add("all the numbers there will ever be", json(&signed(&with(good(), "/seq", json!(i64::MAX)))));
     add("no envelope", json!("envelope"));
     add("nothing", Value::Null);
     add("a payload that is no JSON", json(&Envelope::sign(envelope::COMMAND, b"\0\xff", &command_key())));
@@ -134,13 +138,13 @@ async fn what_is_truly_for_this_agent_and_refused_is_refused_by_name_and_used_up
     backend.until("a report", |state| !state.reports.is_empty());
     let fresh = || backend.payload(restart(LISTED));
     let action = |action: Value| backend.payload(action);
-    let hour = |payload: Value, hours: i64| {
-        let payload = with(payload, "/nbf", json!(now() + hours * 3_600_000));
-        with(payload, "/exp", json!(now() + hours * 3_600_000 + 120_000))
+    let shifted = |payload: Value, minutes: i64| {
+        let payload = with(payload, "/nbf", json!(now() + minutes * 60_000));
+        with(payload, "/exp", json!(now() + minutes * 60_000 + 120_000))
     };
     for (what, payload, reason) in [
-        ("expired", hour(fresh(), -1), Rejection::Expired),
-        ("not yet valid", hour(fresh(), 1), Rejection::Clock),
+        ("expired", shifted(fresh(), -60), Rejection::Expired),
+        ("not yet valid", shifted(fresh(), 4), Rejection::Clock),
         ("an unknown action", action(json!({ "type": "run-shell", "command": "id" })), Rejection::Unknown),
         ("no action", action(Value::Null), Rejection::Unknown),
         ("an action in array form", action(json!(["restart-service", LISTED])), Rejection::Unknown),

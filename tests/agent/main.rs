@@ -9,5 +9,6 @@ mod machine;
 mod pairing;
 mod service;
 mod terminal;
+mod theft;
 mod tls;
 mod together;

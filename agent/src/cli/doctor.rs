@@ -47,6 +47,7 @@ pub async fn doctor(settings: &Settings, state_dir: &Path, systemd: &impl System
     check_systemd(settings, systemd, &mut report).await;
     if let Some(dir) = &dir {
         check_processes(settings, dir, &mut report);
+        check_ledger(dir, &mut report);
     }
     if let Some(dir) = &dir
         && let Err(error) = check_backend(&Machine::real(settings, dir), &mut report).await
@@ -90,6 +91,17 @@ async fn check_systemd(settings: &Settings, systemd: &impl Systemd, report: &mut
         Ok(UnitList { unavailable: Some(why), .. }) => Report::note("policy", &format!("no service can be restarted: {why}")),
         Ok(list) => Report::ok("policy", &format!("{} services may be restarted from the chat", list.units.len())),
         Err(error) => report.fail("policy", &error.to_string()),
+    }
+}
+
+/// Says what the running service found.
+fn check_ledger(dir: &StateDir, report: &mut Report) {
+    match Status::read(dir).and_then(|status| status.commands_off) {
+        Some(trouble) => report.fail(
+            "ledger",
+            &format!("every command is refused: {trouble}. Move it away, and: systemctl restart osm-agent (it then counts anew)"),
+        ),
+        None => Report::ok("ledger", "commands can be written down"),
     }
 }
 

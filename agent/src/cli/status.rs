@@ -43,6 +43,9 @@ pub async fn status(here: &Machine<'_>, systemd: &impl Systemd) -> Result<()> {
             println!("Last error   {error}");
         }
         println!("Kept here    {} reports, {} outcomes of commands", status.spooled, status.open_outcomes);
+        if let Some(trouble) = &status.commands_off {
+            println!("Commands     refused: {trouble}");
+        }
         if status.clock_ahead_ms.unsigned_abs() > CLOCK_WORTH_SAYING_MS {
             let direction = if status.clock_ahead_ms > 0 { "ahead of" } else { "behind" };
             println!(

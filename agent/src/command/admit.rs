@@ -13,6 +13,7 @@ use crate::{
 };
 
 const HOUR_MS: u64 = 3_600_000;
+const CANCELS_PER_HOUR: usize = 10;
 
 /// Asks the host: its configuration, its rates, and root's list. `ages` says how many milliseconds ago the same was done.
 pub fn admit(action: &Action, settings: &Settings, ages: &[u64], list: Result<UnitList, ListError>) -> Result<(), Refusal> {
@@ -38,7 +39,7 @@ pub fn admit(action: &Action, settings: &Settings, ages: &[u64], list: Result<Un
             check_reboots(ages, rates)?;
             check_granted(Chore::Reboot, list)
         }
-        Action::CancelReboot { .. } => Ok(()),
+        Action::CancelReboot { .. } => check_cancels(ages),
     }
 }
 
@@ -84,6 +85,14 @@ fn check_reboots(ages: &[u64], rates: &Rates) -> Result<(), Refusal> {
     let within_day = ages.iter().filter(|age| **age < 24 * HOUR_MS).count();
     if within_day >= rates.reboots_per_day as usize {
         return Err(Refusal::new(Rejection::Rate, format!("{} reboots a day are allowed on the server", rates.reboots_per_day)));
+    }
+    Ok(())
+}
+
+/// Reboots are few, so calling one off is seldom; nothing else uses these up.
+fn check_cancels(ages: &[u64]) -> Result<(), Refusal> {
+    if ages.iter().filter(|age| **age < HOUR_MS).count() >= CANCELS_PER_HOUR {
+        return Err(Refusal::new(Rejection::Rate, format!("{CANCELS_PER_HOUR} an hour are allowed on the server")));
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::{cell::RefCell, path::Path};
 
 use osm_protocol::{
-    action::{Action, Outcome, OutcomeKind},
+    action::{Action, Outcome, OutcomeKind, Rejection},
     command::Command,
     ids::CommandId,
     key::PublicKey,
@@ -44,6 +44,14 @@ pub struct Executor<'a, S> {
     pub systemd: &'a S,
 }
 
+/// What of an envelope is written down.
+#[derive(Clone, Copy)]
+struct Told {
+    jti: CommandId,
+    seq: i64,
+    exp: i64,
+}
+
 /// What is known of the reboot that a command has scheduled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Watched {
@@ -57,6 +65,7 @@ pub enum Watched {
 impl<S: Systemd> Executor<'_, S> {
     /// Takes one envelope all the way. Whatever happens, it happens at most once.
     pub async fn handle(&self, raw: &[u8], trusted: &[PublicKey]) -> Handled {
+        self.ledger.borrow_mut().mend(self.clock.moment());
         let judging = Judging {
             trusted,
             us: self.identity,
@@ -73,26 +82,32 @@ impl<S: Systemd> Executor<'_, S> {
                 log::warn!("an envelope is signed by a key that is not trusted here");
                 Handled::UnknownKey
             }
-            Judged::Refuse { jti, seq, refusal } => self.refuse(jti, seq, refusal),
+            Judged::Refuse { jti, seq, exp, refusal } => self.refuse(Told { jti, seq, exp }, refusal),
             Judged::Do(command) => self.take_up(&command).await,
         }
     }
 
     async fn take_up(&self, command: &Command) -> Handled {
-        let Command { jti, seq, ref action, .. } = *command;
+        let Command { jti, seq, exp, ref action, .. } = *command;
+        let told = Told { jti, seq, exp };
         if self.ledger.borrow().knows(jti) {
-            return self.skip(jti, seq);
+            return self.skip(told);
+        }
+        let trouble = self.ledger.borrow().trouble().map(str::to_owned);
+        if let Some(trouble) = trouble {
+            return self
+                .refuse(told, Refusal::new(Rejection::Unsupported, format!("{trouble}; on the server: osm-agent doctor")));
         }
         log::info!("command {jti}: {action:?}, asked for by {}", shorten(&command.requested_by, 100));
         let list = UnitList::read(&self.settings.policy_file);
         let ages = self.ledger.borrow().ages(self.clock.moment(), action);
         if let Err(refusal) = admit(action, self.settings, &ages, list) {
-            return self.refuse(jti, seq, refusal);
+            return self.refuse(told, refusal);
         }
         crash::point("command.admitted");
         let is_reboot = matches!(action, Action::Reboot {});
         let due = if is_reboot { Some(Due::plan(self.clock.moment().host, self.systemd).await) } else { None };
-        let taken = Taken { act: Some(action.clone()), due, ..self.taken(jti, seq) };
+        let taken = Taken { act: Some(action.clone()), due, ..self.taken(told) };
         if let Err(error) = self.ledger.borrow_mut().take(taken) {
             log::error!("command {jti} is not done, because it cannot be written down first: {error}");
             return Handled::Ignored;
@@ -146,22 +161,23 @@ impl<S: Systemd> Executor<'_, S> {
         }
     }
 
-    fn refuse(&self, jti: CommandId, seq: i64, refusal: Refusal) -> Handled {
+    fn refuse(&self, told: Told, refusal: Refusal) -> Handled {
+        let jti = told.jti;
         if self.ledger.borrow().knows(jti) {
-            return self.skip(jti, seq);
+            return self.skip(told);
         }
         log::warn!("command {jti} is refused ({:?}): {}", refusal.reason, refusal.detail);
         let outcome = self.outcome(refusal.into());
-        recorded(self.ledger.borrow_mut().refuse(self.taken(jti, seq), outcome))
+        recorded(self.ledger.borrow_mut().refuse(self.taken(told), outcome))
     }
 
     /// Passes over a command whose id was used before: it cannot be answered by its name. Its seq is used up.
-    fn skip(&self, jti: CommandId, seq: i64) -> Handled {
+    fn skip(&self, Told { jti, seq, .. }: Told) -> Handled {
         log::warn!("command {jti} is passed over: its id was used before");
         recorded(self.ledger.borrow_mut().skip(self.identity.key_id, seq, self.clock.moment()))
     }
 
-    fn taken(&self, jti: CommandId, seq: i64) -> Taken {
+    fn taken(&self, Told { jti, seq, exp }: Told) -> Taken {
         Taken {
             seq,
             jti,
@@ -169,6 +185,7 @@ impl<S: Systemd> Executor<'_, S> {
             boot: self.identity.boot.clone(),
             at: self.clock.moment(),
             act: None,
+            exp,
             due: None,
             delivered: false,
         }
@@ -194,73 +211,12 @@ fn recorded(written: std::io::Result<()>) -> Handled {
 mod tests {
     use super::*;
     use crate::{
-        command::fixture::{NOW, command, jti, key, signed, us},
-        host::{
-            clock::Moment,
-            systemd::{
-                ServiceState, Shutdown,
-                fake::{Fake, state},
-            },
-        },
+        command::fixture::{Host, NOW, command, jti, list, signed, us},
+        host::systemd::{ServiceState, Shutdown, fake::state},
         policy::LOGROTATE_UNIT,
     };
     use osm_protocol::action::Rejection;
-    use std::{fs, os::unix::fs::PermissionsExt as _};
-
-    const AT: Moment = Moment { host: NOW, boot: 5_000_000 };
-
-    /// A host with a list, a ledger and a systemd.
-    struct Host {
-        settings: Settings,
-        clock: Clock,
-        ledger: RefCell<Ledger>,
-        systemd: Fake,
-        identity: Identity,
-        folder: tempfile::TempDir,
-    }
-
-    impl Host {
-        fn new() -> Self {
-            let folder = tempfile::tempdir().unwrap();
-            let mut settings = Settings::for_test();
-            settings.policy_file = folder.path().join("units.json");
-            list(&settings.policy_file, r#"{"version":1,"units":["nginx.service"]}"#);
-            let ledger = RefCell::new(Ledger::open(&folder.path().join("ledger.jsonl"), &us().boot, AT).unwrap());
-            let systemd = Fake { states: vec![state("active", "running", "success")].into(), ..Fake::default() };
-            Self { settings, clock: Clock::manual(AT), ledger, systemd, identity: us(), folder }
-        }
-
-        async fn handle(&self, raw: &[u8]) -> Handled {
-            let executor = Executor {
-                settings: &self.settings,
-                identity: &self.identity,
-                clock: &self.clock,
-                ledger: &self.ledger,
-                systemd: &self.systemd,
-            };
-            executor.handle(raw, &[PublicKey::from(&key())]).await
-        }
-
-        async fn ask(&self, seq: i64) -> Outcome {
-            assert_eq!(self.handle(&signed(&command(seq, NOW))).await, Handled::Recorded);
-            self.ledger.borrow().open_outcomes(us().key_id).pop().unwrap().1
-        }
-
-        fn restarts(&self) -> usize {
-            self.systemd.restarted.borrow().len()
-        }
-
-        /// Lets the agent die and come back.
-        fn restart_agent(&mut self) {
-            self.ledger =
-                RefCell::new(Ledger::open(&self.folder.path().join("ledger.jsonl"), &us().boot, self.clock.moment()).unwrap());
-        }
-    }
-
-    fn list(path: &Path, text: &str) {
-        fs::write(path, text).unwrap();
-        fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
-    }
+    use std::fs;
 
     #[tokio::test(start_paused = true)]
     async fn a_true_command_restarts_once_and_says_what_came_of_it() {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use osm_protocol::{
     action::{Action, Outcome, OutcomeKind},
+    command::{TOLERANCE_MS, VALID_MAX_MS},
     ids::{CommandId, KeyId},
 };
 use serde::{Deserialize, Serialize};
@@ -15,7 +16,8 @@ use super::{
 use crate::host::{clock::Moment, identity::BootId};
 
 /// How long the past counts for the rates.
-const MEMORY_MS: i64 = 25 * 3_600_000;
+const MEMORY_MS: i64 = 25 * HOUR_MS;
+const HOUR_MS: i64 = 3_600_000;
 /// An outcome that nobody took in a week is of no more use.
 const OUTCOME_MS: i64 = 7 * 24 * 3_600_000;
 /// Refusals that wait for the backend to take their outcome.
@@ -39,6 +41,10 @@ pub enum Fact {
         key: KeyId,
         seq: i64,
     },
+    /// A newer key set was taken up: what the keys before it have used up ahead of the clock is given back.
+    Lowered {
+        seq: i64,
+    },
     /// Facts were lost: under no agent key anything is taken up with this seq or a lower one.
     Floor {
         seq: i64,
@@ -59,6 +65,8 @@ pub struct Taken {
     /// What was going to be done; `None` where it was refused, so that a refusal does not count for the rates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub act: Option<Action>,
+    /// Until when its envelope is good, by the host's clock: for so long its id is remembered, done or refused.
+    pub exp: i64,
     /// Of a reboot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due: Option<Due>,
@@ -68,6 +76,12 @@ pub struct Taken {
 }
 
 impl Taken {
+    /// Tells whether its envelope is still good: then it must be known when it comes again. Longer than any envelope is good no
+    /// clock that was set back makes it so.
+    fn may_come_again(&self, boot: &BootId, now: Moment) -> bool {
+        now.host <= self.exp.saturating_add(TOLERANCE_MS) && self.age(boot, now) <= 2 * VALID_MAX_MS + 2 * TOLERANCE_MS
+    }
+
     /// Tells how long ago it was taken up: by the boot clock within its boot, since nobody can set that one.
     fn age(&self, boot: &BootId, now: Moment) -> i64 {
         if self.boot == *boot { now.boot.saturating_sub(self.at.boot) } else { now.host.saturating_sub(self.at.host) }
@@ -127,6 +141,13 @@ impl Facts {
                 }
             }
             Fact::Seq { key, seq } => self.raise(key, seq),
+            Fact::Lowered { seq } => {
+                self.floor = self.floor.map(|held| held.min(seq));
+                // Those of the commands too: read again from the file, they would raise it again.
+                for held in self.seqs.values_mut().chain(self.taken.iter_mut().map(|taken| &mut taken.seq)) {
+                    *held = seq.min(*held);
+                }
+            }
             Fact::Floor { seq } => self.floor = self.floor.max(Some(seq)),
         }
     }
@@ -165,7 +186,7 @@ impl Facts {
     /// Lists how many milliseconds ago actions like this one were taken up, for the rates. One that lies ahead of a clock that
     /// was set back counts as long as it would have.
     pub fn ages(&self, boot: &BootId, now: Moment, action: &Action) -> Vec<u64> {
-        let alike = self.taken.iter().filter(|taken| taken.act.as_ref() == Some(action));
+        let alike = self.taken.iter().filter(|taken| taken.act.as_ref().is_some_and(|act| act.is_like(action)));
         alike.map(|taken| taken.age(boot, now).unsigned_abs()).collect()
     }
 
@@ -186,20 +207,39 @@ impl Facts {
     /// Forgets what is over. A clock that is far behind (1970, before its first correction) makes nothing be forgotten.
     pub fn forget(&mut self, boot: &BootId, now: Moment) {
         let waiting: HashSet<CommandId> = self.outcomes.iter().map(|(jti, _)| *jti).collect();
+        let newest = self.newest_acts();
         self.taken.retain(|taken| {
             let age = taken.age(boot, now);
-            let counts_for_the_rates = taken.act.is_some() && age < MEMORY_MS;
+            // Within the hour each counts; before it the newest, for the gap between two, and reboots, which are counted by
+            // the day.
+            let is_counted = age < HOUR_MS || newest.contains(&taken.jti) || matches!(taken.act, Some(Action::Reboot {}));
+            let counts_for_the_rates = taken.act.is_some() && age < MEMORY_MS && is_counted;
             let outcome_is_of_use = waiting.contains(&taken.jti) && age < OUTCOME_MS;
-            counts_for_the_rates || outcome_is_of_use
+            counts_for_the_rates || outcome_is_of_use || taken.may_come_again(boot, now)
         });
-        self.crowd_out_refusals();
+        self.crowd_out_refusals(boot, now);
         let kept: HashSet<CommandId> = self.taken.iter().map(|taken| taken.jti).collect();
         self.outcomes.retain(|(jti, _)| kept.contains(jti));
     }
 
-    /// Forgets the oldest refusals beyond a number. What was done is never crowded out: it is the memory of the rates.
-    fn crowd_out_refusals(&mut self) {
-        let refused: Vec<CommandId> = self.taken.iter().filter(|taken| taken.act.is_none()).map(|taken| taken.jti).collect();
+    /// Lists the newest of each kind of act.
+    fn newest_acts(&self) -> HashSet<CommandId> {
+        let mut seen: Vec<&Action> = Vec::new();
+        let mut newest = HashSet::new();
+        for (jti, act) in self.taken.iter().rev().filter_map(|taken| Some((taken.jti, taken.act.as_ref()?))) {
+            if !seen.iter().any(|other| other.is_like(act)) {
+                seen.push(act);
+                newest.insert(jti);
+            }
+        }
+        newest
+    }
+
+    /// Forgets the oldest refusals beyond a number. What was done is never crowded out: it is the memory of the rates. Nor is the
+    /// id of an envelope that is still good.
+    fn crowd_out_refusals(&mut self, boot: &BootId, now: Moment) {
+        let old = |taken: &&Taken| taken.act.is_none() && !taken.may_come_again(boot, now);
+        let refused: Vec<CommandId> = self.taken.iter().filter(old).map(|taken| taken.jti).collect();
         let surplus = refused.len().saturating_sub(REFUSED_MAX);
         let crowded_out: HashSet<CommandId> = refused.into_iter().take(surplus).collect();
         self.taken.retain(|taken| !crowded_out.contains(&taken.jti));

@@ -4,7 +4,7 @@
 
 use osm_protocol::action::Rejection;
 use osm_protocol::{
-    command::{Command, CommandError, Judge, TOLERANCE_MS},
+    command::{Command, CommandError, Judge, SEQ_AHEAD_MS, TOLERANCE_MS, VALID_MAX_MS},
     envelope::{Envelope, EnvelopeError},
     ids::{CommandId, KeyId, ServerId},
     key::PublicKey,
@@ -34,7 +34,7 @@ pub enum Judged {
     /// Take it up.
     Do(Box<Command>),
     /// Truly the backend's, and refused by name.
-    Refuse { jti: CommandId, seq: i64, refusal: Refusal },
+    Refuse { jti: CommandId, seq: i64, exp: i64, refusal: Refusal },
     /// Not answered.
     Ignore(String),
     /// As `Ignore`; perhaps the keys have changed.
@@ -67,7 +67,9 @@ impl Judging<'_> {
             Err(CommandError::NotNow { command, .. }) => self.not_now(&command),
             Err(CommandError::Unknown { header, problem }) => {
                 let detail = format!("this agent ({}) does not know it: {problem}", env!("CARGO_PKG_VERSION"));
-                Judged::Refuse { jti: header.jti, seq: header.seq, refusal: Refusal::new(Rejection::Unknown, detail) }
+                // How long it would have been valid is not known: for as long as any.
+                let exp = host_now.saturating_add(VALID_MAX_MS);
+                Judged::Refuse { jti: header.jti, seq: header.seq, exp, refusal: Refusal::new(Rejection::Unknown, detail) }
             }
             Err(CommandError::Envelope(EnvelopeError::UnknownKey)) => Judged::UnknownKey,
             Err(error) => ignore(&error),
@@ -76,6 +78,7 @@ impl Judging<'_> {
 
     /// Says whose fault it is that a command comes at the wrong time.
     fn not_now(self, command: &Command) -> Judged {
+        let latest = self.host_now.saturating_add(SEQ_AHEAD_MS);
         // A replay past its time must not override the outcome it once had.
         if command.seq <= self.last_seq {
             return ignore(&CommandError::Replayed { seq: command.seq, last: self.last_seq });
@@ -85,11 +88,15 @@ impl Judging<'_> {
             let off = duration(self.host_now - self.backend_now);
             Refusal::new(Rejection::Clock, format!("this server's clock is {off} off; set it right (timedatectl)"))
         } else if self.host_now < command.nbf {
+            if command.nbf - self.host_now > VALID_MAX_MS {
+                return ignore(&"it is to be valid later than any command of an honest backend");
+            }
             Refusal::new(Rejection::Clock, "it is not valid yet")
         } else {
             Refusal::new(Rejection::Expired, "it came too late")
         };
-        Judged::Refuse { jti: command.jti, seq: command.seq, refusal }
+        // By a clock that stands in 1970 every seq is far ahead: no more of them is used up than a right clock would let.
+        Judged::Refuse { jti: command.jti, seq: command.seq.min(latest), exp: command.exp, refusal }
     }
 }
 

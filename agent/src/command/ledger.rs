@@ -25,21 +25,56 @@ use crate::{
     host::{clock::Moment, durable, identity::BootId},
 };
 
-/// The file is rewritten without what is over once it has grown to this.
+/// The file is rewritten without what is over once it has doubled since the last time, and not while it is smaller than this: so
+/// what is written stays within a few times what is kept.
 const COMPACT_AT: u64 = if cfg!(test) { 8 * 1024 } else { 256 * 1024 };
 const FILE_MAX: u64 = 16 * 1024 * 1024;
+/// How far behind the host's clock a newer key set lowers what counts as taken up: an honest command on its way stays new.
+const LOWERED_BEHIND_MS: i64 = 30_000;
 
 pub struct Ledger {
     path: PathBuf,
     boot: BootId,
-    file: File,
-    size: u64,
+    /// Why it cannot be used, where that is so: then nothing is done, and what is refused is known until the next start only.
+    file: Result<Written, String>,
     facts: Facts,
 }
 
+/// The file that the facts are appended to.
+struct Written {
+    file: File,
+    size: u64,
+    /// Its size after it was last rewritten.
+    compact: u64,
+}
+
 impl Ledger {
-    /// Opens the ledger in this boot, and settles what a crash or a reboot has left open.
-    pub fn open(path: &Path, boot: &BootId, now: Moment) -> io::Result<Self> {
+    /// Opens the ledger in this boot, and settles what a crash or a reboot has left open. One that cannot be used refuses all
+    /// commands: everything else of the agent goes on.
+    pub fn open(path: &Path, boot: &BootId, now: Moment) -> Self {
+        Self::try_open(path, boot, now).unwrap_or_else(|error| {
+            let why = format!("{} cannot be used: {error}", path.display());
+            log::error!("{why}. Every command is refused");
+            Self { path: path.to_owned(), boot: boot.clone(), file: Err(why), facts: Facts::default() }
+        })
+    }
+
+    /// Says why every command is refused, where that is so.
+    pub fn trouble(&self) -> Option<&str> {
+        self.file.as_ref().err().map(String::as_str)
+    }
+
+    /// Tries again to use what could not be used.
+    pub fn mend(&mut self, now: Moment) {
+        if self.file.is_err()
+            && let Ok(mended) = Self::try_open(&self.path, &self.boot, now)
+        {
+            log::info!("{} can be used again", self.path.display());
+            *self = mended;
+        }
+    }
+
+    fn try_open(path: &Path, boot: &BootId, now: Moment) -> io::Result<Self> {
         let bytes = durable::read(path, FILE_MAX)?.unwrap_or_default();
         let (mut facts, whole) = Facts::from_lines(&bytes);
         if whole == Err(Damaged) {
@@ -49,9 +84,9 @@ impl Ledger {
         }
         facts.settle(boot, now.host);
         facts.forget(boot, now);
-        let (file, size) = rewrite(path, &facts)?;
+        let file = Ok(rewrite(path, &facts)?);
         crash::point("ledger.opened");
-        Ok(Self { path: path.to_owned(), boot: boot.clone(), file, size, facts })
+        Ok(Self { path: path.to_owned(), boot: boot.clone(), file, facts })
     }
 
     /// Gives the highest seq under an agent key, see [`Facts::last_seq`].
@@ -88,10 +123,18 @@ impl Ledger {
         Ok(())
     }
 
-    /// Writes down that a command is refused: both facts in one step.
+    /// Writes down that a command is refused: both facts in one step. A ledger that cannot be used only remembers it.
     pub fn refuse(&mut self, taken: Taken, outcome: Outcome) -> io::Result<()> {
         let (jti, now) = (taken.jti, taken.at);
-        self.append(vec![Fact::Taken(Taken { act: None, ..taken }), Fact::Outcome { jti, outcome }], now)?;
+        let facts = vec![Fact::Taken(Taken { act: None, ..taken }), Fact::Outcome { jti, outcome }];
+        if self.file.is_err() {
+            for fact in facts {
+                self.facts.add(fact);
+            }
+            self.facts.forget(&self.boot, now);
+            return Ok(());
+        }
+        self.append(facts, now)?;
         crash::point("ledger.refused");
         Ok(())
     }
@@ -111,6 +154,12 @@ impl Ledger {
     /// Uses up a seq without a command that could be named.
     pub fn skip(&mut self, key: KeyId, seq: i64, now: Moment) -> io::Result<()> {
         self.append(vec![Fact::Seq { key, seq }], now)
+    }
+
+    /// Writes down that a newer key set was taken up: whatever the keys before it have used up ahead of the clock is given back.
+    /// Rates and ids stay.
+    pub fn lower(&mut self, now: Moment) -> io::Result<()> {
+        self.append(vec![Fact::Lowered { seq: now.host - LOWERED_BEHIND_MS }], now)
     }
 
     /// Writes down that the backend has the outcome of a command.
@@ -138,12 +187,18 @@ impl Ledger {
     }
 
     fn write(&mut self, facts: &[Fact], now: Moment) -> io::Result<()> {
-        if self.size > COMPACT_AT {
+        let written = self.file.as_mut().map_err(|why| io::Error::other(why.clone()))?;
+        if written.size > COMPACT_AT.max(2 * written.compact) {
             self.facts.forget(&self.boot, now);
-            (self.file, self.size) = rewrite(&self.path, &self.facts)?;
+            *written = rewrite(&self.path, &self.facts)?;
         }
-        let lines = lines(facts.iter())?;
-        let written = self.file.write_all(&lines).and_then(|()| self.file.sync_data());
+        written.append(&lines(facts.iter())?)
+    }
+}
+
+impl Written {
+    fn append(&mut self, lines: &[u8]) -> io::Result<()> {
+        let written = self.file.write_all(lines).and_then(|()| self.file.sync_data());
         if written.is_err() {
             // Half a line must not be taken for part of the next one.
             let _ = self.file.set_len(self.size);
@@ -162,14 +217,15 @@ fn set_aside(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Rewrites the file with what still counts, and opens it for more.
-fn rewrite(path: &Path, facts: &Facts) -> io::Result<(File, u64)> {
+fn rewrite(path: &Path, facts: &Facts) -> io::Result<Written> {
     let all: Vec<Fact> = facts.all().collect();
     let lines = lines(all.iter())?;
     if durable::read(path, FILE_MAX)?.as_deref() != Some(&lines) {
         durable::replace(path, &lines, 0o600)?;
     }
     let file = OpenOptions::new().append(true).mode(0o600).open(path)?;
-    Ok((file, fs::metadata(path)?.len()))
+    let size = fs::metadata(path)?.len();
+    Ok(Written { file, size, compact: size })
 }
 
 fn lines<'a>(facts: impl Iterator<Item = &'a Fact>) -> io::Result<Vec<u8>> {
@@ -204,7 +260,8 @@ mod tests {
     }
 
     fn taken(seq: i64) -> Taken {
-        Taken { seq, jti: jti(seq), key: key(), boot: boot("b"), at: AT, act: Some(restart()), due: None, delivered: false }
+        let exp = NOW + 120_000;
+        Taken { seq, jti: jti(seq), key: key(), boot: boot("b"), at: AT, act: Some(restart()), exp, due: None, delivered: false }
     }
 
     fn restart() -> Action {
@@ -220,7 +277,9 @@ mod tests {
     }
 
     fn open_at(folder: &tempfile::TempDir, name: &str, now: Moment) -> Ledger {
-        Ledger::open(&folder.path().join("ledger.jsonl"), &boot(name), now).unwrap()
+        let ledger = Ledger::open(&folder.path().join("ledger.jsonl"), &boot(name), now);
+        assert_eq!(ledger.trouble(), None);
+        ledger
     }
 
     fn restarts(ledger: &Ledger) -> usize {
@@ -370,7 +429,9 @@ mod tests {
         let mut ledger = open(&folder);
         ledger.take(taken(1)).unwrap();
         for seq in 2..1_000 {
-            ledger.refuse(taken(seq), outcome(OutcomeKind::Rejected)).unwrap();
+            // Their envelopes are not good any more.
+            let dead = Taken { exp: NOW - 60_000, ..taken(seq) };
+            ledger.refuse(dead, outcome(OutcomeKind::Rejected)).unwrap();
         }
         drop(ledger);
         let ledger = open(&folder);

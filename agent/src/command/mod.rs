@@ -21,3 +21,5 @@ pub mod ledger;
 pub mod oneshot;
 pub mod reboot;
 pub mod restart;
+#[cfg(test)]
+mod theft_tests;

@@ -108,6 +108,7 @@ fn status(golden: &[u8]) -> Result<()> {
         open_outcomes: 1,
         clock_ahead_ms: -1_500,
         removed: false,
+        commands_off: Some("ledger.jsonl cannot be used: larger than 16777216 bytes".to_owned()),
         processes_hidden: true,
     };
     ensure!(dir.read::<Status>("status.json")?.as_ref() == Some(&example), "another status is read");
@@ -183,6 +184,7 @@ fn facts() -> Vec<Fact> {
         key: "k".repeat(43).parse().unwrap(),
         boot: BootId::for_test("b".repeat(64)),
         at: AT,
+        exp: NOW + 120_000,
         due: matches!(act, Some(Action::Reboot {})).then_some(Due { at: NOW + 60_000, init: Some(1_234_567) }),
         delivered: act.is_none(),
         act,
@@ -208,14 +210,20 @@ fn facts() -> Vec<Fact> {
         outcome: Outcome { result, reason, detail: "active (running)".to_owned(), at: NOW + 2_000 },
     }));
     facts.push(Fact::Delivered { jti: jti(1) });
+    facts.push(Fact::Lowered { seq: NOW - 30_000 });
     for fact in &facts {
         // A new kind does not compile until it has a line above.
         match fact {
-            Fact::Taken(_) | Fact::Outcome { .. } | Fact::Delivered { .. } | Fact::Seq { .. } | Fact::Floor { .. } => {}
+            Fact::Taken(_)
+            | Fact::Outcome { .. }
+            | Fact::Delivered { .. }
+            | Fact::Seq { .. }
+            | Fact::Lowered { .. }
+            | Fact::Floor { .. } => {}
         }
     }
     let kinds: std::collections::HashSet<_> = facts.iter().map(discriminant).collect();
-    assert_eq!(kinds.len(), 5, "every kind has a line");
+    assert_eq!(kinds.len(), 6, "every kind has a line");
     facts
 }
 

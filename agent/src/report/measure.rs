@@ -1,11 +1,12 @@
 //! One report: everything that is sent about this host, and nothing else.
 
-use osm_protocol::messages::{Report, ReportBatch};
+use osm_protocol::messages::{Report, ReportBatch, limits};
 
 use super::collect::{self, cpu::Cpu, disk::Disks, processes::Processes};
 use crate::{
     config::Settings,
     host::{clock::Clock, identity::BootId, systemd::Systemd},
+    text::shorten,
 };
 
 /// The collectors that remember something from one report to the next.
@@ -20,6 +21,19 @@ pub struct Reporter {
 pub struct Measured {
     pub report: Report,
     pub boot_at: i64,
+}
+
+impl Measured {
+    /// Says that nothing may be asked for, for this reason.
+    #[must_use]
+    pub fn refusing(mut self, why: &str) -> Self {
+        self.report.monitored_only = Some(shorten(why, limits::NAME));
+        self.report.chores.clear();
+        for service in &mut self.report.services {
+            service.restartable = false;
+        }
+        self
+    }
 }
 
 impl Reporter {

@@ -87,8 +87,13 @@ impl<'a, S: Systemd> Reports<'a, S> {
     }
 
     async fn measure(&mut self) -> Measured {
-        let Session { service, identity, .. } = self.session;
-        self.reporter.measure(service.machine.settings, &service.machine.clock, &identity.boot, service.systemd).await
+        let Session { service, identity, ledger, .. } = self.session;
+        let measured =
+            self.reporter.measure(service.machine.settings, &service.machine.clock, &identity.boot, service.systemd).await;
+        match ledger.borrow().trouble() {
+            Some(trouble) => measured.refusing(trouble),
+            None => measured,
+        }
     }
 
     /// Puts a report on disk before it is sent, so that a crash loses nothing; a full disk only costs that safety.
@@ -183,6 +188,7 @@ impl<'a, S: Systemd> Reports<'a, S> {
         self.status.spooled = self.spool.len();
         self.status.clock_ahead_ms = self.clock().ahead();
         self.status.processes_hidden = service.machine.settings.top_processes && !processes::are_visible();
+        self.status.commands_off = ledger.borrow().trouble().map(str::to_owned);
         self.status.open_outcomes = ledger.borrow().open_outcomes(identity.key_id).len();
         notify::status(&self.status.line(self.clock().now()));
         self.status.write(service.machine.dir);

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use osm_protocol::{key::PublicKey, keyset::TrustedKeys};
 use tokio::sync::{Mutex, Notify};
 
@@ -43,9 +43,7 @@ impl<'a, S: Systemd> Session<'a, S> {
         let key = pairing.key.signing_key()?;
         let public = PublicKey::from(&key);
         let boot = identity::boot()?;
-        let ledger = machine.dir.file("ledger.jsonl");
-        let ledger = Ledger::open(&ledger, &boot, machine.clock.moment())
-            .with_context(|| format!("{} cannot be used", ledger.display()))?;
+        let ledger = Ledger::open(&machine.dir.file("ledger.jsonl"), &boot, machine.clock.moment());
         Ok(Self {
             service,
             pairing,

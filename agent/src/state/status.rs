@@ -25,6 +25,9 @@ pub struct Status {
     pub open_outcomes: usize,
     pub clock_ahead_ms: i64,
     pub removed: bool,
+    /// Why every command is refused, where that is so.
+    #[serde(default)]
+    pub commands_off: Option<String>,
     /// Processes are to be reported, and this one's sandbox hides them.
     #[serde(default)]
     pub processes_hidden: bool,

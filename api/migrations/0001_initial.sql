@@ -7,12 +7,20 @@ CREATE TABLE meta (
     value TEXT NOT NULL
 );
 
+-- What the operator said of people, whatever the configuration says of them.
+CREATE TABLE people (
+    user_id BIGINT PRIMARY KEY,
+    -- granted, revoked
+    word TEXT NOT NULL,
+    since BIGINT NOT NULL
+);
+
+-- Chats of people who may use the bot; those of strangers are not stored.
 CREATE TABLE chats (
     id BIGINT PRIMARY KEY,
     -- Names the chat in events; a group that moves keeps it.
     inner_id TEXT NOT NULL UNIQUE,
     kind TEXT NOT NULL,
-    title TEXT NOT NULL,
     -- Language of the person who wrote last.
     language TEXT,
     -- IANA name of the time zone in which times are shown and daily mutes are meant; UTC where it is not set.
@@ -40,7 +48,11 @@ CREATE TABLE servers (
     -- Highest seq of a command; taken by UPDATE, so that commit order is seq order.
     last_seq BIGINT NOT NULL,
     suspended BOOLEAN NOT NULL,
-    paired_at BIGINT NOT NULL
+    paired_at BIGINT NOT NULL,
+    -- Whose token paired it; NULL: the operator moved it here.
+    paired_by BIGINT,
+    -- When its host was paired anew elsewhere: its key is no longer believed, its history stays.
+    unpaired_at BIGINT
 );
 CREATE INDEX servers_chat ON servers (chat_id, name);
 

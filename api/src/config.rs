@@ -33,7 +33,8 @@ pub struct Config {
 
 #[derive(Clone, Debug)]
 pub struct Telegram {
-    pub token: Secret,
+    /// `None`: for the operator's commands, which call nobody there.
+    pub token: Option<Secret>,
     pub api_url: Url,
     pub mode: Mode,
     /// Chosen by the administrator; otherwise made once and kept in the state directory.
@@ -57,7 +58,8 @@ pub struct PublicUrl {
 }
 
 /// A value that is never shown.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
 pub struct Secret(String);
 
 impl Secret {
@@ -89,18 +91,18 @@ pub struct ConfigError {
 struct Raw {
     listen: Option<String>,
     public_url: Option<String>,
-    database_url: Option<String>,
+    database_url: Option<Secret>,
     database_url_file: Option<String>,
     state_dir: Option<String>,
-    telegram_token: Option<String>,
+    telegram_token: Option<Secret>,
     telegram_token_file: Option<String>,
     telegram_api_url: Option<String>,
     telegram_mode: Option<String>,
-    telegram_webhook_secret: Option<String>,
+    telegram_webhook_secret: Option<Secret>,
     telegram_webhook_secret_file: Option<String>,
     allowed_users: Option<String>,
     trusted_proxies: Option<String>,
-    heartbeat_url: Option<String>,
+    heartbeat_url: Option<Secret>,
     heartbeat_url_file: Option<String>,
     packages_dir: Option<String>,
     keep_events_days: Option<String>,
@@ -109,13 +111,28 @@ struct Raw {
 impl Config {
     /// Reads the file, if one is named, and lays `environment` over it (`OSM_LISTEN` over `listen`, and so on).
     pub fn load(file: Option<&Path>, environment: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        Self::validate(Raw::load(file, environment)?)
+        Self::validate(Raw::load(file, environment)?, token)
+    }
+
+    /// Reads the same for a command of the operator beside a running backend. What is for Telegram alone is not looked at:
+    /// systemd hands the service copies of those files that nobody else can read.
+    pub fn for_operator(file: Option<&Path>, environment: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let for_telegram = Raw {
+            telegram_token: None,
+            telegram_token_file: None,
+            telegram_webhook_secret: None,
+            telegram_webhook_secret_file: None,
+            heartbeat_url: None,
+            heartbeat_url_file: None,
+            ..Raw::load(file, environment)?
+        };
+        Self::validate(for_telegram, |_| Ok(None))
     }
 
     /// Reads a file's text alone.
     #[cfg(feature = "fuzz")]
     pub fn from_text(text: &str) -> Result<Self, ConfigError> {
-        Self::validate(Raw::parse("text", text)?)
+        Self::validate(Raw::parse("text", text)?, token)
     }
 
     /// Gives where the keys are: all that a machine needs to know on which the root key is kept.
@@ -133,27 +150,35 @@ impl Raw {
                 Self::parse(&path.display().to_string(), &text)?
             }
         };
+        // An empty variable counts as not set.
+        let set = |key: &str| environment(key).filter(|set| !set.is_empty());
         for (key, value) in [
             ("OSM_LISTEN", &mut raw.listen),
             ("OSM_PUBLIC_URL", &mut raw.public_url),
-            ("OSM_DATABASE_URL", &mut raw.database_url),
             ("OSM_DATABASE_URL_FILE", &mut raw.database_url_file),
             ("OSM_STATE_DIR", &mut raw.state_dir),
-            ("OSM_TELEGRAM_TOKEN", &mut raw.telegram_token),
             ("OSM_TELEGRAM_TOKEN_FILE", &mut raw.telegram_token_file),
             ("OSM_TELEGRAM_API_URL", &mut raw.telegram_api_url),
             ("OSM_TELEGRAM_MODE", &mut raw.telegram_mode),
-            ("OSM_TELEGRAM_WEBHOOK_SECRET", &mut raw.telegram_webhook_secret),
             ("OSM_TELEGRAM_WEBHOOK_SECRET_FILE", &mut raw.telegram_webhook_secret_file),
             ("OSM_ALLOWED_USERS", &mut raw.allowed_users),
             ("OSM_TRUSTED_PROXIES", &mut raw.trusted_proxies),
-            ("OSM_HEARTBEAT_URL", &mut raw.heartbeat_url),
             ("OSM_HEARTBEAT_URL_FILE", &mut raw.heartbeat_url_file),
             ("OSM_PACKAGES_DIR", &mut raw.packages_dir),
             ("OSM_KEEP_EVENTS_DAYS", &mut raw.keep_events_days),
         ] {
-            if let Some(set) = environment(key).filter(|set| !set.is_empty()) {
+            if let Some(set) = set(key) {
                 *value = Some(set);
+            }
+        }
+        for (key, value) in [
+            ("OSM_DATABASE_URL", &mut raw.database_url),
+            ("OSM_TELEGRAM_TOKEN", &mut raw.telegram_token),
+            ("OSM_TELEGRAM_WEBHOOK_SECRET", &mut raw.telegram_webhook_secret),
+            ("OSM_HEARTBEAT_URL", &mut raw.heartbeat_url),
+        ] {
+            if let Some(set) = set(key) {
+                *value = Some(Secret::new(set));
             }
         }
         Ok(raw)
@@ -170,7 +195,7 @@ impl Raw {
 }
 
 impl Config {
-    fn validate(raw: Raw) -> Result<Self, ConfigError> {
+    fn validate(raw: Raw, token: impl Fn(Option<Secret>) -> Result<Option<Secret>, ConfigError>) -> Result<Self, ConfigError> {
         let state_dir = raw.state_dir();
         let listen_text = raw.listen.unwrap_or_else(|| "127.0.0.1:8080".to_owned());
         let listen: SocketAddr = listen_text.parse().map_err(|_| {
@@ -234,10 +259,10 @@ fn problem(key: &str, problem: impl Into<String>) -> ConfigError {
 }
 
 /// Gives the value itself or the first line of a file: never both.
-fn secret(key: &str, value: Option<String>, file: Option<String>) -> Result<Option<Secret>, ConfigError> {
+fn secret(key: &str, value: Option<Secret>, file: Option<String>) -> Result<Option<Secret>, ConfigError> {
     match (value, file) {
         (Some(_), Some(_)) => Err(problem(key, format!("set it or {key}_FILE, not both"))),
-        (Some(value), None) => Ok(Some(Secret::new(value.trim().to_owned()))),
+        (Some(value), None) => Ok(Some(Secret::new(value.expose().trim().to_owned()))),
         (None, Some(file)) => {
             let text = fs::read_to_string(&file).map_err(|error| problem(&format!("{key}_FILE"), format!("{file}: {error}")))?;
             Ok(Some(Secret::new(text.lines().next().unwrap_or_default().trim().to_owned())))
@@ -253,7 +278,7 @@ fn days(key: &str, text: &str) -> Result<Millis, ConfigError> {
 }
 
 /// `ID:35 characters`, as `@BotFather` gives it.
-fn token(token: Option<Secret>) -> Result<Secret, ConfigError> {
+fn token(token: Option<Secret>) -> Result<Option<Secret>, ConfigError> {
     const KEY: &str = "OSM_TELEGRAM_TOKEN";
     let token = token.ok_or_else(|| problem(KEY, "not set; ask @BotFather for a bot and set it, or OSM_TELEGRAM_TOKEN_FILE"))?;
     let good = token.expose().split_once(':').is_some_and(|(id, rest)| {
@@ -263,7 +288,7 @@ fn token(token: Option<Secret>) -> Result<Secret, ConfigError> {
             && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
     });
     if good {
-        Ok(token)
+        Ok(Some(token))
     } else {
         Err(problem(KEY, "this is not a bot token (digits, a colon, 35 characters); copy it again from @BotFather"))
     }
@@ -386,6 +411,23 @@ mod tests {
         let error = load(&[("OSM_TELEGRAM_TOKEN", "hunter2")]).unwrap_err().to_string();
         assert!(!error.contains("hunter2"));
         assert!(!format!("{:?}", load(&[TOKEN]).unwrap()).contains("AAHdqT"));
+        // Finding 18: what was read and not yet validated showed them.
+        let secrets = ["OSM_TELEGRAM_TOKEN", "OSM_TELEGRAM_WEBHOOK_SECRET", "OSM_HEARTBEAT_URL", "OSM_DATABASE_URL"];
+        let raw = Raw::load(None, |key| secrets.contains(&key).then(|| "hunter2".to_owned())).unwrap();
+        assert!(!format!("{raw:?}").contains("hunter2"), "{raw:?}");
+        let raw: Raw = toml::from_str("telegram_token = \"hunter2\"\ndatabase_url = \"hunter2\"").unwrap();
+        assert!(!format!("{raw:?}").contains("hunter2"), "{raw:?}");
+    }
+
+    #[test]
+    fn a_command_of_the_operator_needs_nothing_of_telegrams() {
+        let file = tempfile("operator", "telegram_token_file = \"/nonexistent/token\"\nallowed_users = \"7\"\n");
+        let config = Config::for_operator(Some(&file), |_| None);
+        let serve = Config::load(Some(&file), |_| None).unwrap_err().to_string();
+        fs::remove_file(&file).unwrap();
+        let config = config.unwrap();
+        assert_eq!((config.telegram.token, config.allowed_users.canonical()), (None, "7".to_owned()));
+        assert!(serve.starts_with("OSM_TELEGRAM_TOKEN_FILE: "), "{serve}");
     }
 
     #[test]

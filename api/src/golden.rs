@@ -53,9 +53,9 @@ fn outbox(golden: &mut Golden) {
     golden.every(
         "notice.jsonl",
         &notices,
-        variants!(Notice: Welcome Help Pairing PairingSentPrivately PairingNeedsPrivateChat Paired TokenTried
-            Refused Cloned Unpaired
-            Servers Status Services Choose NoSuchServer Confirmation Command Removed NotAllowed LimitReached
+        variants!(Notice: Welcome AccessGranted AccessRevoked OwnerSet LeftBehind Help Pairing PairingSentPrivately
+            PairingNeedsPrivateChat Paired TokenTried Refused Cloned Unpaired PairedElsewhere RemovedByOperator MovedAway MovedHere
+            ChatRevoked Servers Status Services Choose NoSuchServer Confirmation Command Removed NotAllowed LimitReached
             UnknownCommand SetAside Alert Recovered Reminder Incident Alerts TestAlert Thresholds Threshold
             Mutes NotUnderstood TimeZone),
     );
@@ -119,7 +119,8 @@ fn events(golden: &mut Golden) {
     golden.every(
         "event.jsonl",
         &events,
-        variants!(Event: OwnerClaimed PairingAsked Paired Unpaired Removed Cloned Asked Confirmed Declined
+        variants!(Event: OwnerClaimed OwnerSet AccessGranted AccessRevoked PairingAsked Paired Unpaired Removed PairedElsewhere
+            MovedAway MovedHere ChatRevoked Cloned Asked Confirmed Declined
             CommandQueued CommandEnded AlertOpened AlertAcknowledged AlertSnoozed AlertOver Muted Unmuted ThresholdSet ThresholdReset
             TimeZoneSet Reachable UpdateSetAside KeysRotated TokenTried Refused),
     );

@@ -1,6 +1,7 @@
 //! The backend of Online Server Monitor. [`App`] opens everything, [`App::serve`] runs it on a listener until it is told to stop:
 //! the seam that the stories of `tests/` use too.
 
+pub mod cli;
 pub mod clock;
 pub mod config;
 mod crash;
@@ -15,6 +16,7 @@ mod jobs;
 pub mod keys;
 pub mod packages;
 mod query;
+mod state;
 pub mod store;
 mod telegram;
 pub mod usecase;
@@ -31,7 +33,8 @@ use crate::{
     http::problem,
     keys::Keys,
     packages::Packages,
-    store::{Store, leases},
+    state::lock::Lock,
+    store::{Store, leases, wake},
     telegram::{
         receive::Receiver,
         send::{asides, bot::Bot},
@@ -54,12 +57,25 @@ pub struct App {
     bot: Arc<Bot>,
     reports: Reports,
     writer: Writer,
+    lock: Lock,
 }
 
 impl App {
     pub async fn open(config: Config, clock: Clock) -> anyhow::Result<Self> {
         let keys = Keys::load(&config.state_dir, config.telegram.webhook_secret.clone(), clock.now())?;
+        let lock = Lock::take(&config.state_dir)?;
+        if Keys::has_root_key(&config.state_dir) {
+            tracing::warn!(
+                "keys/root.pem lies in the state directory, where whoever steals this backend gets hold of the agents for good: \
+                 `osm-api keys detach FILE` moves it"
+            );
+        }
         let store = Store::open(config.database_url.expose()).await?;
+        if store.is_embedded()
+            && let Err(error) = store.hear(&config.state_dir.join(wake::SOCKET))
+        {
+            tracing::warn!(%error, "what the operator's commands change is seen within a second, not at once");
+        }
         let bot = Arc::new(Bot::new(&config.telegram)?);
         let (reports, writer) = Reports::new();
         let instance = clock.id();
@@ -69,6 +85,7 @@ impl App {
             bot,
             reports,
             writer,
+            lock,
         })
     }
 
@@ -79,7 +96,7 @@ impl App {
         shutdown: impl Future<Output = ()> + Send,
         announce: impl FnOnce(&str) + Send + 'static,
     ) -> anyhow::Result<()> {
-        let Self { core, bot, reports, writer } = self;
+        let Self { core, bot, reports, writer, lock } = self;
         start::start(&core).await?;
         let database = if core.store.is_embedded() { "SQLite" } else { "PostgreSQL" };
         let mode = match core.config.telegram.mode {
@@ -132,6 +149,7 @@ impl App {
         leases::release(&mut tx, core.instance).await?;
         tx.commit("stop").await?;
         core.store.close().await;
+        drop(lock);
         tracing::info!("osm-api stops");
         fatal.map_or(Ok(()), Err)
     }

@@ -32,6 +32,11 @@ impl Zone {
         self.at(at).strftime("%Y-%m-%d %H:%M %Z").to_string()
     }
 
+    /// "2026-11-22T14:02:07Z", in UTC whatever the zone is: RFC 3339.
+    pub fn rfc3339(&self, at: Millis) -> String {
+        self.at(at).timestamp().to_string()
+    }
+
     /// "14:02 CET".
     pub fn clock(&self, at: Millis) -> String {
         self.at(at).strftime("%H:%M %Z").to_string()

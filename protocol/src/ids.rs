@@ -48,7 +48,7 @@ impl fmt::Display for Digest {
 
 /// Makes a type for ids: `id! { /// Names a server. ServerId(uuid); }`, `KeyId(digest)`, `ChatId(i64)` or `CallbackId(text)`.
 ///
-/// An id has [`Display`](fmt::Display), [`FromStr`](std::str::FromStr) and serde's traits, and with the feature `server` it is a
+/// An id has [`Display`](fmt::Display), [`FromStr`] and serde's traits, and with the feature `server` it is a
 /// column of both databases and a type of the OpenAPI document.
 #[macro_export]
 macro_rules! id {

@@ -3,7 +3,10 @@
 
 use std::{collections::BTreeSet, path::Path};
 
-use osm_api::{clock::Clock, keys::Keys};
+use osm_api::{
+    clock::Clock,
+    keys::{Keys, Old, Rotation},
+};
 use osm_tests::{
     database::{self, Engine},
     process::{Host, program},
@@ -74,7 +77,7 @@ async fn lives_and_dies(engine: Engine) {
     for mortal in &hosts {
         kept.extend(mortal.host.spooled().iter().map(|name| time_of(name)));
     }
-    Keys::rotate(&world.state_dir(), Clock::system().now()).unwrap();
+    Keys::rotate(&world.state_dir(), &Rotation { old: Old::Trusted, root: None }, Clock::system().now()).unwrap();
     world.start().await.unwrap();
     for mortal in &hosts {
         let keys = mortal.host.state_dir().join("keys.json");

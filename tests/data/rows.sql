@@ -5,18 +5,22 @@ INSERT INTO meta (key, value) VALUES
     ('owner', '1001'),
     ('claim', '9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08');
 
-INSERT INTO chats (id, inner_id, kind, title, language, zone, reachable, alerted_at, recovered_at, created_at) VALUES
-    (1001, '01a317f0-4c00-7d3e-9c5b-2f6a8e1b7e01', 'private', 'Anna', 'en', 'Europe/Berlin', TRUE, 1800000000000, 1800000060000, 1799990000000),
-    (-1001234567890, '01a317f0-4c00-7d3e-9c5b-2f6a8e1b7e02', 'group', 'Operations', NULL, NULL, TRUE, NULL, NULL, 1799990000001),
-    (1002, '01a317f0-4c00-7d3e-9c5b-2f6a8e1b7e03', 'private', 'Boris', NULL, NULL, FALSE, NULL, NULL, 1799990000002);
+INSERT INTO people (user_id, word, since) VALUES
+    (1002, 'granted', 1799990000000),
+    (1003, 'revoked', 1799990000001);
 
-INSERT INTO servers (id, chat_id, name, agent_key, key_id, machine, os, address, last_seq, suspended, paired_at) VALUES
+INSERT INTO chats (id, inner_id, kind, language, zone, reachable, alerted_at, recovered_at, created_at) VALUES
+    (1001, '01a317f0-4c00-7d3e-9c5b-2f6a8e1b7e01', 'private', 'en', 'Europe/Berlin', TRUE, 1800000000000, 1800000060000, 1799990000000),
+    (-1001234567890, '01a317f0-4c00-7d3e-9c5b-2f6a8e1b7e02', 'group', NULL, NULL, TRUE, NULL, NULL, 1799990000001),
+    (1002, '01a317f0-4c00-7d3e-9c5b-2f6a8e1b7e03', 'private', NULL, NULL, FALSE, NULL, NULL, 1799990000002);
+
+INSERT INTO servers (id, chat_id, name, agent_key, key_id, machine, os, address, last_seq, suspended, paired_at, paired_by, unpaired_at) VALUES
     ('01890a5d-ac96-774b-bcce-b302099a8057', 1001, 'web-1', '7UkoxijRwsbq6QM4kFmVYSlZJzpcY_k2NsFGFKyHN9E',
      'nRIE2VmKdMjL1JD7tbV7fXVgXxmv0GKnMFWRUJMTf9Q', '5f7c1d0e9b8a4c3d2e1f0a9b8c7d6e5f4a3b2c1d0e9f8a7b6c5d4e3f2a1b0c9d',
-     'Debian GNU/Linux 12 (bookworm)', '203.0.113.7', 1800000000004, FALSE, 1799990000003),
+     'Debian GNU/Linux 12 (bookworm)', '203.0.113.7', 1800000000004, FALSE, 1799990000003, 1001, NULL),
     ('01890a5d-ac96-774b-bcce-b302099a8058', -1001234567890, 'Datenbank »eins«', 'gTl3Dqh9F19Wo1Rmw0x-zMuNipG07jeiXfYPW4_Js5Q',
      'aVBtapLd11SUVKIMGJfPzOEDuN0sXcmzJQNVT-_sKEU', '0c9d5f7c1d0e9b8a4c3d2e1f0a9b8c7d6e5f4a3b2c1d0e9f8a7b6c5d4e3f2a1b',
-     'Fedora Linux 42', '2001:db8::7', 0, TRUE, 1799990000004);
+     'Fedora Linux 42', '2001:db8::7', 0, TRUE, 1799990000004, NULL, 1799990000005);
 
 INSERT INTO removed_keys (key_id, removed_at) VALUES
     ('UDDReOZl1ipXAfp9wYsm13sDBMK5og--QWdBjzuf6o4', 1790000000000),
@@ -55,7 +59,7 @@ INSERT INTO confirmations (id, chat_id, user_id, actor_name, server_id, asks, ex
      '{"type":"remove"}', 1800000060000, 'open', '01a317f0-4c00-7d3e-9c5b-2f6a8e1b7c15');
 
 INSERT INTO updates (update_id, chat_id, request, state, attempts, claimed_until, turn, received_at) VALUES
-    (845719261, 1001, '{"chat":{"id":1001,"kind":"private","title":"Anna"},"actor":{"id":1001,"name":"Anna","language":null},"intent":{"type":"help"},"tap":null}',
+    (845719261, 1001, '{"chat":{"id":1001,"kind":"private"},"actor":{"id":1001,"name":"Anna","language":null},"intent":{"type":"help"},"tap":null}',
      'open', 1, 1800000010000, 1800000001000, 1800000000000),
     (845719262, 1001, NULL, 'done', 1, 0, 1799999990000, 1799999990000);
 

@@ -186,6 +186,10 @@ impl Site {
             Ok(link.and_then(|rest| rest.split_whitespace().next().map(str::to_owned)))
         })?;
         self.ask(&format!("/start {code}"), "owner").await?;
+        // As README.md says it, beside the sandboxed service and without its token.
+        assert_eq!(machine.ok(&["stat", "-c", "%U %a", "/var/lib/osm-api/wake.sock"])?, "osm-api 600\n");
+        let list = machine.as_user("osm-api", &["osm-api", "--config", "/etc/osm-api/api.toml", "access", "list"])?;
+        assert!(list.status == 0 && list.stdout.contains("the owner"), "{list:?}");
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use ed25519_dalek::SigningKey;
 use osm_api::{
-    domain::ids::ChatId,
+    domain::ids::{ChatId, UserId},
     store::{Result, Tx, reports, servers},
 };
 use osm_protocol::{ids::ServerId, key::PublicKey, messages::Report};
@@ -34,6 +34,7 @@ pub async fn insert(tx: &mut Tx, new: &New<'_>) -> Result<()> {
         os: &os,
         address: "127.0.0.1",
         paired_at: new.report.at,
+        paired_by: UserId(new.chat_id.0),
     };
     servers::insert(tx, &server).await?;
     let state = reports::State {

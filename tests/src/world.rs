@@ -2,7 +2,9 @@
 
 use std::{
     collections::HashMap,
-    path::PathBuf,
+    fs,
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -24,6 +26,7 @@ use crate::{
     database::{self, Engine, Table},
     ending::{self, Excused},
     errors,
+    process::{self, Ended, Process},
     talk::Taken,
     until::{until, until_within},
 };
@@ -60,12 +63,14 @@ struct Running {
     served: JoinHandle<Result<()>>,
 }
 
-/// Another backend on the world's database and state directory, as behind one balancer: it answers for the same public URL.
+/// Another backend on the world's database, with the same keys, as behind one balancer: it answers for the same public URL.
 pub struct Instance {
     pub core: Arc<Core>,
     /// Where it listens.
     pub api: String,
     running: Running,
+    /// Holds its state directory: each process has one of its own.
+    _dir: TempDir,
 }
 
 impl Instance {
@@ -188,7 +193,10 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?.to_string();
         let api = format!("http://{address}");
+        let dir = tempfile::tempdir()?;
+        copy_keys(self.dir.path(), dir.path())?;
         let mut settings = self.settings.clone();
+        settings.insert("OSM_STATE_DIR", dir.path().display().to_string());
         settings.insert("OSM_LISTEN", address);
         settings.insert("OSM_PUBLIC_URL", self.api.clone());
         let (core, running) = start(&settings, self.clock.clone(), listener, &self.announced).await?;
@@ -200,7 +208,26 @@ impl World {
             answer.is_ok_and(|answer| answer.status().is_success())
         })
         .await;
-        Ok(Instance { core, api, running })
+        Ok(Instance { core, api, running, _dir: dir })
+    }
+
+    /// Runs a command of the operator beside the backend, with its configuration but for what is Telegram's.
+    ///
+    /// # Panics
+    /// When the program cannot be run.
+    pub fn operate(&self, arguments: &[&str]) -> Ended {
+        let mut command = process::command(&process::program("osm-api"));
+        for (key, value) in self.settings.iter().filter(|(key, _)| !key.starts_with("OSM_TELEGRAM")) {
+            command.env(key, value);
+        }
+        let logs = tempfile::tempdir().expect("a folder");
+        let running = Process::start(command.args(arguments), logs.path(), "operator").expect("osm-api");
+        running.end(SOON).expect("an end")
+    }
+
+    /// Starts the backend with another setting from now on.
+    pub fn set(&mut self, key: &'static str, value: &str) {
+        self.settings.insert(key, value.to_owned());
     }
 
     /// The claim link, once the backend has announced it.
@@ -282,6 +309,15 @@ impl Drop for World {
 /// How many polls of this server wait, besides this look.
 fn polls(core: &Core, server_id: ServerId) -> usize {
     core.store.hub.poll(server_id).waiting() - 1
+}
+
+/// Gives another state directory the same keys.
+fn copy_keys(from: &Path, to: &Path) -> Result<()> {
+    fs::DirBuilder::new().mode(0o700).create(to.join("keys"))?;
+    for file in ["keyset.json", "keys/root.pem", "keys/command.pem", "keys/pairing.key", "keys/webhook.secret"] {
+        fs::copy(from.join(file), to.join(file))?;
+    }
+    Ok(())
 }
 
 async fn start(

@@ -75,7 +75,7 @@ story!(a_row_that_the_database_refuses_fails_alone, |engine| {
 /// An update of Anna's as the webhook stores it, begun `attempts` times and never finished.
 async fn leave_open(world: &World, update_id: i64, attempts: i64, intent: Intent) {
     let request = Request {
-        chat: Chat { id: ChatId(ANNA), kind: ChatKind::Private, title: "Anna".into() },
+        chat: Chat { id: ChatId(ANNA), kind: ChatKind::Private },
         actor: Actor { id: UserId(ANNA), name: "Anna".into(), language: Some("en".into()) },
         intent,
         tap: None,

@@ -38,7 +38,7 @@ story!(whoever_floods_is_served_after_everybody_who_came_meanwhile, |engine| {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&database::fresh(engine, folder.path()).await.unwrap()).await.unwrap();
     let request = |chat: i64| Request {
-        chat: Chat { id: ChatId(chat), kind: ChatKind::Private, title: String::new() },
+        chat: Chat { id: ChatId(chat), kind: ChatKind::Private },
         actor: Actor { id: UserId(chat), name: "Anna".to_owned(), language: None },
         intent: Intent::Help,
         tap: None,

@@ -1,5 +1,6 @@
 //! Stories through the outer edges, each told on both databases.
 
+mod access;
 mod agent_edge;
 mod alert_edge;
 mod alerts;
@@ -12,6 +13,7 @@ mod inbox;
 mod instances;
 mod isolation;
 mod migrations;
+mod operator;
 mod packages;
 mod reporting;
 mod sender;

@@ -226,7 +226,7 @@ story!(the_claim_link_makes_the_first_who_uses_it_the_owner, |engine| {
     let code = link.strip_prefix("https://t.me/osm_demo_bot?start=").expect("a link to this bot");
     world.ask(&world.boris, "/start WRONG", "private bot").await;
     world.ask(&world.anna, &format!("/start {code}"), "You are now the owner").await;
-    assert_eq!(osm_api::usecase::access::offer_claim(&world.core).await.unwrap(), None);
+    assert_eq!(osm_api::usecase::access::claim::offer_claim(&world.core).await.unwrap(), None);
     world.clock.advance(3_600_000);
     world.ask(&world.boris, &format!("/start {code}"), "private bot").await;
     world.token(&world.anna, "web-1").await;

@@ -23,6 +23,7 @@ button-servers = 🖥 Servers
 button-help = ❔ Help
 button-show = 📊 { $server }
 button-refresh = 🔄 Refresh
+button-remove = 🗑 Remove
 button-services = 🔁 Restart a service…
 button-clean-journal = 🧹 Clean journal
 button-logrotate = 📜 Rotate logs
@@ -117,7 +118,22 @@ help-more =
     Before anything is restarted, cleaned, rotated or removed, I ask once more, and only the person who asked can confirm. A reboot can be cancelled by whoever may ask for one.
 private-bot =
     🔒 This is a private bot.
-    Only its owner, and the people whom its settings name, can use it. If you should be one of them, ask the owner.
+    Only its owner, and the people whom they let in, can use it. If you should be one of them, ask the owner; your number is { $number }.
+access-granted = ✅ You may use this bot now.
+access-revoked = 🔒 You may no longer use this bot. What it tells of servers is no longer sent here.
+access-owner = 🔑 <b>You are the owner of this bot now.</b> Whoever was it before may no longer use it.
+left-title = ⚠ <b>Servers of people who may no longer use this bot</b>
+left-private = Person { $person }, private chat: { $servers }{ $more ->
+    [0] {""}
+   *[other] {" "}and { $more } more
+ }. Nothing is sent there.
+left-group = Person { $person }, paired in group { $chat }: { $servers }{ $more ->
+    [0] {""}
+   *[other] {" "}and { $more } more
+ }. The group goes on hearing of them.
+left-more = And { $count } more chats.
+left-what =
+    On the backend's machine, <code>osm-api servers move</code> gives a server to another chat, <code>osm-api servers remove</code> and <code>osm-api chats revoke</code> remove them, and <code>osm-api access grant</code> lets a person in again.
 unknown-command = I do not know that command. /help lists all that I do.
 not-allowed = ⛔ You may look at servers here, but not do this. In a group its administrators can.
 set-aside =
@@ -173,6 +189,15 @@ paired-fingerprint =
 paired-next = Next: its first figures arrive within a minute.
 cloned-title = ⚠ <b>Two hosts report as { $server }</b>, in turn: one is a copy of the other. Commands for it are suspended.
 cloned-fix = To go on: pair the original again with /add_server, which makes the key on the copy worthless. Then pair the copy with a command of its own.
+server-paired-elsewhere = 👋 <b>{ $server }</b> was paired anew, in another chat, by somebody with root's rights on that host. It no longer reports here; what is stored of it stays until you remove it.
+server-removed-by-operator = 🗑 <b>{ $server }</b> was removed on the backend's machine, by whoever runs it, with all that was stored about it.
+server-moved-away = 👋 <b>{ $server }</b> was moved to another chat on the backend's machine, by whoever runs it, with its history.
+server-moved-here = 🖥 <b>{ $server }</b> was moved here on the backend's machine, by whoever runs it, with its history.
+chat-revoked = 🔒 Whoever runs this bot has removed what it had for this chat: { $count ->
+    [0] there were no servers
+    [one] one server
+   *[other] { $count } servers
+ }. From a group the bot leaves now.
 token-tried =
     🔑 <b>Another machine tried the pairing line of { $server }</b>, from { $address }. It was refused: a line works once.
     If that was you, take a new line for each machine. If not, somebody else has read it: think who can.
@@ -183,6 +208,7 @@ server-unpaired = 👋 <b>{ $server }</b> was unpaired on its host. It no longer
 state-online = online
 state-stale = stale since { $moment } ({ $ago })
 state-waiting = waiting for its first report
+state-unpaired = paired elsewhere since { $moment }
 worst-services = { $count ->
     [one] 1 service failed
    *[other] { $count } services failed
@@ -211,6 +237,7 @@ duration-seconds = { $large } s
 status-waiting =
     Paired { $moment } ({ $ago }); nothing was heard of it yet.
     If that lasts, <code>osm-agent doctor</code> on the host says why.
+status-unpaired = Its host was paired anew in another chat, and reports there. What is stored of it here stays until you remove it.
 status-figures = Figures of { $moment }, { $ago }
 status-figures-stale = ⚠ Last known figures, of { $moment }, { $ago }. Is the host up? <code>osm-agent doctor</code> there says what is wrong.
 status-suspended = ⚠ Commands are suspended: two hosts report with this server’s key. Pair it again with /add_server.

@@ -1,5 +1,7 @@
 //! Who may use the bot, and what a role may do.
 
+use std::collections::BTreeSet;
+
 use crate::domain::{confirmation::Asks, ids::UserId, intent::Intent};
 
 /// What configuration says about who may use the bot.
@@ -11,11 +13,86 @@ pub enum Allowed {
     Everyone,
 }
 
-impl Allowed {
-    pub fn admits(&self, user_id: UserId, owner: Option<UserId>) -> bool {
+/// What the operator said of a person with `osm-api access`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Word {
+    Granted,
+    Revoked,
+}
+
+impl Word {
+    pub const ALL: [Self; 2] = [Self::Granted, Self::Revoked];
+
+    pub fn as_str(self) -> &'static str {
         match self {
-            Self::Everyone => true,
-            Self::Listed(users) => owner == Some(user_id) || users.contains(&user_id),
+            Self::Granted => "granted",
+            Self::Revoked => "revoked",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|word| word.as_str() == text)
+    }
+}
+
+/// Whether a person may use the bot, and by what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    Owner,
+    /// By `osm-api access grant`.
+    Granted,
+    /// By their number in `OSM_ALLOWED_USERS`.
+    Listed,
+    /// By `*` there.
+    Everyone,
+    /// Not admitted, whatever else names them: by `osm-api access revoke`, or they were the owner before another.
+    Revoked,
+    /// Not admitted, since nothing names them.
+    Stranger,
+}
+
+impl Admission {
+    pub fn is_admitted(self) -> bool {
+        match self {
+            Self::Owner | Self::Granted | Self::Listed | Self::Everyone => true,
+            Self::Revoked | Self::Stranger => false,
+        }
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::Granted => "granted",
+            Self::Listed => "listed",
+            Self::Everyone => "everyone",
+            Self::Revoked => "revoked",
+            Self::Stranger => "stranger",
+        }
+    }
+}
+
+impl Allowed {
+    /// Judges a person: the one truth about who is admitted. The operator's word goes before the configuration, and the owner,
+    /// whom only another owner replaces, before both.
+    pub fn admission(&self, user_id: UserId, owner: Option<UserId>, word: Option<Word>) -> Admission {
+        match (self, word) {
+            _ if owner == Some(user_id) => Admission::Owner,
+            (_, Some(Word::Revoked)) => Admission::Revoked,
+            (_, Some(Word::Granted)) => Admission::Granted,
+            (Self::Everyone, None) => Admission::Everyone,
+            (Self::Listed(users), None) if users.contains(&user_id) => Admission::Listed,
+            (Self::Listed(_), None) => Admission::Stranger,
+        }
+    }
+
+    /// Writes the setting in one form, by which a changed one is known.
+    pub fn canonical(&self) -> String {
+        match self {
+            Self::Everyone => "*".to_owned(),
+            Self::Listed(users) => {
+                let users: BTreeSet<UserId> = users.iter().copied().collect();
+                users.iter().map(UserId::to_string).collect::<Vec<_>>().join(",")
+            }
         }
     }
 
@@ -99,12 +176,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nobody_but_owner_and_listed_users_is_admitted() {
+    fn the_owner_the_granted_the_listed_and_with_a_star_everybody_is_admitted() {
         let listed = Allowed::Listed(vec![UserId(2)]);
-        assert!(listed.admits(UserId(1), Some(UserId(1))));
-        assert!(listed.admits(UserId(2), None));
-        assert!(!listed.admits(UserId(3), Some(UserId(1))));
-        assert!(Allowed::Everyone.admits(UserId(3), None));
+        let owner = Some(UserId(1));
+        assert_eq!(listed.admission(UserId(1), owner, None), Admission::Owner);
+        assert_eq!(listed.admission(UserId(2), owner, None), Admission::Listed);
+        assert_eq!(listed.admission(UserId(3), owner, Some(Word::Granted)), Admission::Granted);
+        assert_eq!(listed.admission(UserId(3), owner, None), Admission::Stranger);
+        assert_eq!(Allowed::Everyone.admission(UserId(3), owner, None), Admission::Everyone);
+    }
+
+    #[test]
+    fn a_revocation_wins_over_everything_but_the_owners_row() {
+        for allowed in [Allowed::Everyone, Allowed::Listed(vec![UserId(2)])] {
+            assert_eq!(allowed.admission(UserId(2), Some(UserId(1)), Some(Word::Revoked)), Admission::Revoked);
+            assert_eq!(allowed.admission(UserId(2), Some(UserId(2)), Some(Word::Revoked)), Admission::Owner);
+        }
+    }
+
+    #[test]
+    fn a_setting_has_one_form() {
+        let written = |ids: &[i64]| Allowed::Listed(ids.iter().map(|id| UserId(*id)).collect()).canonical();
+        assert_eq!(written(&[7, 5, 7]), written(&[5, 7]));
+        assert_ne!(written(&[]), Allowed::Everyone.canonical());
     }
 
     #[test]

@@ -67,6 +67,13 @@ osm_protocol::id! {
     CallbackId(text);
 }
 
+impl ChatId {
+    /// Gives the person whose private chat this is; none of a group.
+    pub fn person(self) -> Option<UserId> {
+        (self.0 > 0).then_some(UserId(self.0))
+    }
+}
+
 impl UserId {
     /// Gives the person's private chat with the bot, which Telegram names by the person's own number.
     pub fn private_chat(self) -> ChatId {

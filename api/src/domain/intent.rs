@@ -22,8 +22,6 @@ pub struct Request {
 pub struct Chat {
     pub id: ChatId,
     pub kind: ChatKind,
-    /// The group's title, or the person's name.
-    pub title: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

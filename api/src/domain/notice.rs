@@ -18,6 +18,14 @@ pub enum Notice {
     Welcome {
         claimed: bool,
     },
+    /// The operator lets this person use the bot.
+    AccessGranted,
+    /// The operator keeps this person out.
+    AccessRevoked,
+    /// The operator made this person the owner.
+    OwnerSet,
+    /// To the owner: servers are left of people who may no longer use the bot.
+    LeftBehind,
     Help,
     /// The message that carries a pairing token while that is open.
     Pairing {
@@ -52,6 +60,26 @@ pub enum Notice {
     /// The agent was unpaired on the host.
     Unpaired {
         name: String,
+    },
+    /// The host was paired anew with a token of another chat; its history stays here.
+    PairedElsewhere {
+        server_id: ServerId,
+    },
+    /// The operator removed a server.
+    RemovedByOperator {
+        name: String,
+    },
+    /// The operator moved a server to another chat, with its history.
+    MovedAway {
+        name: String,
+    },
+    /// The operator moved a server here.
+    MovedHere {
+        server_id: ServerId,
+    },
+    /// The operator removed all that is of this chat; from a group the bot goes away after that.
+    ChatRevoked {
+        servers: u32,
     },
     Servers {
         page: u32,
@@ -135,6 +163,11 @@ pub enum Notice {
 }
 
 impl Notice {
+    /// Tells whether it is meant for people who may not use the bot; nothing else is sent to their private chats.
+    pub fn is_for_strangers(&self) -> bool {
+        matches!(self, Self::AccessRevoked | Self::ChatRevoked { .. })
+    }
+
     /// Tells whether its time matters: when it comes late, it says so.
     pub fn is_news(&self) -> bool {
         matches!(
@@ -147,6 +180,15 @@ impl Notice {
                 | Self::Refused { .. }
                 | Self::Cloned { .. }
                 | Self::Unpaired { .. }
+                | Self::PairedElsewhere { .. }
+                | Self::RemovedByOperator { .. }
+                | Self::MovedAway { .. }
+                | Self::MovedHere { .. }
+                | Self::ChatRevoked { .. }
+                | Self::AccessGranted
+                | Self::AccessRevoked
+                | Self::OwnerSet
+                | Self::LeftBehind
         )
     }
 }

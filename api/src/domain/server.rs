@@ -23,6 +23,8 @@ pub struct Server {
     /// The address it was paired from.
     pub paired_from: String,
     pub paired_at: Millis,
+    /// When its host was paired anew in another chat, if it was: nobody reports for it any more, and its history stays.
+    pub unpaired_at: Option<Millis>,
     /// Fingerprint of the agent's key, for a person to compare.
     pub fingerprint: String,
     /// Commands are suspended since two hosts report as this one.
@@ -51,10 +53,17 @@ pub enum Presence {
     Stale {
         since: Millis,
     },
+    /// Its host was paired anew in another chat.
+    Unpaired {
+        since: Millis,
+    },
 }
 
 impl Server {
     pub fn presence(&self, now: Millis) -> Presence {
+        if let Some(since) = self.unpaired_at {
+            return Presence::Unpaired { since };
+        }
         let Some(latest) = &self.latest else { return Presence::Waiting };
         let grace = MISSED_INTERVALS * i64::from(latest.report.interval_s) * 1000;
         if now - latest.received_at > grace { Presence::Stale { since: latest.received_at } } else { Presence::Online }

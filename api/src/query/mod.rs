@@ -2,6 +2,7 @@
 //!
 //! | module | what is read |
 //! |---|---|
+//! | [`access`] | who may use the bot, and what is left of those who no longer may |
 //! | [`alerts`] | what is wrong, most urgent first, and what can be done about it |
 //! | [`confirmations`] | a question and the server that it is about |
 //! | [`mutes`] | whether a chat is to hear of a server |
@@ -9,6 +10,7 @@
 //! | [`servers`] | a chat's servers and their services, by pages |
 //! | [`thresholds`] | the limits in force, and what others would have done |
 
+pub mod access;
 pub mod alerts;
 pub mod confirmations;
 pub mod mutes;

@@ -27,19 +27,17 @@ pub struct Row {
     pub reachable: bool,
 }
 
-/// Notes that somebody wrote in this chat: it can be reached. `fresh`: its inner id, if it is a new one.
+/// Notes that somebody who may use the bot wrote in this chat: it can be reached. `fresh`: its inner id, if it is a new one.
 pub async fn seen(tx: &mut Tx, chat: &Chat, fresh: InnerChatId, language: Option<&str>, now: Millis) -> Result<()> {
     execute!(
         tx,
         sqlx::query(
-            "INSERT INTO chats (id, inner_id, kind, title, language, reachable, created_at)
-         VALUES ($1, $6, $2, $3, $4, TRUE, $5)
-         ON CONFLICT (id) DO UPDATE SET title = excluded.title, reachable = TRUE,
-             language = COALESCE(excluded.language, chats.language)"
+            "INSERT INTO chats (id, inner_id, kind, language, reachable, created_at)
+         VALUES ($1, $5, $2, $3, TRUE, $4)
+         ON CONFLICT (id) DO UPDATE SET reachable = TRUE, language = COALESCE(excluded.language, chats.language)"
         )
         .bind(chat.id)
         .bind(chat.kind)
-        .bind(&chat.title)
         .bind(language)
         .bind(now)
         .bind(fresh)
@@ -60,10 +58,11 @@ pub enum Reach {
     Closed,
 }
 
-pub async fn set_reach(tx: &mut Tx, id: ChatId, reach: Reach) -> Result<()> {
+/// Notes whether a chat can be reached; tells whether it is one of ours at all.
+pub async fn set_reach(tx: &mut Tx, id: ChatId, reach: Reach) -> Result<bool> {
     let reachable = reach == Reach::Open;
-    execute!(tx, sqlx::query("UPDATE chats SET reachable = $2 WHERE id = $1").bind(id).bind(reachable))?;
-    Ok(())
+    let done = execute!(tx, sqlx::query("UPDATE chats SET reachable = $2 WHERE id = $1").bind(id).bind(reachable))?;
+    Ok(done == 1)
 }
 
 /// `None`: UTC.
@@ -116,6 +115,28 @@ pub async fn migrate(tx: &mut Tx, from: ChatId, to: ChatId) -> Result<()> {
         }
         Ok(())
     })
+}
+
+/// A chat as the operator's commands list it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct Listed {
+    pub id: ChatId,
+    pub kind: ChatKind,
+    pub reachable: bool,
+    pub servers: i64,
+    /// Pairing tokens that can be used.
+    pub open_tokens: i64,
+}
+
+/// Lists every chat of the installation.
+pub async fn all(tx: &mut Tx, now: Millis) -> Result<Vec<Listed>> {
+    on!(tx, conn => sqlx::query_as(
+        "SELECT c.id, c.kind, c.reachable,
+             (SELECT CAST(COUNT(*) AS BIGINT) FROM servers s WHERE s.chat_id = c.id) AS servers,
+             (SELECT CAST(COUNT(*) AS BIGINT) FROM pairings p
+              WHERE p.chat_id = c.id AND p.used_by_key IS NULL AND p.expires_at > $1) AS open_tokens
+         FROM chats c ORDER BY c.id")
+        .bind(now).fetch_all(conn).await)
 }
 
 pub async fn count_unreachable(tx: &mut Tx) -> Result<i64> {

@@ -1,6 +1,6 @@
 //! Closed sets of the domain as TEXT columns.
 
-use crate::domain::{command, confirmation, intent::ChatKind, update};
+use crate::domain::{access::Word, command, confirmation, intent::ChatKind, update};
 
 /// Makes a closed set of domain a TEXT column: by its `as_str` and `parse`. A row of a value that is none of it does not decode.
 macro_rules! column_enum {
@@ -41,4 +41,4 @@ macro_rules! column_enum {
         }
     )+};
 }
-column_enum!(command::State, confirmation::State, update::State, ChatKind);
+column_enum!(Word, command::State, confirmation::State, update::State, ChatKind);

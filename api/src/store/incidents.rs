@@ -285,6 +285,21 @@ pub async fn chats_due(tx: &mut Tx, now: Millis) -> Result<Vec<ChatId>> {
         .bind(now).fetch_all(conn).await)
 }
 
+/// Gives a server's alerts to another chat, which has heard of none: what is open is told there anew, and what is over is over.
+pub async fn relocate(tx: &mut Tx, server_id: ServerId, to: ChatId) -> Result<()> {
+    execute!(
+        tx,
+        sqlx::query(
+            "UPDATE incidents SET chat_id = $2, message_id = NULL,
+                 end_told = CASE WHEN resolved_at IS NOT NULL AND end_told = 'not-yet' THEN 'never' ELSE end_told END
+             WHERE server_id = $1"
+        )
+        .bind(server_id)
+        .bind(to)
+    )?;
+    Ok(())
+}
+
 /// Drops what has been over for long.
 pub async fn prune(tx: &mut Tx, before: Millis) -> Result<()> {
     execute!(tx, sqlx::query("DELETE FROM incidents WHERE resolved_at < $1").bind(before))?;

@@ -1,10 +1,11 @@
 //! Facts of the whole installation.
 
 use super::db::{Result, Tx, execute, on};
-use crate::domain::ids::UserId;
 
-/// Telegram id of the owner.
+/// Telegram id of the owner: read and written by [`super::people`] alone.
 pub const OWNER: &str = "owner";
+/// `OSM_ALLOWED_USERS` with which the backend started last.
+pub const ALLOWED_USERS: &str = "allowed-users";
 /// SHA-256 of the open claim code, hexadecimal.
 pub const CLAIM_HASH: &str = "claim-hash";
 
@@ -38,14 +39,16 @@ pub async fn set_once(tx: &mut Tx, key: &str, value: &str) -> Result<bool> {
     Ok(done == 1)
 }
 
+/// Deletes it, if it is set.
+pub async fn clear(tx: &mut Tx, key: &str) -> Result<()> {
+    execute!(tx, sqlx::query("DELETE FROM meta WHERE key = $1").bind(key))?;
+    Ok(())
+}
+
 /// Deletes it if it has this value; whether it had.
 pub async fn take(tx: &mut Tx, key: &str, value: &str) -> Result<bool> {
     let done = execute!(tx, sqlx::query("DELETE FROM meta WHERE key = $1 AND value = $2").bind(key).bind(value))?;
     Ok(done == 1)
-}
-
-pub async fn owner(tx: &mut Tx) -> Result<Option<UserId>> {
-    Ok(get(tx, OWNER).await?.and_then(|id| id.parse().ok()))
 }
 
 /// Gives a counter's value, 0 at first, and holds its row until the transaction ends.

@@ -20,6 +20,7 @@ pub mod meta;
 pub mod mutes;
 pub mod outbox;
 pub mod pairings;
+pub mod people;
 pub mod reports;
 pub mod servers;
 pub mod thresholds;
@@ -28,5 +29,5 @@ pub mod watches;
 
 pub use db::{
     Result, Store, Tx,
-    wake::{Hub, Wake},
+    wake::{self, Hub, Wake},
 };

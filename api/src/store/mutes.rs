@@ -65,3 +65,15 @@ pub async fn prune(tx: &mut Tx, now: Millis) -> Result<()> {
     execute!(tx, sqlx::query("DELETE FROM mutes WHERE until <= $1").bind(now))?;
     Ok(())
 }
+
+/// Lets the mutes of a server end: it comes to another chat, which has not asked for silence.
+pub async fn forget_server(tx: &mut Tx, server_id: ServerId) -> Result<()> {
+    execute!(tx, sqlx::query("DELETE FROM mutes WHERE server_id = $1").bind(server_id))?;
+    Ok(())
+}
+
+/// Forgets all mutes of a chat.
+pub async fn forget_chat(tx: &mut Tx, chat_id: ChatId) -> Result<()> {
+    execute!(tx, sqlx::query("DELETE FROM mutes WHERE chat_id = $1").bind(chat_id))?;
+    Ok(())
+}

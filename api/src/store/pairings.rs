@@ -88,6 +88,39 @@ pub async fn count_open(tx: &mut Tx, user_id: UserId, now: Millis) -> Result<i64
         .bind(user_id).bind(now).fetch_one(conn).await)
 }
 
+/// Gives the chat that a token was made in.
+pub async fn chat_of(tx: &mut Tx, token_hash: &str) -> Result<Option<ChatId>> {
+    on!(tx, conn => sqlx::query_scalar("SELECT chat_id FROM pairings WHERE token_hash = $1")
+        .bind(token_hash).fetch_optional(conn).await)
+}
+
+/// Lets the open tokens of a chat die; tells how many there were.
+pub async fn end_in(tx: &mut Tx, chat_id: ChatId, now: Millis) -> Result<u64> {
+    execute!(
+        tx,
+        sqlx::query("UPDATE pairings SET expires_at = $2 WHERE chat_id = $1 AND used_by_key IS NULL AND expires_at > $2")
+            .bind(chat_id)
+            .bind(now)
+    )
+}
+
+/// Lists whose tokens can still be used.
+pub async fn with_open_tokens(tx: &mut Tx, now: Millis) -> Result<Vec<UserId>> {
+    on!(tx, conn => sqlx::query_scalar(
+        "SELECT DISTINCT user_id FROM pairings WHERE used_by_key IS NULL AND expires_at > $1 ORDER BY user_id")
+        .bind(now).fetch_all(conn).await)
+}
+
+/// Lets a person's open tokens die; tells how many there were.
+pub async fn end_of(tx: &mut Tx, user_id: UserId, now: Millis) -> Result<u64> {
+    execute!(
+        tx,
+        sqlx::query("UPDATE pairings SET expires_at = $2 WHERE user_id = $1 AND used_by_key IS NULL AND expires_at > $2")
+            .bind(user_id)
+            .bind(now)
+    )
+}
+
 /// Marks the messages of dead tokens as closed, and returns them: each is to be edited, so that the token is gone.
 pub async fn close_dead(tx: &mut Tx, now: Millis) -> Result<Vec<Pairing>> {
     on!(tx, conn => sqlx::query_as(

@@ -61,7 +61,8 @@ pub async fn known(tx: &mut Tx, ids: &[ServerId]) -> Result<Vec<Known>> {
         let rows: Vec<Known> = on!(tx, conn => {
             let mut query = QueryBuilder::new(
                 "SELECT s.id, s.name, s.chat_id, t.at, t.received_at, t.boot, t.previous_boot
-                 FROM servers s LEFT JOIN server_states t ON t.server_id = s.id WHERE s.id");
+                 FROM servers s LEFT JOIN server_states t ON t.server_id = s.id
+                 WHERE s.unpaired_at IS NULL AND s.id");
             query.push_in(ids);
             query.build_query_as().fetch_all(conn).await
         })?;

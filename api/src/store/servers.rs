@@ -10,7 +10,7 @@ use super::db::{
 };
 use crate::domain::{
     Millis,
-    ids::{ChatId, ServerId},
+    ids::{ChatId, ServerId, UserId},
     server::{Latest, Server},
 };
 
@@ -34,9 +34,12 @@ pub struct New<'a> {
     pub os: &'a str,
     pub address: &'a str,
     pub paired_at: Millis,
+    /// Whose token paired it.
+    pub paired_by: UserId,
 }
 
-const AGENT: &str = "SELECT id, chat_id, name, agent_key, machine, suspended FROM servers WHERE key_id = $1";
+const AGENT: &str = "SELECT id, chat_id, name, agent_key, machine, suspended FROM servers
+     WHERE key_id = $1 AND unpaired_at IS NULL";
 
 pub async fn by_key_id(tx: &mut Tx, key_id: KeyId) -> Result<Option<Agent>> {
     on!(tx, conn => sqlx::query_as(AGENT).bind(key_id).fetch_optional(conn).await)
@@ -44,6 +47,13 @@ pub async fn by_key_id(tx: &mut Tx, key_id: KeyId) -> Result<Option<Agent>> {
 
 pub async fn by_id(tx: &mut Tx, id: ServerId) -> Result<Option<Agent>> {
     on!(tx, conn => sqlx::query_as("SELECT id, chat_id, name, agent_key, machine, suspended FROM servers WHERE id = $1")
+        .bind(id).fetch_optional(conn).await)
+}
+
+/// Gives a server whose host is still paired with it: what agents' requests act on.
+pub async fn paired(tx: &mut Tx, id: ServerId) -> Result<Option<Agent>> {
+    on!(tx, conn => sqlx::query_as(
+        "SELECT id, chat_id, name, agent_key, machine, suspended FROM servers WHERE id = $1 AND unpaired_at IS NULL")
         .bind(id).fetch_optional(conn).await)
 }
 
@@ -57,8 +67,9 @@ pub async fn insert(tx: &mut Tx, server: &New<'_>) -> Result<()> {
     execute!(
         tx,
         sqlx::query(
-            "INSERT INTO servers (id, chat_id, name, agent_key, key_id, machine, os, address, last_seq, suspended, paired_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, FALSE, $9)"
+            "INSERT INTO servers (id, chat_id, name, agent_key, key_id, machine, os, address, last_seq, suspended, paired_at,
+             paired_by)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, FALSE, $9, $10)"
         )
         .bind(server.id)
         .bind(server.chat_id)
@@ -69,6 +80,7 @@ pub async fn insert(tx: &mut Tx, server: &New<'_>) -> Result<()> {
         .bind(server.os)
         .bind(server.address)
         .bind(server.paired_at)
+        .bind(server.paired_by)
     )?;
     Ok(())
 }
@@ -81,7 +93,7 @@ pub async fn replace(tx: &mut Tx, server: &New<'_>) -> Result<()> {
         tx,
         sqlx::query(
             "UPDATE servers SET chat_id = $2, name = $3, agent_key = $4, key_id = $5, machine = $6, os = $7, address = $8,
-             suspended = FALSE, paired_at = $9 WHERE id = $1"
+             suspended = FALSE, paired_at = $9, paired_by = $10 WHERE id = $1"
         )
         .bind(server.id)
         .bind(server.chat_id)
@@ -92,8 +104,57 @@ pub async fn replace(tx: &mut Tx, server: &New<'_>) -> Result<()> {
         .bind(server.os)
         .bind(server.address)
         .bind(server.paired_at)
+        .bind(server.paired_by)
     )?;
     Ok(())
+}
+
+/// Parts a server from its host, which was paired anew elsewhere: its history stays. What was last reported is forgotten, since
+/// nobody stands for it any more.
+pub async fn unpair(tx: &mut Tx, id: ServerId, now: Millis) -> Result<()> {
+    execute!(tx, sqlx::query("DELETE FROM server_states WHERE server_id = $1").bind(id))?;
+    execute!(tx, sqlx::query("UPDATE servers SET unpaired_at = $2, suspended = FALSE WHERE id = $1").bind(id).bind(now))?;
+    Ok(())
+}
+
+/// Gives a server to another chat, under a name that is free there; nobody there paired it.
+pub async fn relocate(tx: &mut Tx, id: ServerId, chat_id: ChatId, name: &str) -> Result<()> {
+    execute!(
+        tx,
+        sqlx::query("UPDATE servers SET chat_id = $2, name = $3, paired_by = NULL WHERE id = $1")
+            .bind(id)
+            .bind(chat_id)
+            .bind(name)
+    )?;
+    Ok(())
+}
+
+/// A server as the operator's commands list it.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct Listed {
+    pub id: ServerId,
+    pub chat_id: ChatId,
+    pub name: String,
+    pub os: String,
+    pub suspended: bool,
+    pub paired_at: Millis,
+    pub paired_by: Option<UserId>,
+    pub unpaired_at: Option<Millis>,
+    pub received_at: Option<Millis>,
+}
+
+/// Lists every server of the installation, by chat and name.
+pub async fn all(tx: &mut Tx) -> Result<Vec<Listed>> {
+    on!(tx, conn => sqlx::query_as(
+        "SELECT s.id, s.chat_id, s.name, s.os, s.suspended, s.paired_at, s.paired_by, s.unpaired_at, t.received_at
+         FROM servers s LEFT JOIN server_states t ON t.server_id = s.id ORDER BY s.chat_id, s.name, s.id")
+        .fetch_all(conn).await)
+}
+
+/// Lists the ids of a chat's servers, all of them.
+pub async fn of_chat(tx: &mut Tx, chat_id: ChatId) -> Result<Vec<ServerId>> {
+    on!(tx, conn => sqlx::query_scalar("SELECT id FROM servers WHERE chat_id = $1 ORDER BY id")
+        .bind(chat_id).fetch_all(conn).await)
 }
 
 /// Deletes a server with all that hangs on it, and remembers its key as removed. Returns its name.
@@ -145,6 +206,7 @@ struct Row {
     paired_from: String,
     suspended: bool,
     paired_at: i64,
+    unpaired_at: Option<i64>,
     received_at: Option<i64>,
     address: Option<String>,
     agent_version: Option<String>,
@@ -173,6 +235,7 @@ impl Row {
             os: self.os,
             paired_from: self.paired_from,
             paired_at: self.paired_at,
+            unpaired_at: self.unpaired_at,
             fingerprint,
             suspended: self.suspended,
             open_alerts: self.open_alerts,
@@ -198,8 +261,8 @@ pub async fn hold(tx: &mut Tx, ids: &[ServerId]) -> Result<()> {
 macro_rules! select {
     ($end:literal) => {
         concat!(
-            "SELECT s.id, s.name, s.agent_key, s.os, s.address AS paired_from, s.suspended, s.paired_at, t.received_at, t.address,
-                 t.agent_version, t.report,
+            "SELECT s.id, s.name, s.agent_key, s.os, s.address AS paired_from, s.suspended, s.paired_at, s.unpaired_at, t.received_at,
+                 t.address, t.agent_version, t.report,
                  (SELECT CAST(COUNT(*) AS BIGINT) FROM incidents i WHERE i.server_id = s.id AND i.resolved_at IS NULL) AS open_alerts
              FROM servers s LEFT JOIN server_states t ON t.server_id = s.id ",
             $end
@@ -218,7 +281,7 @@ pub async fn get(tx: &mut Tx, chat_id: ChatId, id: ServerId) -> Result<Option<Se
 /// Gives a chat's servers by name.
 pub async fn list(tx: &mut Tx, chat_id: ChatId, offset: i64, limit: i64) -> Result<Vec<Server>> {
     let rows: Vec<Row> = on!(tx, conn => sqlx::query_as(
-        "SELECT s.id, s.name, s.agent_key, s.os, s.address AS paired_from, s.suspended, s.paired_at,
+        "SELECT s.id, s.name, s.agent_key, s.os, s.address AS paired_from, s.suspended, s.paired_at, s.unpaired_at,
          t.received_at, t.address, t.agent_version, t.report,
              (SELECT CAST(COUNT(*) AS BIGINT) FROM incidents i WHERE i.server_id = s.id AND i.resolved_at IS NULL) AS open_alerts
          FROM servers s LEFT JOIN server_states t ON t.server_id = s.id WHERE s.chat_id = $1
@@ -232,6 +295,28 @@ pub async fn named(tx: &mut Tx, chat_id: ChatId, name: &str) -> Result<Vec<Serve
     on!(tx, conn => sqlx::query_scalar("SELECT id FROM servers WHERE chat_id = $1 AND LOWER(name) = LOWER($2)
         ORDER BY id LIMIT 10")
         .bind(chat_id).bind(name).fetch_all(conn).await)
+}
+
+/// Where servers are, and on whose behalf.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct Place {
+    pub chat_id: ChatId,
+    /// `None`: the operator moved them there.
+    pub paired_by: Option<UserId>,
+}
+
+/// Lists every place that has a server.
+pub async fn places(tx: &mut Tx) -> Result<Vec<Place>> {
+    on!(tx, conn => sqlx::query_as("SELECT DISTINCT chat_id, paired_by FROM servers ORDER BY chat_id, paired_by")
+        .fetch_all(conn).await)
+}
+
+/// Lists the names of the servers of a place.
+pub async fn names_at(tx: &mut Tx, place: &Place) -> Result<Vec<String>> {
+    on!(tx, conn => sqlx::query_scalar(
+        "SELECT name FROM servers WHERE chat_id = $1 AND (paired_by = $2 OR (paired_by IS NULL AND $2 IS NULL))
+         ORDER BY name, id")
+        .bind(place.chat_id).bind(place.paired_by).fetch_all(conn).await)
 }
 
 /// Addresses and figures go with the state, which hangs on the server; this prunes what outlives it.

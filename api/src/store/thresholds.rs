@@ -121,3 +121,15 @@ pub async fn of_rule(tx: &mut Tx, rule: Rule) -> Result<Thresholds> {
         .bind(rule.as_str()).fetch_all(conn).await)?;
     Ok(rows.into_iter().filter_map(Row::into_entry).collect())
 }
+
+/// Lets the limits of a server come along to another chat.
+pub async fn relocate(tx: &mut Tx, server_id: ServerId, to: ChatId) -> Result<()> {
+    execute!(tx, sqlx::query("UPDATE thresholds SET chat_id = $2 WHERE server_id = $1").bind(server_id).bind(to))?;
+    Ok(())
+}
+
+/// Forgets all limits of a chat.
+pub async fn forget_chat(tx: &mut Tx, chat_id: ChatId) -> Result<()> {
+    execute!(tx, sqlx::query("DELETE FROM thresholds WHERE chat_id = $1").bind(chat_id))?;
+    Ok(())
+}

@@ -14,7 +14,7 @@ use crate::{
         send::bot::{Bot, Fault},
         text::Text,
     },
-    usecase::{Core, access},
+    usecase::{Core, access::claim},
 };
 
 /// Tries until Telegram has answered; ends with an error only for what will not get better by itself. Returns the claim link,
@@ -35,7 +35,7 @@ pub async fn run(core: &Core, bot: &Bot) -> anyhow::Result<Option<String>> {
             }
         }
     }
-    let code = access::offer_claim(core).await?;
+    let code = claim::offer_claim(core).await?;
     Ok(code.map(|code| format!("https://t.me/{}?start={code}", bot.username())))
 }
 

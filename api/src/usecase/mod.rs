@@ -3,14 +3,14 @@
 //! | module | what happens |
 //! |---|---|
 //! | [`update`] | a person wrote or tapped |
-//! | [`access`] | the owner is claimed; somebody is let in or not |
+//! | [`access`] | the owner is claimed, people are let in and kept out |
 //! | [`pair`] | a pairing token is made, used, dead |
 //! | [`refusals`] | callers who are nobody here were refused |
 //! | [`report`] | agents report, many in one transaction |
 //! | [`command`] | an action is asked for, confirmed, handed out, finished |
-//! | [`server`] | servers are looked up, shown, removed |
+//! | [`server`] | servers are looked up, shown, removed, given to another chat |
 //! | [`alert`] | reports and silence are judged; somebody sees to alerts |
-//! | [`chat`] | a chat sets when it is silent, and its time zone |
+//! | [`chat`] | a chat sets when it is silent, and its time zone; the operator removes what it has |
 //! | [`start`] | the backend starts |
 //! | [`scene`] | a person's request while it is applied, and the answers to it |
 //! | [`work`] | one transaction, its moment, and what it brings about |

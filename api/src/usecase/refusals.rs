@@ -4,10 +4,9 @@ use crate::{
     domain::{
         HOUR,
         event::{By, Event, Happened, Refused},
-        ids::ChatId,
         notice::{Notice, Urgency},
     },
-    store::{self, meta},
+    store::{self, meta, people},
     usecase::{Core, tally::Tally, work::Work},
 };
 
@@ -29,7 +28,7 @@ pub async fn tell(core: &Core) -> store::Result<()> {
 async fn tell_owner<'t>(work: &mut Work<'_>, tallies: impl Iterator<Item = (&'t Refused, &'t Tally)>) -> store::Result<()> {
     let worst = tallies.filter_map(|(what, tally)| what.gravity().map(|gravity| (gravity, what, tally)));
     let Some((_, what, Tally { count, networks })) = worst.max_by_key(|(gravity, ..)| *gravity) else { return Ok(()) };
-    let Some(owner) = meta::owner(&mut work.tx).await? else { return Ok(()) };
+    let Some(owner) = people::owner(&mut work.tx).await? else { return Ok(()) };
     let told_at = meta::hold_counter(&mut work.tx, meta::REFUSALS_TOLD_AT).await?;
     // A time that lies ahead is of a clock that was set back.
     if (told_at..told_at + HOUR).contains(&work.now) {
@@ -37,6 +36,5 @@ async fn tell_owner<'t>(work: &mut Work<'_>, tallies: impl Iterator<Item = (&'t 
     }
     meta::set(&mut work.tx, meta::REFUSALS_TOLD_AT, &work.now.to_string()).await?;
     let notice = Notice::Refused { what: *what, count: *count, networks: networks.iter().cloned().collect() };
-    // A person's private chat has the person's number.
-    work.send(ChatId(owner.0), &notice, Urgency::Background).await
+    work.send(owner.private_chat(), &notice, Urgency::Background).await
 }

@@ -3,10 +3,11 @@
 use crate::{
     domain::event::{By, Event, Happened},
     store::{self, leases, meta, updates},
-    usecase::{Core, work::Work},
+    usecase::{Core, access::left, work::Work},
 };
 
-/// Clears what a dead process left, where only one can be using the database, and notes that the keys are others than before.
+/// Clears what a dead process left, where only one can be using the database, notes that the keys are others than before, and
+/// looks at who is no longer admitted.
 pub async fn start(core: &Core) -> store::Result<()> {
     let mut work = Work::begin(core, By::Operator {}).await?;
     if core.store.is_embedded() {
@@ -23,5 +24,6 @@ pub async fn start(core: &Core) -> store::Result<()> {
             work.record(Happened::here(Event::KeysRotated { version }));
         }
     }
+    left::look_at_configuration(&mut work).await?;
     work.commit("release").await
 }

@@ -29,6 +29,9 @@ impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::OwnerClaimed {} => f.write_str("became the owner"),
+            Self::OwnerSet { user, .. } => write!(f, "made {user} the owner"),
+            Self::AccessGranted { user } => write!(f, "let {user} use the bot"),
+            Self::AccessRevoked { user } => write!(f, "kept {user} out"),
             Self::PairingAsked { .. } => f.write_str("got a pairing token"),
             Self::Paired { fingerprint, address, again } => {
                 let again = if *again { " again" } else { "" };
@@ -36,6 +39,12 @@ impl fmt::Display for Event {
             }
             Self::Unpaired {} => f.write_str("unpaired the server"),
             Self::Removed {} => f.write_str("removed the server"),
+            Self::PairedElsewhere {} => f.write_str("paired it anew in another chat"),
+            Self::MovedAway {} => f.write_str("moved the server to another chat"),
+            Self::MovedHere {} => f.write_str("moved the server here"),
+            Self::ChatRevoked { servers, tokens } => {
+                write!(f, "removed all that is of a chat: {servers} servers, {tokens} open tokens")
+            }
             Self::Cloned {} => f.write_str("suspended commands: two hosts report with one key"),
             Self::Asked { what } => write!(f, "asked to {what}"),
             Self::Confirmed { what } => write!(f, "confirmed to {what}"),

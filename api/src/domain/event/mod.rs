@@ -69,6 +69,19 @@ pub enum By {
 pub enum Event {
     /// A person became the owner by the claim link.
     OwnerClaimed {},
+    /// The operator named the owner; the one before is kept out from then on.
+    OwnerSet {
+        user: UserId,
+        before: Option<UserId>,
+    },
+    /// The operator let a person use the bot.
+    AccessGranted {
+        user: UserId,
+    },
+    /// The operator kept a person out.
+    AccessRevoked {
+        user: UserId,
+    },
     /// A person got a pairing token.
     PairingAsked {
         name: String,
@@ -81,8 +94,18 @@ pub enum Event {
     },
     /// An agent took itself off.
     Unpaired {},
-    /// A person removed a server.
+    /// A person, or the operator, removed a server.
     Removed {},
+    /// The host was paired anew in another chat; what is stored of it stays.
+    PairedElsewhere {},
+    /// The operator moved the server to another chat, or from one.
+    MovedAway {},
+    MovedHere {},
+    /// The operator removed all that is of a chat.
+    ChatRevoked {
+        servers: u32,
+        tokens: u64,
+    },
     /// Two hosts report with one key: commands are suspended.
     Cloned {},
     /// A person asked for something that has to be confirmed.
@@ -238,10 +261,17 @@ impl Event {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::OwnerClaimed {} => "owner-claimed",
+            Self::OwnerSet { .. } => "owner-set",
+            Self::AccessGranted { .. } => "access-granted",
+            Self::AccessRevoked { .. } => "access-revoked",
             Self::PairingAsked { .. } => "pairing-asked",
             Self::Paired { .. } => "paired",
             Self::Unpaired {} => "unpaired",
             Self::Removed {} => "removed",
+            Self::PairedElsewhere {} => "paired-elsewhere",
+            Self::MovedAway {} => "moved-away",
+            Self::MovedHere {} => "moved-here",
+            Self::ChatRevoked { .. } => "chat-revoked",
             Self::Cloned {} => "cloned",
             Self::Asked { .. } => "asked",
             Self::Confirmed { .. } => "confirmed",

@@ -17,6 +17,9 @@ fn every_kind() -> Vec<(Event, &'static [&'static str])> {
     let subject = || "/srv".to_owned();
     vec![
         (Event::OwnerClaimed {}, &[]),
+        (Event::OwnerSet { user: UserId(1002), before: Some(UserId(1001)) }, &["before", "user"]),
+        (Event::AccessGranted { user: UserId(1002) }, &["user"]),
+        (Event::AccessRevoked { user: UserId(1002) }, &["user"]),
         (Event::PairingAsked { name: "web-1".to_owned() }, &["name"]),
         (
             Event::Paired { fingerprint: "AB".to_owned(), address: "203.0.113.7".to_owned(), again: false },
@@ -24,6 +27,10 @@ fn every_kind() -> Vec<(Event, &'static [&'static str])> {
         ),
         (Event::Unpaired {}, &[]),
         (Event::Removed {}, &[]),
+        (Event::PairedElsewhere {}, &[]),
+        (Event::MovedAway {}, &[]),
+        (Event::MovedHere {}, &[]),
+        (Event::ChatRevoked { servers: 2, tokens: 1 }, &["servers", "tokens"]),
         (Event::Cloned {}, &[]),
         (Event::Asked { what: what() }, &["what"]),
         (Event::Confirmed { what: Asked::Remove {} }, &["what"]),
@@ -74,5 +81,5 @@ fn every_kind_is_listed_once() {
     let kinds: Vec<&str> = every_kind().iter().map(|(event, _)| event.kind()).collect();
     assert_eq!(kinds.iter().collect::<BTreeSet<_>>().len(), kinds.len());
     // `Event::kind` names each: whoever adds one there adds it here.
-    assert_eq!(kinds.len(), 25);
+    assert_eq!(kinds.len(), 32);
 }

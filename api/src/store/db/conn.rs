@@ -5,6 +5,7 @@ use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt, path::Path, str::FromSt
 use anyhow::Context;
 use sqlx::{
     Connection, PgConnection, PgPool, Postgres, Sqlite, SqlitePool, Transaction,
+    migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -12,7 +13,7 @@ use sqlx::{
 use tokio::time::timeout;
 
 use super::{
-    Result,
+    Result, on,
     wake::{self, Hub, Wake},
 };
 use crate::crash;
@@ -62,33 +63,82 @@ async fn answers(options: &PgConnectOptions) -> anyhow::Result<()> {
     }
 }
 
+static MIGRATIONS: Migrator = sqlx::migrate!();
+
+fn embedded(url: &str) -> Result<SqliteConnectOptions> {
+    Ok(SqliteConnectOptions::from_str(url)?
+        .foreign_keys(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        // An accepted report is a durable one.
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(Duration::from_secs(10)))
+}
+
+async fn served(url: &str, connections: u32) -> anyhow::Result<PgPool> {
+    let options = PgConnectOptions::from_str(url)?;
+    answers(&options).await?;
+    let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(Duration::from_secs(10));
+    Ok(pool.connect_with(options).await?)
+}
+
 impl Store {
     /// Opens the database and brings its schema up to date.
     pub async fn open(url: &str) -> anyhow::Result<Self> {
         let hub = Arc::new(Hub::default());
         let pool = if url.starts_with("sqlite:") {
-            let options = SqliteConnectOptions::from_str(url)?
-                .create_if_missing(true)
-                .foreign_keys(true)
-                .journal_mode(SqliteJournalMode::Wal)
-                // An accepted report is a durable one.
-                .synchronous(SqliteSynchronous::Full)
-                .busy_timeout(Duration::from_secs(10));
+            let options = embedded(url)?.create_if_missing(true);
             only_for_us(options.get_filename())?;
             let write = usable(SqlitePoolOptions::new().max_connections(1)).connect_with(options.clone()).await?;
-            sqlx::migrate!().run(&write).await?;
+            MIGRATIONS.run(&write).await?;
             let read = usable(SqlitePoolOptions::new().max_connections(4)).connect_with(options).await?;
             Pool::Sqlite { read, write }
         } else {
-            let options = PgConnectOptions::from_str(url)?;
-            answers(&options).await?;
-            let pool =
-                PgPoolOptions::new().max_connections(16).acquire_timeout(Duration::from_secs(10)).connect_with(options).await?;
-            sqlx::migrate!().run(&pool).await?;
+            let pool = served(url, 16).await?;
+            MIGRATIONS.run(&pool).await?;
             wake::listen(pool.clone(), hub.clone());
             Pool::Postgres(pool)
         };
         Ok(Self { pool, hub })
+    }
+
+    /// Opens the database for a command beside a running backend, which hears at `socket` what is committed. The schema must be
+    /// there, and be this version's: a command changes none under a backend that runs.
+    pub async fn beside(url: &str, socket: &Path) -> anyhow::Result<Self> {
+        let pool = if url.starts_with("sqlite:") {
+            let options = embedded(url)?;
+            let file = options.get_filename();
+            anyhow::ensure!(file.exists(), "{} is not there: is this the database of a backend that has run?", file.display());
+            let pool = usable(SqlitePoolOptions::new().max_connections(2)).connect_with(options).await?;
+            Pool::Sqlite { read: pool.clone(), write: pool }
+        } else {
+            Pool::Postgres(served(url, 2).await?)
+        };
+        let hub = match &pool {
+            Pool::Sqlite { .. } => Hub::beside(socket),
+            // Its NOTIFY does it.
+            Pool::Postgres(_) => Hub::default(),
+        };
+        let store = Self { pool, hub: Arc::new(hub) };
+        store.has_our_schema().await?;
+        Ok(store)
+    }
+
+    async fn has_our_schema(&self) -> anyhow::Result<()> {
+        const APPLIED: &str = "SELECT version FROM _sqlx_migrations WHERE success ORDER BY version";
+        let mut tx = self.read().await?;
+        let applied: Vec<i64> = on!(tx, conn => sqlx::query_scalar(APPLIED).fetch_all(conn).await)
+            .context("OSM_DATABASE_URL: not the database of a backend that has run")?;
+        let ours: Vec<i64> = MIGRATIONS.iter().map(|migration| migration.version).collect();
+        anyhow::ensure!(
+            applied == ours,
+            "the database is of another version of osm-api: restart `osm-api serve`, which brings it up to date"
+        );
+        Ok(())
+    }
+
+    /// Lets commands beside this process wake it at this socket.
+    pub fn hear(&self, socket: &Path) -> std::io::Result<()> {
+        wake::hear(socket, self.hub.clone())
     }
 
     /// For reading and writing.

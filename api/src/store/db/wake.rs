@@ -1,19 +1,30 @@
-//! Who is woken when something is committed: workers and long polls of this process, and those of other instances
-//! through LISTEN/NOTIFY. Waking only shortens the wait; every worker also sweeps.
+//! Who is woken when something is committed: workers and long polls of this process, and those of other instances through
+//! LISTEN/NOTIFY; on SQLite, where a backend is alone but for the operator's commands, those wake it through a socket in its
+//! state directory: datagrams, so that there is no connection to hold and nothing to answer. Waking only shortens the wait;
+//! every worker also sweeps.
 
 use std::{
     collections::HashMap,
+    fs::{self, Permissions},
+    io,
+    os::unix::{fs::PermissionsExt as _, net::UnixDatagram as Sender},
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use sqlx::{PgPool, postgres::PgListener};
-use tokio::sync::{Notify, futures::Notified, watch};
+use tokio::{
+    net::UnixDatagram,
+    sync::{Notify, futures::Notified, watch},
+};
 
 use super::Result;
 use crate::domain::ids::ServerId;
 
 pub const CHANNEL: &str = "osm_wake";
+/// In the state directory: where the operator's commands wake a backend on SQLite.
+pub const SOCKET: &str = "wake.sock";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wake {
@@ -51,11 +62,21 @@ pub struct Hub {
     pub outbox: Notify,
     pub events: Notify,
     stopping: watch::Sender<bool>,
+    /// Where the backend hears what a command beside it committed.
+    beside: Option<PathBuf>,
     polls: Mutex<HashMap<ServerId, Arc<Notify>>>,
 }
 
 impl Hub {
+    /// Makes the hub of a command beside a running backend, which hears its wakes at this socket.
+    pub fn beside(socket: &Path) -> Self {
+        Self { beside: Some(socket.to_owned()), ..Self::default() }
+    }
+
     pub fn wake(&self, whom: &Wake) {
+        if let Some(socket) = &self.beside {
+            send(socket, whom);
+        }
         match whom {
             Wake::Inbox => self.inbox.notify_one(),
             Wake::Outbox => self.outbox.notify_one(),
@@ -147,9 +168,65 @@ async fn forward(pool: &PgPool, hub: &Hub) -> Result<()> {
     }
 }
 
+/// Sends a wake to the backend. Where none runs, or it has many to read already, nothing is lost: it looks by itself.
+fn send(socket: &Path, whom: &Wake) {
+    let sent = Sender::unbound().and_then(|sender| {
+        sender.set_nonblocking(true)?;
+        sender.send_to(whom.to_text().as_bytes(), socket)
+    });
+    if let Err(error) = sent {
+        tracing::debug!(%error, "the backend was not woken; it looks within a second");
+    }
+}
+
+/// Passes on what commands beside this process committed, until it stops. Only the user of the service reaches the socket.
+pub fn hear(socket: &Path, hub: Arc<Hub>) -> io::Result<()> {
+    // Of a process that is dead: the state directory is this one's alone.
+    match fs::remove_file(socket) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let bound = UnixDatagram::bind(socket)?;
+    fs::set_permissions(socket, Permissions::from_mode(0o600))?;
+    tokio::spawn(async move {
+        let mut text = [0; 64];
+        loop {
+            tokio::select! {
+                received = bound.recv(&mut text) => {
+                    let wake = received.ok().and_then(|length| Wake::parse(std::str::from_utf8(&text[..length]).ok()?));
+                    if let Some(wake) = wake {
+                        hub.wake(&wake);
+                    }
+                }
+                () = hub.stopped() => return,
+            }
+        }
+    });
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_command_beside_the_backend_wakes_it_and_nobody_else_can() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("wake.sock");
+        let hub = Arc::new(Hub::default());
+        // Nobody runs: nothing is lost but the wake.
+        Hub::beside(&socket).wake(&Wake::Outbox);
+        // One that crashed left its socket.
+        fs::write(&socket, "").unwrap();
+        hear(&socket, hub.clone()).unwrap();
+        assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
+        Sender::unbound().unwrap().send_to(b"nonsense \xff", &socket).unwrap();
+        let beside = Hub::beside(&socket);
+        beside.wake(&Wake::Outbox);
+        beside.wake(&Wake::Events);
+        let woken = async { tokio::join!(hub.outbox.notified(), hub.events.notified()) };
+        tokio::time::timeout(Duration::from_secs(5), woken).await.unwrap();
+    }
 
     #[test]
     fn a_server_has_an_entry_for_as_long_as_one_of_its_polls_waits() {

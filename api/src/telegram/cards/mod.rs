@@ -6,6 +6,7 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`access`] | who may use the bot, and what the operator did to a chat |
 //! | [`alert`] | what is wrong, and what can be done about it |
 //! | [`mod@card`] | a message in the making, and made |
 //! | [`chat`] | answers about the bot itself |
@@ -19,6 +20,7 @@
 //! | [`status`] | a server's card |
 //! | [`threshold`] | limits, and what another one would have done |
 
+mod access;
 mod alert;
 mod card;
 mod chat;
@@ -89,6 +91,10 @@ async fn card(tx: &mut Tx, place: &Place<'_>, words: &Words<'_>, notice: &Notice
     Ok(Some(match notice {
         Notice::Welcome { claimed: true } => chat::claimed(words, servers::count(tx, chat_id).await?),
         Notice::Welcome { claimed: false } => chat::welcome(words, servers::count(tx, chat_id).await?),
+        Notice::AccessGranted => access::granted(words),
+        Notice::AccessRevoked => Card::line(words.get("access-revoked")),
+        Notice::OwnerSet => access::owner_set(words),
+        Notice::LeftBehind => return left_behind(tx, words, place).await,
         Notice::Help => chat::help(words),
         Notice::NotAllowed => Card::line(words.get("not-allowed")),
         Notice::UnknownCommand => Card::line(words.get("unknown-command")),
@@ -116,6 +122,11 @@ async fn card(tx: &mut Tx, place: &Place<'_>, words: &Words<'_>, notice: &Notice
         Notice::Refused { what, count, networks } => chat::refused(words, *what, *count, networks),
         Notice::Cloned { server_id } => of_server(tx, words, place, *server_id, pairing::cloned).await?,
         Notice::Unpaired { name } => pairing::unpaired(words, name),
+        Notice::PairedElsewhere { server_id } => kept(tx, words, place, *server_id, "server-paired-elsewhere").await?,
+        Notice::RemovedByOperator { name } => access::gone(words, "server-removed-by-operator", name),
+        Notice::MovedAway { name } => access::gone(words, "server-moved-away", name),
+        Notice::MovedHere { server_id } => kept(tx, words, place, *server_id, "server-moved-here").await?,
+        Notice::ChatRevoked { servers } => access::chat_revoked(words, *servers),
         Notice::Removed { name } => command::removed(words, name),
         Notice::NoSuchServer { name } => lists::no_such_server(words, name),
         Notice::Servers { page: number } => lists::servers(words, &query::servers::page(tx, chat_id, page(*number)).await?),
@@ -183,6 +194,17 @@ async fn of_server(
     Ok(server.map_or_else(|| gone(words), |server| card(words, &server)))
 }
 
+/// Tells a chat of a server that it has, or of whose history it has.
+async fn kept(tx: &mut Tx, words: &Words<'_>, place: &Place<'_>, server_id: ServerId, key: &str) -> store::Result<Card> {
+    of_server(tx, words, place, server_id, |words, server| access::kept(words, key, server)).await
+}
+
+/// Tells what is left of people who may no longer use the bot, unless somebody has seen to it.
+async fn left_behind(tx: &mut Tx, words: &Words<'_>, place: &Place<'_>) -> store::Result<Option<Card>> {
+    let left = query::access::left_behind(tx, &place.core.config.allowed_users).await?;
+    Ok((!left.is_empty()).then(|| access::left_behind(words, &left)))
+}
+
 fn of_alerts(words: &Words<'_>, alerts: &Alerts) -> Option<Card> {
     match alerts {
         Alerts::NeverTold => None,
@@ -198,9 +220,9 @@ fn gone(words: &Words<'_>) -> Card {
 }
 
 /// Tells a stranger that this is a private bot.
-pub fn private_bot(text: &Text) -> Rendered {
-    let words = &Words { text, zone: &Zone::of(None), now: 0 };
-    Card::line(words.get("private-bot")).render(words, None)
+pub fn private_bot(text: &Text, stranger: UserId) -> Rendered {
+    let words = &Words { text, zone: &Zone::utc(), now: 0 };
+    access::private_bot(words, stranger).render(words, None)
 }
 
 /// Gives the words that pop up over a tapped button: plain text, at most 200 characters; none for [`Toast::Done`].

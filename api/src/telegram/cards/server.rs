@@ -17,6 +17,7 @@ pub(super) fn title(words: &Words, server: &Server) -> String {
     let state = match presence {
         Presence::Waiting => words.get("state-waiting"),
         Presence::Online => words.get("state-online"),
+        Presence::Unpaired { since } => words.with("state-unpaired", &[("moment", words.moment(since).into())]),
         Presence::Stale { since } => {
             words.with("state-stale", &[("moment", words.moment(since).into()), ("ago", words.ago(since).into())])
         }
@@ -27,6 +28,7 @@ pub(super) fn title(words: &Words, server: &Server) -> String {
 pub(super) fn symbol(presence: Presence) -> &'static str {
     match presence {
         Presence::Waiting => "⚪",
+        Presence::Unpaired { .. } => "⚫",
         Presence::Online => "🟢",
         Presence::Stale { .. } => "🟠",
     }

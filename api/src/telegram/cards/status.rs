@@ -33,6 +33,11 @@ pub(super) fn status(words: &Words, server: &Server, page: u32) -> Card {
     if server.suspended {
         lines.push(words.get("status-suspended"));
     }
+    if let Presence::Unpaired { .. } = server.presence(words.now) {
+        lines.push(words.get("status-unpaired"));
+        let remove = button(&words.get("button-remove"), &Intent::AskRemove { server_id: server.id });
+        return Card { lines, rows: vec![vec![remove]] };
+    }
     let Some(latest) = &server.latest else {
         let paired_at = server.paired_at;
         let paired = [("moment", words.moment(paired_at).into()), ("ago", words.ago(paired_at).into())];

@@ -14,7 +14,7 @@ use crate::{
     error::Result,
     store::updates::Claimed,
     telegram::send::bot::Bot,
-    usecase::{Core, access, update},
+    usecase::{Core, access::role, update},
 };
 
 /// How long to wait for a wake before looking anyway.
@@ -77,7 +77,7 @@ impl Inbox {
 
     async fn apply(&self, claimed: &Claimed) -> Result<()> {
         let standing = match &claimed.request {
-            Some(request) if access::depends_on_group_role(&self.core, request).await? => self.standing(request).await,
+            Some(request) if role::depends_on_group_role(&self.core, request).await? => self.standing(request).await,
             _ => Standing::Member,
         };
         update::apply(&self.core, claimed, standing).await

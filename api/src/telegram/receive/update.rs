@@ -25,8 +25,6 @@ use crate::{
 const NAME_MAX: usize = 64;
 /// " 22:00-06:00" after a name.
 const WINDOW_MAX: usize = 12;
-/// Telegram's limit on titles of groups.
-const TITLE_MAX: usize = 128;
 /// Telegram's limit on the parameter of a deep link.
 const CODE_MAX: usize = 64;
 
@@ -221,12 +219,8 @@ fn chat(chat: &types::Chat) -> Result<Chat, &'static str> {
     if chat.is_channel() {
         return Err("channel");
     }
-    let (kind, title) = if chat.is_private() {
-        (ChatKind::Private, full_name(chat.first_name().unwrap_or_default(), chat.username(), chat.id.0))
-    } else {
-        (ChatKind::Group, printable(chat.title().unwrap_or_default(), TITLE_MAX))
-    };
-    Ok(Chat { id: ChatId(chat.id.0), kind, title })
+    let kind = if chat.is_private() { ChatKind::Private } else { ChatKind::Group };
+    Ok(Chat { id: ChatId(chat.id.0), kind })
 }
 
 /// Gives who wrote. Service messages may come from nobody, and those of a group's anonymous administrators from

@@ -7,7 +7,7 @@ use tokio::{sync::mpsc, time::sleep};
 
 use crate::{
     domain::{
-        ids::{CallbackId, ChatId},
+        ids::{CallbackId, ChatId, UserId},
         notice::Toast,
     },
     telegram::{cards, send::bot::Bot, text::Text},
@@ -51,7 +51,7 @@ pub async fn run(core: &Core, bot: &Bot, mut waiting: mpsc::Receiver<Aside>) {
         };
         let sent = match aside {
             Some(Aside::PrivateBot { chat_id, language }) => {
-                bot.send(chat_id, cards::private_bot(&Text::new(language.as_deref()))).await.map(drop)
+                bot.send(chat_id, cards::private_bot(&Text::new(language.as_deref()), UserId(chat_id.0))).await.map(drop)
             }
             Some(Aside::NotAllowed { callback_id, language }) => {
                 bot.answer(&callback_id, cards::toast(Toast::NotAllowed, &Text::new(language.as_deref()))).await

@@ -3,6 +3,7 @@
 
 use std::sync::OnceLock;
 
+use anyhow::Context as _;
 use serde::Serialize;
 use serde_json::Value;
 use teloxide::{
@@ -80,8 +81,9 @@ impl Payload for GetUpdates {
 
 impl Bot {
     pub fn new(config: &Telegram) -> anyhow::Result<Self> {
+        let token = config.token.as_ref().context("OSM_TELEGRAM_TOKEN: not set")?;
         let client = default_reqwest_settings().build()?;
-        let bot = teloxide::Bot::with_client(config.token.expose(), client).set_api_url(config.api_url.clone());
+        let bot = teloxide::Bot::with_client(token.expose(), client).set_api_url(config.api_url.clone());
         Ok(Self { bot, username: OnceLock::new() })
     }
 
@@ -129,6 +131,11 @@ impl Bot {
         let user_id = types::UserId(u64::try_from(user_id.0).unwrap_or_default());
         let member = self.bot.get_chat_member(types::ChatId(chat_id.0), user_id).await.map_err(|error| self.fault(&error))?;
         Ok(matches!(member.kind, ChatMemberKind::Owner(_) | ChatMemberKind::Administrator(_)))
+    }
+
+    /// Goes away from a group.
+    pub async fn leave(&self, chat_id: ChatId) -> Result<()> {
+        self.bot.leave_chat(types::ChatId(chat_id.0)).await.map(drop).map_err(|error| self.fault(&error))
     }
 
     pub async fn set_commands(&self, commands: Vec<BotCommand>, scope: BotCommandScope) -> Result<()> {

@@ -7,9 +7,14 @@ use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::Fu
 use tokio::time::{Instant, timeout};
 
 use crate::{
-    domain::{MINUTE, Millis, SECOND, ids::TelegramMessageId},
+    domain::{
+        MINUTE, Millis, SECOND,
+        ids::{ChatId, TelegramMessageId},
+        notice::Notice,
+    },
+    query::access,
     store::{
-        self, chats, leases, messages,
+        self, Tx, chats, leases, messages,
         outbox::{self, Content, Entry},
     },
     telegram::{
@@ -191,7 +196,10 @@ impl Sender<'_> {
             }
             Err(Fault::Unreachable(said)) => {
                 tracing::info!(chat = %entry.chat_id, said, "a chat cannot be reached until somebody writes there");
-                chats::set_reach(&mut tx, entry.chat_id, chats::Reach::Closed).await?;
+                // Of a chat that is not stored, of somebody who never wrote here, nobody will know when it can be.
+                if !chats::set_reach(&mut tx, entry.chat_id, chats::Reach::Closed).await? {
+                    outbox::sent(&mut tx, entry).await?;
+                }
             }
             Err(Fault::Permanent(said)) => {
                 tracing::error!(chat = %entry.chat_id, said, "Telegram refused a message, which is dropped");
@@ -227,6 +235,27 @@ async fn close_gathering(core: &Core, entries: Vec<Entry>) -> store::Result<Vec<
     Ok(closed)
 }
 
+/// Tells whether a chat may be told this: what goes to a private chat goes to a person, who must still be admitted. A token is
+/// taken out of its message all the same.
+async fn may_be_sent(
+    tx: &mut Tx,
+    core: &Core,
+    chat_id: ChatId,
+    notice: &Notice,
+    sent_as: Option<TelegramMessageId>,
+) -> store::Result<bool> {
+    let Some(person) = chat_id.person() else { return Ok(true) };
+    let takes_token_out = sent_as.is_some() && matches!(notice, Notice::Pairing { .. });
+    Ok(notice.is_for_strangers()
+        || takes_token_out
+        || access::admission(tx, &core.config.allowed_users, person).await?.is_admitted())
+}
+
+/// Tells whether the bot goes away once this is said: of a private chat it cannot.
+fn leaves(notice: &Notice, chat_id: ChatId) -> bool {
+    chat_id.person().is_none() && matches!(notice, Notice::ChatRevoked { .. })
+}
+
 /// Loads what an entry tells of and puts it in words: gives the call, which is yet to be made.
 async fn prepare<'a>(core: &Core, bot: &'a Bot, entry: &Entry) -> store::Result<BoxFuture<'a, Sent>> {
     let mut tx = core.store.read().await?;
@@ -241,6 +270,10 @@ async fn prepare<'a>(core: &Core, bot: &'a Bot, entry: &Entry) -> store::Result<
         }
         (Some(Content::Notice(notice)), _, Some(message_id)) => {
             let telegram_id = messages::telegram_id(&mut tx, message_id).await?;
+            if !may_be_sent(&mut tx, core, entry.chat_id, notice, telegram_id).await? {
+                tracing::info!(chat = %chat_id, "nothing is sent to somebody who may no longer use the bot");
+                return Ok(ready(Ok(None)).boxed());
+            }
             // An edit makes no sound, and what it shows is of now.
             let is_late = telegram_id.is_none() && notice.is_news() && now - entry.created_at > LATE;
             let frame = Frame {
@@ -261,6 +294,11 @@ async fn prepare<'a>(core: &Core, bot: &'a Bot, entry: &Entry) -> store::Result<
             };
             Ok(match telegram_id {
                 Some(telegram_id) => async move { bot.edit(chat_id, telegram_id, rendered).await.map(|()| None) }.boxed(),
+                None if leaves(notice, chat_id) => async move {
+                    let said = bot.send(chat_id, rendered).await?;
+                    bot.leave(chat_id).await.map(|()| Some(said))
+                }
+                .boxed(),
                 None => async move { bot.send(chat_id, rendered).await.map(Some) }.boxed(),
             })
         }

@@ -50,7 +50,7 @@ pub async fn enqueue(scene: &mut Scene<'_>, order: &Order<'_>) -> store::Result<
     let Order { server_id, action, message_id } = *order;
     let now = scene.work.now;
     // Another chat's it may be by now: a host can be paired anew while a question is open.
-    let server = servers::by_id(&mut scene.work.tx, server_id).await?.filter(|server| server.chat_id == scene.chat_id);
+    let server = servers::paired(&mut scene.work.tx, server_id).await?.filter(|server| server.chat_id == scene.chat_id);
     let Some(server) = server else { return Ok(Err(Toast::Stale)) };
     if server.suspended {
         return Ok(Err(Toast::Suspended));

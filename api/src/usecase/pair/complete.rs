@@ -11,13 +11,14 @@ use osm_protocol::{
 use crate::{
     domain::{
         event::{By, Event, Happened},
-        ids::{ChatId, ServerId},
+        ids::{ChatId, ServerId, UserId},
         notice::{Notice, Urgency},
         server,
     },
     error::{Refusal, Result},
-    store::{self, Tx, pairings, servers},
-    usecase::{Core, alert::judge, command, pair::token, work::Work},
+    query::access,
+    store::{self, Tx, Wake, pairings, servers},
+    usecase::{Core, alert::judge, command, pair::token, server::place, work::Work},
 };
 
 /// Pairs the host that `agent_key` signs for.
@@ -25,7 +26,10 @@ pub async fn complete(core: &Core, request: &PairRequest, agent_key: &PublicKey,
     let token_hash = PairingToken::parse(&request.token).map_err(|_| Refusal::Token)?.hash();
     let mut work = Work::begin(core, By::Agent {}).await?;
     let old = replaced(&mut work.tx, request, agent_key, &token_hash).await?;
-    let server_id = old.as_ref().map_or_else(|| work.id(), |old| old.id);
+    // A host stays the same server within its chat; in another one it begins anew.
+    let place = pairings::chat_of(&mut work.tx, &token_hash).await?;
+    let same = old.as_ref().filter(|old| Some(old.chat_id) == place);
+    let server_id = same.map_or_else(|| work.id(), |old| old.id);
 
     let key = agent_key.to_string();
     let Some(pairing) = pairings::consume(&mut work.tx, &token_hash, &key, server_id, work.now).await? else {
@@ -42,11 +46,12 @@ pub async fn complete(core: &Core, request: &PairRequest, agent_key: &PublicKey,
         let server = servers::by_id(&mut work.tx, server_id).await?.ok_or(Refusal::Removed)?;
         return Ok(response(core, server_id, server.name, agent_key, token_hash));
     };
+    need_admitted(&mut work, pairing.user_id).await?;
     need_new_key(&mut work.tx, agent_key).await?;
 
     let known_as = old.as_ref().map_or(&request.host.hostname, |old| &old.name);
     let base = if pairing.name.is_empty() { known_as } else { &pairing.name };
-    let name = free_name(&mut work.tx, pairing.chat_id, base, server_id).await?;
+    let name = place::free_name(&mut work.tx, pairing.chat_id, base, server_id).await?;
     let new = servers::New {
         id: server_id,
         chat_id: pairing.chat_id,
@@ -56,20 +61,30 @@ pub async fn complete(core: &Core, request: &PairRequest, agent_key: &PublicKey,
         os: &request.host.os,
         address,
         paired_at: work.now,
+        paired_by: pairing.user_id,
     };
-    if old.as_ref().is_none_or(|old| old.chat_id != pairing.chat_id) {
-        need_room(&mut work.tx, pairing.chat_id).await?;
+    match (&old, same) {
+        (_, Some(old)) => replace(&mut work, old, &new).await?,
+        (old, None) => {
+            need_room(&mut work.tx, pairing.chat_id).await?;
+            if let Some(old) = old {
+                leave_behind(&mut work, old).await?;
+            }
+            servers::insert(&mut work.tx, &new).await?;
+        }
     }
-    match &old {
-        Some(old) => replace(&mut work, old, &new).await?,
-        None => servers::insert(&mut work.tx, &new).await?,
-    }
-    let event = Event::Paired { fingerprint: agent_key.fingerprint(), address: address.to_owned(), again: old.is_some() };
+    let event = Event::Paired { fingerprint: agent_key.fingerprint(), address: address.to_owned(), again: same.is_some() };
     work.record(Happened::to_server(pairing.chat_id, server_id, &name, event));
     token::close_messages(&mut work).await?;
     work.send(pairing.chat_id, &Notice::Paired { server_id }, Urgency::Answer).await?;
     work.commit("pair").await?;
     Ok(response(core, server_id, name, agent_key, token_hash))
+}
+
+/// Whoever asked for the token must still be admitted. Whoever comes with it learns no more than of a wrong one.
+async fn need_admitted(work: &mut Work<'_>, user_id: UserId) -> Result<()> {
+    let admission = access::admission(&mut work.tx, &work.core.config.allowed_users, user_id).await?;
+    if admission.is_admitted() { Ok(()) } else { Err(Refusal::Token.into()) }
 }
 
 /// Tells the chat, once, that another machine has its used token: somebody else has read it.
@@ -92,22 +107,35 @@ async fn need_new_key(tx: &mut Tx, agent_key: &PublicKey) -> Result<()> {
     Ok(())
 }
 
-/// Puts the re-paired host in the place of what was known of it, and ends what was asked of that.
+/// Puts the re-paired host in the place of what was known of it.
 async fn replace(work: &mut Work<'_>, old: &servers::Agent, new: &servers::New<'_>) -> store::Result<()> {
     servers::replace(&mut work.tx, new).await?;
+    forget(work, old).await
+}
+
+/// Parts what another chat knows of the host from it. That chat keeps the history, is told, and decides about it.
+async fn leave_behind(work: &mut Work<'_>, old: &servers::Agent) -> store::Result<()> {
+    servers::unpair(&mut work.tx, old.id, work.now).await?;
+    forget(work, old).await?;
+    work.record(Happened::to_server(old.chat_id, old.id, &old.name, Event::PairedElsewhere {}));
+    work.send(old.chat_id, &Notice::PairedElsewhere { server_id: old.id }, Urgency::Background).await?;
+    // Whoever still waits there with the old key learns it at once.
+    work.tx.wake(Wake::Commands(old.id));
+    Ok(())
+}
+
+/// Ends what was asked of a server and seen of it before its host was paired anew, and its key.
+async fn forget(work: &mut Work<'_>, old: &servers::Agent) -> store::Result<()> {
     judge::forget(work, old.id).await?;
     command::finish::end_all(work, old.id).await?;
     if let Ok(old_key) = PublicKey::parse(&old.agent_key) {
         servers::forget_key(&mut work.tx, old_key.id(), work.now).await?;
     }
-    if old.chat_id != new.chat_id {
-        work.send(old.chat_id, &Notice::Unpaired { name: old.name.clone() }, Urgency::Background).await?;
-    }
     Ok(())
 }
 
 async fn need_room(tx: &mut Tx, chat_id: ChatId) -> Result<()> {
-    if servers::count(tx, chat_id).await? < server::PER_CHAT {
+    if place::has_room(tx, chat_id).await? {
         return Ok(());
     }
     Err(Refusal::Invalid(format!("this chat has {} servers, and no room for another", server::PER_CHAT)).into())
@@ -126,20 +154,6 @@ async fn replaced(tx: &mut Tx, request: &PairRequest, new_key: &PublicKey, token
     }
     // A clone brings its original's key along, and is another server all the same.
     Ok((old.machine == request.machine).then_some(old))
-}
-
-/// Gives the name, with a number where the chat has it already.
-async fn free_name(tx: &mut Tx, chat_id: ChatId, base: &str, server_id: ServerId) -> store::Result<String> {
-    let base: String = base.chars().take(64).collect();
-    let mut name = base.clone();
-    for number in 2..=server::PER_CHAT {
-        let holders = servers::named(tx, chat_id, &name).await?;
-        if holders.iter().all(|id| *id == server_id) {
-            break;
-        }
-        name = format!("{base}-{number}");
-    }
-    Ok(name)
 }
 
 fn response(core: &Core, server_id: ServerId, name: String, agent_key: &PublicKey, token_hash: String) -> PairResponse {

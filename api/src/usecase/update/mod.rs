@@ -16,7 +16,12 @@ use crate::{
         self, chats,
         updates::{self, Claimed},
     },
-    usecase::{Core, access, scene::Scene, work::Work},
+    usecase::{
+        Core,
+        access::{claim, role},
+        scene::Scene,
+        work::Work,
+    },
 };
 
 /// Updates of one chat that may wait. What comes beyond is acknowledged and dropped: nobody types that fast.
@@ -36,7 +41,7 @@ pub enum Received {
 /// Stores an update once; returns when it is durable.
 pub async fn receive(core: &Core, update_id: UpdateId, request: &Request) -> Result<Received> {
     // Strangers are told apart before the queue: who may do what is judged when it is applied.
-    if access::is_stranger(core, &mut core.store.read().await?, request).await? {
+    if role::is_stranger(core, &mut core.store.read().await?, request).await? {
         core.refusals.count(Refused::Stranger, None);
         return Ok(Received::OfStranger);
     }
@@ -99,12 +104,11 @@ async fn set_aside<'a>(mut work: Work<'a>, claimed: &Claimed) -> store::Result<W
 
 async fn handle<'a>(mut work: Work<'a>, request: &'a Request, standing: Standing) -> store::Result<Work<'a>> {
     let chat_id = request.chat.id;
-    let fresh = work.id();
-    chats::seen(&mut work.tx, &request.chat, fresh, request.actor.language.as_deref(), work.now).await?;
     if let Intent::Reachable { reachable } = &request.intent {
         let reach = if *reachable { chats::Reach::Open } else { chats::Reach::Closed };
-        chats::set_reach(&mut work.tx, chat_id, reach).await?;
-        work.record(Happened::in_chat(chat_id, Event::Reachable { reachable: *reachable }));
+        if chats::set_reach(&mut work.tx, chat_id, reach).await? {
+            work.record(Happened::in_chat(chat_id, Event::Reachable { reachable: *reachable }));
+        }
         return Ok(work);
     }
     if let Intent::Migrated { to } = &request.intent {
@@ -113,19 +117,21 @@ async fn handle<'a>(mut work: Work<'a>, request: &'a Request, standing: Standing
     }
     if let Intent::Start { code: Some(code) } = &request.intent
         && request.chat.kind == ChatKind::Private
-        && access::claim(&mut work, &request.actor, code).await?
+        && claim::claim(&mut work, &request.actor, code).await?
     {
+        seen(&mut work, request).await?;
         work.record(Happened::in_chat(chat_id, Event::OwnerClaimed {}));
         work.send(chat_id, &Notice::Welcome { claimed: true }, Urgency::Answer).await?;
         return Ok(work);
     }
-    let Some(role) = access::role(&mut work, request, standing).await? else {
+    let Some(role) = role::role(&mut work, request, standing).await? else {
         // Admitted no longer: nothing else is said to a stranger.
         if let Some(tap) = &request.tap {
             work.pop(chat_id, &tap.callback_id, Toast::NotAllowed).await?;
         }
         return Ok(work);
     };
+    seen(&mut work, request).await?;
     let mut scene = Scene { work, chat_id, actor: &request.actor, role, tap: request.tap.as_ref() };
     if role >= required(&request.intent) {
         dispatch::dispatch(&mut scene, request).await?;
@@ -135,4 +141,10 @@ async fn handle<'a>(mut work: Work<'a>, request: &'a Request, standing: Standing
         scene.say(&Notice::NotAllowed).await?;
     }
     Ok(scene.work)
+}
+
+/// Notes the chat. Those of strangers are not stored.
+async fn seen(work: &mut Work<'_>, request: &Request) -> store::Result<()> {
+    let fresh = work.id();
+    chats::seen(&mut work.tx, &request.chat, fresh, request.actor.language.as_deref(), work.now).await
 }

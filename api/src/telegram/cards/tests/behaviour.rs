@@ -421,7 +421,7 @@ fn limits_and_refusals_say_what_helps() {
     says(&show(|words| chat::limit_reached(words, Limit::PairingTokens)), &["wait 15 minutes"]);
     says(&show(|words| chat::limit_reached(words, Limit::Commands)), &["nothing was done"]);
     says(&line("not-allowed"), &["administrators can"]);
-    says(&line("private-bot"), &["private bot", "ask the owner"]);
+    says(&show(|words| access::private_bot(words, UserId(1002))), &["private bot", "ask the owner", "1002"]);
     says(&line("unknown-command"), &["/help"]);
     says(&show(|words| chat::set_aside(words, UpdateId(892_252_934))), &["update 892252934"]);
 }

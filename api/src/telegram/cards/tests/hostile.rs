@@ -13,7 +13,7 @@ use crate::{
         notice::{Limit, Purpose},
         pairing::{Offer, Pairing, State as PairingState},
     },
-    query::confirmations::Question,
+    query::{access::Left, confirmations::Question},
     telegram::cards::markup::{MESSAGE_MAX, visible_len},
 };
 
@@ -71,6 +71,11 @@ pub(super) fn hostile_server(value: &str, disks: usize, services: usize) -> Serv
     server
 }
 
+/// Gives a chat of somebody who may no longer use the bot, with more servers than are named.
+fn left(value: &str, chat_id: i64) -> Left {
+    Left { chat_id: ChatId(chat_id), user_id: UserId(i64::MAX), servers: vec![value.to_owned(); 40] }
+}
+
 /// Gives every card there is, with `value` in each of its strings.
 fn cards(words: &Words<'_>, value: &str) -> Vec<Card> {
     let server = || hostile_server(value, 128, 512);
@@ -89,6 +94,16 @@ fn cards(words: &Words<'_>, value: &str) -> Vec<Card> {
         pairing::cloned(words, &small()),
         pairing::unpaired(words, value),
         command::removed(words, value),
+        access::private_bot(words, UserId(i64::MIN)),
+        access::granted(words),
+        access::owner_set(words),
+        access::left_behind(words, &vec![left(value, 1001); 20]),
+        access::left_behind(words, &[left(value, -1_001_234_567_890)]),
+        access::gone(words, "server-removed-by-operator", value),
+        access::gone(words, "server-moved-away", value),
+        access::kept(words, "server-moved-here", &small()),
+        access::kept(words, "server-paired-elsewhere", &small()),
+        access::chat_revoked(words, u32::MAX),
         lists::servers(words, &page(vec![small(); 200], 1, 3)),
         lists::servers(words, &page(Vec::new(), u32::MAX, 0)),
         lists::services(words, &small(), &page(services, 1, 3)),
@@ -98,9 +113,10 @@ fn cards(words: &Words<'_>, value: &str) -> Vec<Card> {
         lists::no_such_server(words, value),
         gone(words),
     ];
-    cards.extend(["private-bot", "not-allowed", "unknown-command", "test-alert"].map(|key| Card::line(words.get(key))));
+    cards.extend(["access-revoked", "not-allowed", "unknown-command", "test-alert"].map(|key| Card::line(words.get(key))));
     cards.extend([0, 1, 5, 12, u32::MAX].map(|page| status::status(words, &server(), page)));
     cards.push(status::status(words, &Server { latest: None, suspended: true, ..server() }, 7));
+    cards.push(status::status(words, &Server { unpaired_at: Some(i64::MIN), ..server() }, 0));
     cards.extend(
         [Limit::Servers, Limit::PairingTokens, Limit::Commands, Limit::Mutes].map(|limit| chat::limit_reached(words, limit)),
     );
@@ -176,6 +192,15 @@ fn commands(words: &Words<'_>, value: &str) -> Vec<Card> {
 fn shown_by(notice: &Notice) -> &'static str {
     match notice {
         Notice::Welcome { .. }
+        | Notice::AccessGranted
+        | Notice::AccessRevoked
+        | Notice::OwnerSet
+        | Notice::LeftBehind
+        | Notice::PairedElsewhere { .. }
+        | Notice::RemovedByOperator { .. }
+        | Notice::MovedAway { .. }
+        | Notice::MovedHere { .. }
+        | Notice::ChatRevoked { .. }
         | Notice::Help
         | Notice::PairingSentPrivately { .. }
         | Notice::PairingNeedsPrivateChat

@@ -76,6 +76,7 @@ fn server() -> Server {
         os: "Debian GNU/Linux 12 (bookworm)".to_owned(),
         paired_from: "203.0.113.7".to_owned(),
         paired_at: NOW - 60 * MINUTE,
+        unpaired_at: None,
         fingerprint: "SHA256:uNiVztksCsDhcc0u9e8BgrJXVGLmCcOvR6Gx".to_owned(),
         suspended: false,
         open_alerts: 0,

@@ -24,7 +24,7 @@ async fn of_boris(world: &World, name: &str) -> Agent {
     let mut agent = Agent::new(world);
     agent.pair(&token).await.unwrap();
     agent.send_report(&agent.report()).await.unwrap();
-    world.see(BORIS, "online").await;
+    world.see_among(BORIS, "online").await;
     agent
 }
 
@@ -63,10 +63,10 @@ story!(a_stolen_owners_account_is_deposed_on_the_machine, |engine| {
     {
         assert!(said.contains(line), "{line}:\n{said}");
     }
-    world.see(BORIS, "You are the owner of this bot now").await;
-    let left = world.see(BORIS, "Servers of people who may no longer").await;
+    world.see_among(BORIS, "You are the owner of this bot now").await;
+    let left = world.see_among(BORIS, "Servers of people who may no longer").await;
     assert!(left.plain.contains("Person 1001, private chat: web-1. Nothing is sent there."), "{}", left.plain);
-    world.see(ANNA, "You may no longer use this bot").await;
+    world.see_among(ANNA, "You may no longer use this bot").await;
     let without_token = |message: &BotMessage| message.message_id == pairing.message_id && !message.plain.contains(&token);
     world.sim.wait(ANNA, SOON, without_token).await.unwrap();
 
@@ -86,17 +86,17 @@ story!(a_stolen_owners_account_is_deposed_on_the_machine, |engine| {
         world.ask(&world.anna, "/servers", "private bot").await;
     }
     assert_eq!(world.operate(&["access", "grant", "1001"]).succeeded(), "1001 may use the bot.\n");
-    world.see(ANNA, "You may use this bot now").await;
+    world.see_among(ANNA, "You may use this bot now").await;
     world.ask(&world.anna, "/servers", "web-1").await;
     // The operator moves what a thief paired, too.
     let list: serde_json::Value = serde_json::from_str(&world.operate(&["servers", "list", "--json"]).succeeded()).unwrap();
     let id = list["servers"][0]["id"].as_str().unwrap();
     world.ask(&world.boris, "/servers", "Nothing is paired").await;
     world.operate(&["servers", "move", id, "1002"]).succeeded();
-    world.see(ANNA, "web-1 was moved to another chat").await;
-    world.see(BORIS, "web-1 was moved here").await;
+    world.see_among(ANNA, "web-1 was moved to another chat").await;
+    world.see_among(BORIS, "web-1 was moved here").await;
     // What is wrong with it is told there.
-    world.see(BORIS, "nginx.service").await;
+    world.see_among(BORIS, "nginx.service").await;
     world.ask(&world.boris, "/servers", "web-1").await;
     world.ask(&world.anna, "/servers", "Nothing is paired").await;
 });
@@ -105,6 +105,7 @@ story!(a_stolen_owners_account_is_deposed_on_the_machine, |engine| {
 story!(who_is_no_longer_named_hears_nothing_pairs_nothing_and_the_owner_is_told_once, |engine| {
     let mut world = World::on_system_clock(engine, &[("OSM_ALLOWED_USERS", "1001,1002")]).await;
     world.operate(&["access", "set-owner", "1001"]).succeeded();
+    world.see(ANNA, "You are the owner of this bot now").await;
     world.ask(&world.anna, "/start", "Online Server Monitor").await;
     let agent = of_boris(&world, "db-1").await;
     let (token, pairing) = world.token(&world.boris, "db-2").await;
@@ -116,7 +117,7 @@ story!(who_is_no_longer_named_hears_nothing_pairs_nothing_and_the_owner_is_told_
     let told = |world: &World| {
         world.sim.messages(ANNA).iter().filter(|message| message.plain.contains("Person 1002, private chat: db-1.")).count()
     };
-    world.see(ANNA, "Person 1002, private chat: db-1.").await;
+    world.see_among(ANNA, "Person 1002, private chat: db-1.").await;
     let without_token = |message: &BotMessage| message.message_id == pairing.message_id && !message.plain.contains(&token);
     world.sim.wait(BORIS, SOON, without_token).await.unwrap();
     let before = heard(&world, BORIS);
@@ -154,7 +155,7 @@ story!(a_revocation_wins_over_a_grant_the_list_and_the_star, |engine| {
     let granted = world.operate(&["access", "grant", "1002", "--json"]).succeeded();
     assert_eq!(granted, "{\"user_id\":1002,\"changed\":true}\n");
     assert_eq!(world.operate(&["access", "grant", "1002"]).succeeded(), "1002 could use the bot before.\n");
-    world.see(BORIS, "You may use this bot now").await;
+    world.see_among(BORIS, "You may use this bot now").await;
     world.ask(&world.boris, "/start", "Add a server").await;
     for setting in ["1001", "1001,1002", "*"] {
         world.stop().await.unwrap();
@@ -203,7 +204,7 @@ story!(a_host_that_is_paired_into_another_chat_begins_anew_there_and_its_history
     let world = World::on_system_clock(engine, &[("OSM_ALLOWED_USERS", "*")]).await;
     let old = world.paired("web-1").await;
     fails(&old).await;
-    world.see(ANNA, "failed").await;
+    world.see_among(ANNA, "failed").await;
     let (token, _) = world.token(&world.boris, "").await;
     let mut new = Agent::new(&world);
     let reply = new.pair_replacing(&token, old.server_id, &old, "c").await;
@@ -211,10 +212,10 @@ story!(a_host_that_is_paired_into_another_chat_begins_anew_there_and_its_history
     assert_ne!(paired.server_id, old.server_id);
     new.server_id = paired.server_id;
     new.send_report(&new.report()).await.unwrap();
-    world.see(BORIS, "online").await;
+    world.see_among(BORIS, "online").await;
 
     // The old chat hears the truth, and has what it had.
-    let told = world.see(ANNA, "web-1 was paired anew, in another chat").await;
+    let told = world.see_among(ANNA, "web-1 was paired anew, in another chat").await;
     assert!(told.plain.contains("stays until you remove it") && !told.plain.contains("deleted"), "{}", told.plain);
     world.ask(&world.anna, "/servers", "paired elsewhere").await;
     let figures = |id: osm_protocol::ids::ServerId| format!("SELECT COUNT(*) FROM reports WHERE server_id = '{id}'");
@@ -228,9 +229,9 @@ story!(a_host_that_is_paired_into_another_chat_begins_anew_there_and_its_history
 
     let card = world.ask(&world.anna, "/status web-1", "paired anew in another chat").await;
     world.tap(&world.anna, &card, "Remove").await;
-    let question = world.see(ANNA, "Remove web-1").await;
+    let question = world.see_among(ANNA, "Remove web-1").await;
     world.tap(&world.anna, &question, "Remove").await;
-    world.see(ANNA, "web-1 is removed").await;
+    world.see_among(ANNA, "web-1 is removed").await;
     assert_eq!(world.rows(&figures(old.server_id)).await, [[0]]);
     new.send_report(&new.report()).await.unwrap();
     world.ask(&world.boris, "/servers", "web-1").await;
@@ -240,23 +241,23 @@ story!(the_owner_hears_of_what_somebody_paired_in_a_group_and_it_goes_on_there, 
     let world = World::on_system_clock(engine, &[("OSM_ALLOWED_USERS", "1001,1002")]).await;
     world.ask(&world.anna, "/start", "Online Server Monitor").await;
     world.operate(&["access", "set-owner", "1001"]).succeeded();
-    world.see(ANNA, "You are the owner of this bot now").await;
+    world.see_among(ANNA, "You are the owner of this bot now").await;
     world.ask(&world.boris, "/start", "Online Server Monitor").await;
     let group = world.sim.group(-1_000_000_000_556, "Ops", &[world.boris.admin(), world.anna.member()]);
     world.sim.say(&group, &world.boris, "/add_server@osm_demo_bot web-1");
-    let token = token_in(&world.see(BORIS, "osm-agent pair").await).unwrap();
+    let token = token_in(&world.see_among(BORIS, "osm-agent pair").await).unwrap();
     let mut agent = Agent::new(&world);
     agent.pair(&token).await.unwrap();
     agent.send_report(&agent.report()).await.unwrap();
-    let card = world.see(&group, "online").await;
+    let card = world.see_among(&group, "online").await;
 
     world.operate(&["access", "revoke", "1002"]).succeeded();
-    let left = world.see(ANNA, "Person 1002, paired in group").await;
+    let left = world.see_among(ANNA, "Person 1002, paired in group").await;
     assert!(left.plain.contains("-1000000000556: web-1. The group goes on hearing of them."), "{}", left.plain);
     // They may look there, as every member, and no more.
     world.tap(&world.boris, &card, "Refresh").await;
     let toast = world.tap(&world.boris, &card, "Reboot").await;
     assert!(toast.text.unwrap_or_default().contains("You may look"));
     fails(&agent).await;
-    world.see(&group, "nginx.service failed").await;
+    world.see_among(&group, "nginx.service failed").await;
 });

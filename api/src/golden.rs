@@ -53,8 +53,9 @@ fn outbox(golden: &mut Golden) {
     golden.every(
         "notice.jsonl",
         &notices,
-        variants!(Notice: Welcome AccessGranted AccessRevoked OwnerSet LeftBehind Help Pairing PairingSentPrivately
-            PairingNeedsPrivateChat Paired TokenTried Refused Cloned Unpaired PairedElsewhere RemovedByOperator MovedAway MovedHere
+        variants!(Notice: Welcome PrivateBot AccessGranted AccessRevoked OwnerSet LeftBehind Help Pairing
+            PairingSentPrivately PairingNeedsPrivateChat Paired TokenTried Refused Cloned Unpaired PairedElsewhere
+            RemovedByOperator MovedAway MovedHere
             ChatRevoked Servers Status Services Choose NoSuchServer Confirmation Command Removed NotAllowed LimitReached
             UnknownCommand SetAside Alert Recovered Reminder Incident Alerts TestAlert Thresholds Threshold
             Mutes NotUnderstood TimeZone),

@@ -18,6 +18,9 @@ pub enum Notice {
     Welcome {
         claimed: bool,
     },
+    /// To somebody whose request was taken up, and who may not use the bot after all: their claim link died meanwhile, say. Other
+    /// strangers are told beside the outbox.
+    PrivateBot,
     /// The operator lets this person use the bot.
     AccessGranted,
     /// The operator keeps this person out.
@@ -165,7 +168,7 @@ pub enum Notice {
 impl Notice {
     /// Tells whether it is meant for people who may not use the bot; nothing else is sent to their private chats.
     pub fn is_for_strangers(&self) -> bool {
-        matches!(self, Self::AccessRevoked | Self::ChatRevoked { .. })
+        matches!(self, Self::PrivateBot | Self::AccessRevoked | Self::ChatRevoked { .. })
     }
 
     /// Tells whether its time matters: when it comes late, it says so.

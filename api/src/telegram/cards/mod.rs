@@ -91,6 +91,7 @@ async fn card(tx: &mut Tx, place: &Place<'_>, words: &Words<'_>, notice: &Notice
     Ok(Some(match notice {
         Notice::Welcome { claimed: true } => chat::claimed(words, servers::count(tx, chat_id).await?),
         Notice::Welcome { claimed: false } => chat::welcome(words, servers::count(tx, chat_id).await?),
+        Notice::PrivateBot => access::private_bot(words, UserId(chat_id.0)),
         Notice::AccessGranted => access::granted(words),
         Notice::AccessRevoked => Card::line(words.get("access-revoked")),
         Notice::OwnerSet => access::owner_set(words),

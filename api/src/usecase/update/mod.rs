@@ -125,9 +125,11 @@ async fn handle<'a>(mut work: Work<'a>, request: &'a Request, standing: Standing
         return Ok(work);
     }
     let Some(role) = role::role(&mut work, request, standing).await? else {
-        // Admitted no longer: nothing else is said to a stranger.
+        // Admitted no longer, or with a claim link that died since: what was taken up is answered.
         if let Some(tap) = &request.tap {
             work.pop(chat_id, &tap.callback_id, Toast::NotAllowed).await?;
+        } else if request.chat.kind == ChatKind::Private {
+            work.send(chat_id, &Notice::PrivateBot, Urgency::Background).await?;
         }
         return Ok(work);
     };

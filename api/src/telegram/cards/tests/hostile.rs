@@ -192,6 +192,7 @@ fn commands(words: &Words<'_>, value: &str) -> Vec<Card> {
 fn shown_by(notice: &Notice) -> &'static str {
     match notice {
         Notice::Welcome { .. }
+        | Notice::PrivateBot
         | Notice::AccessGranted
         | Notice::AccessRevoked
         | Notice::OwnerSet

@@ -22,13 +22,12 @@ mod zone;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use poem::{EndpointExt, Route, Server, listener::TcpAcceptor, middleware::CatchPanic};
+use poem::Route;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinSet};
 
 use crate::{
     clock::Clock,
     config::Config,
-    http::problem,
     keys::Keys,
     packages::Packages,
     store::{Store, leases},
@@ -41,10 +40,8 @@ use crate::{
     },
 };
 
-/// How long requests under way have after the signal to stop.
+/// How long what is under way outwards has after the signal to stop.
 const GRACE: Duration = Duration::from_secs(5);
-/// Above the longest poll.
-const IDLE: Duration = Duration::from_secs(75);
 
 pub struct App {
     pub core: Arc<Core>,
@@ -85,9 +82,12 @@ impl App {
         };
         tracing::info!("osm-api {} starts: database {database}, Telegram by {mode}", env!("CARGO_PKG_VERSION"));
         let http = http::Http::new(core.clone(), reports);
-        let routes = Route::new()
-            .at(telegram::receive::webhook::PATH, telegram::receive::webhook::endpoint(&core, &bot))
-            .nest("/", http::routes(&http));
+        http.load().await?;
+        let mut routes = Route::new();
+        if core.config.telegram.mode == config::Mode::Webhook {
+            routes = routes.at(telegram::receive::webhook::PATH, telegram::receive::webhook::endpoint(&http, &bot));
+        }
+        let routes = http::edge(&http, routes.nest("/", http::routes(&http)));
         drop(http);
         let (failed, failure) = oneshot::channel();
         let mut outward = outward(&core, &bot, failed, announce);
@@ -108,11 +108,7 @@ impl App {
             // Long polls answer now instead of holding the shutdown up.
             core.store.hub.stop();
         };
-        let server = Server::new_with_acceptor(http::HangUps(TcpAcceptor::from_tokio(listener)?)).idle_timeout(IDLE);
-        let routes = http::with_network(core.clone(), routes)
-            .with(CatchPanic::new().with_handler(problem::panicked))
-            .catch_all_error(problem::respond);
-        server.run_with_graceful_shutdown(routes, stop, Some(GRACE)).await?;
+        http::serve(core.clone(), listener, routes, stop).await?;
 
         outward.shutdown().await;
         // What is under way is finished, so that no message goes out twice for a restart. The routes are gone, and with them the

@@ -155,10 +155,7 @@ async fn a_token_that_telegram_does_not_know_is_one_line_and_is_not_shown() {
     assert_eq!(ended.status.code(), Some(1), "{ended:?}");
     // Beside it stands what the backend always says of its start and its stop.
     let (log, errors): (Vec<&str>, Vec<&str>) = ended.stderr.lines().partition(|line| line.contains(" INFO osm-api "));
-    assert_eq!(
-        errors,
-        ["osm-api: OSM_TELEGRAM_TOKEN: Telegram does not know this bot; copy the token again from @BotFather"]
-    );
+    assert_eq!(errors, ["osm-api: OSM_TELEGRAM_TOKEN: Telegram does not know this bot; copy the token again from @BotFather"]);
     assert_eq!(log.len(), 2, "{log:?}");
     assert!(!ended.stdout.contains("t.me/") && !(ended.stdout + &ended.stderr).contains(secret(token)), "the token is shown");
 }

@@ -11,6 +11,7 @@
 //! | [`machine`] | a booted container with a real systemd |
 //! | [`web_server`] | one with nginx, and the agent |
 //! | [`server`] | a server with the agent at work, told about from the chat |
+//! | [`wire`] | HTTP by hand |
 //! | [`story!`] | tells a story on both databases |
 
 #![expect(clippy::missing_panics_doc, reason = "a story that cannot go on panics: that is what fails the test")]
@@ -23,6 +24,7 @@ pub mod machine;
 pub mod process;
 pub mod server;
 pub mod web_server;
+pub mod wire;
 pub mod world;
 
 /// Tells a story on SQLite and on PostgreSQL: `story!(name, |engine| async { … })`.

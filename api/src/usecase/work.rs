@@ -54,7 +54,12 @@ impl<'a> Work<'a> {
         }
         self.tx.commit(step).await?;
         for (_, happened) in &self.happened {
-            tracing::info!("{}", line(&self.by, happened));
+            let line = line(&self.by, happened);
+            if happened.event.is_a_warning() {
+                tracing::warn!("{line}");
+            } else {
+                tracing::info!("{line}");
+            }
         }
         Ok(())
     }

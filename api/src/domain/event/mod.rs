@@ -205,11 +205,24 @@ pub enum Refused {
     Signature,
     /// A wrong or missing secret of the webhook.
     WebhookSecret,
-    /// More requests than one address may make.
+    /// More requests than one address may make that names no known key.
     TooMany,
+    /// More requests than one server may make.
+    TooManyOfKey,
+    /// More bodies, requests or connections than this process takes at once.
+    NoRoom,
+    /// A head or a body that did not arrive in time.
+    TooSlow,
+    /// A body over its limit.
+    TooLarge,
 }
 
 impl Event {
+    /// Tells whether somebody who looks after the backend has to hear of it.
+    pub fn is_a_warning(&self) -> bool {
+        matches!(self, Self::Refused { .. })
+    }
+
     /// Gives the name under which it is stored and told.
     pub fn kind(&self) -> &'static str {
         match self {

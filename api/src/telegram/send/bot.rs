@@ -3,6 +3,7 @@
 
 use std::sync::OnceLock;
 
+use reqwest_of_teloxide::redirect::Policy;
 use teloxide::{
     ApiError, RequestError,
     net::default_reqwest_settings,
@@ -67,7 +68,8 @@ type Result<T> = std::result::Result<T, Fault>;
 
 impl Bot {
     pub fn new(config: &Telegram) -> anyhow::Result<Self> {
-        let client = default_reqwest_settings().build()?;
+        // An address of the Bot API holds the token: it is told to nobody else, neither by following nor as a referrer.
+        let client = default_reqwest_settings().redirect(Policy::none()).referer(false).build()?;
         let bot = teloxide::Bot::with_client(config.token.expose(), client).set_api_url(config.api_url.clone());
         Ok(Self { bot, username: OnceLock::new() })
     }

@@ -67,7 +67,7 @@ pub async fn complete(core: &Core, request: &PairRequest, agent_key: &PublicKey,
 
 async fn need_new_key(tx: &mut Tx, agent_key: &PublicKey) -> Result<()> {
     let key_id = agent_key.id();
-    if servers::by_key_id(tx, &key_id).await?.is_some() || servers::was_removed(tx, &key_id).await? {
+    if servers::by_key_id(tx, &key_id).await?.is_some() || servers::removed_key(tx, &key_id).await?.is_some() {
         return Err(Refusal::Invalid("agent_key: was paired before; make a new key for each pairing".to_owned()).into());
     }
     Ok(())
@@ -79,7 +79,7 @@ async fn replace(work: &mut Work<'_>, old: &servers::Agent, new: &servers::New<'
     judge::forget(work, old.id).await?;
     command::finish::end_all(work, old.id).await?;
     if let Ok(old_key) = PublicKey::parse(&old.agent_key) {
-        servers::forget_key(&mut work.tx, &old_key.id(), work.now).await?;
+        servers::forget_key(&mut work.tx, &old_key.id(), &old.agent_key, work.now).await?;
     }
     if old.chat_id != new.chat_id {
         work.send(old.chat_id, &Notice::Unpaired { name: old.name.clone() }, Urgency::Background).await?;

@@ -33,25 +33,25 @@ impl Attack {
         let mut attack = Self { over: Arc::default(), tried: Arc::default(), ways: JoinSet::new() };
         let like = Agent::new(world);
         // Keys that nobody paired, each with a good signature of its own.
-        attack.way(like.clone(), |like, _| {
+        attack.way(&like, |like, _| {
             let stranger = Agent { key: fresh_key(), ..like.clone() };
             head("GET", "/agent/v1/keys", &stranger.sign("GET", "/agent/v1/keys", None, b""), 0)
         });
         // The ids of the agents' keys, which are no secret, with another signature, and a body that does not come.
         let victims = agents.to_vec();
-        attack.way(like.clone(), move |like, number| {
+        attack.way(&like, move |like, number| {
             let mut headers = victims[number % victims.len()].sign("POST", "/agent/v1/reports", None, b"{}");
             headers.signature = like.sign("POST", "/agent/v1/reports", None, b"{}").signature;
             head("POST", "/agent/v1/reports", &headers, limits::BODY)
         });
         // Pairings whose body does not come.
-        attack.way(like, |like, _| {
+        attack.way(&like, |like, _| {
             head("POST", "/agent/v1/pair", &like.sign("POST", "/agent/v1/pair", None, b"{}"), limits::PAIR_BODY)
         });
         attack
     }
 
-    fn way(&mut self, like: Agent, request: impl Fn(&Agent, usize) -> String + Send + Sync + 'static) {
+    fn way(&mut self, like: &Agent, request: impl Fn(&Agent, usize) -> String + Send + Sync + 'static) {
         let request = Arc::new(request);
         for lane in 0..2 {
             let (over, tried, like, request) = (self.over.clone(), self.tried.clone(), like.clone(), request.clone());

@@ -5,8 +5,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use futures_util::FutureExt;
 use osm_api::{App, clock::Clock, config::Config};
+use osm_telegram_sim::Sim;
 use osm_tests::{
     agent::client,
+    process::{self, Process, program},
     story,
     wire::Wire,
     world::{SOON, START, World},
@@ -101,6 +103,29 @@ story!(every_answer_says_how_it_may_be_used, |engine| {
     let policy = docs.headers()["content-security-policy"].to_str().unwrap().to_owned();
     assert_eq!(policy.matches("'sha256-").count(), 2, "{policy}");
 });
+
+/// Finding 13: a proxy that is not named makes all callers one, and whoever is refused among them keeps the others out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proxy_that_is_not_named_is_warned_of_once() {
+    let sim = Sim::start(osm_telegram_sim::Options::default()).await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
+    let mut command = process::command(&program("osm-api"));
+    command.arg("serve").env("OSM_LISTEN", &address).env("OSM_STATE_DIR", dir.path());
+    command.env("OSM_TELEGRAM_TOKEN", sim.token()).env("OSM_TELEGRAM_API_URL", sim.api_url());
+    let backend = Process::start(&mut command, dir.path(), "backend").unwrap();
+    backend.says(" starts: database SQLite");
+    let get = async || {
+        let url = format!("http://{address}/healthz");
+        client().get(url).header("X-Forwarded-For", "198.51.100.7").send().await.unwrap().status().as_u16()
+    };
+    for _ in 0..3 {
+        assert_eq!(get().await, 200);
+    }
+    let ended = process::terminate(backend);
+    let said = "WARN 127.0.0.1 sends X-Forwarded-For and is not in OSM_TRUSTED_PROXIES";
+    assert_eq!((ended.stdout + &ended.stderr).matches(said).count(), 1, "{}", ended.stderr);
+}
 
 /// Answers every call with a redirect to `to`, and counts those to each path.
 async fn redirecting(to: String) -> (String, watch::Receiver<BTreeMap<String, usize>>) {

@@ -49,7 +49,7 @@ impl AgentApi {
     #[oai(path = "/pair", method = "post", operation_id = "pair")]
     async fn pair(&self, http: Data<&Arc<Http>>, request: SelfSigned) -> Result<Json<PairResponse>> {
         let paired = complete(&http.core, &request.body, &request.key, &request.address).await?;
-        http.keys.put(Owner { server_id: paired.server_id, key: request.key }, http.core.clock.steady());
+        http.keys.put(Owner { server_id: paired.server_id, key: request.key.into() }, http.core.clock.steady());
         drop(request.held);
         Ok(Json(paired))
     }

@@ -8,7 +8,7 @@ use std::{
 
 use crate::{clock::Clock, http::connection::Line};
 
-/// Connections at once: an agent has one or two, a proxy as many as it needs for all. Below the unit's LimitNOFILE.
+/// Connections at once: an agent has one or two, a proxy as many as it needs for all. Below the unit's `LimitNOFILE`.
 const CONNECTIONS: usize = 32_768;
 /// Of these: strangers. Each costs about 40 KiB at most.
 const STRANGERS: usize = 1024;

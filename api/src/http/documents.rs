@@ -45,7 +45,8 @@ fn policy(page: &str) -> String {
     )
 }
 
-/// Gives what stands between the tags. A script ends at the first `</script`, whatever it says; what looks like a tag in it is none.
+/// Gives what stands between the tags. A script ends at the first `</script`, whatever it says; what looks like a tag in it is
+/// none.
 fn scripts(page: &str) -> impl Iterator<Item = &str> {
     let mut rest = page;
     std::iter::from_fn(move || {

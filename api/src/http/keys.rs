@@ -3,7 +3,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -30,7 +30,6 @@ pub struct Keys {
     reloads: tokio::sync::Mutex<Bucket>,
 }
 
-#[derive(Clone, Copy)]
 struct Known {
     owner: Owner,
     /// By the clock that never jumps.
@@ -38,10 +37,10 @@ struct Known {
 }
 
 /// A server, and its key.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Owner {
     pub server_id: ServerId,
-    pub key: PublicKey,
+    pub key: Arc<PublicKey>,
 }
 
 /// What is known of a key by its id.
@@ -56,7 +55,7 @@ pub enum Found {
 pub enum Held {
     Owner(Owner),
     /// Of a server that was removed.
-    Removed(PublicKey),
+    Removed(Arc<PublicKey>),
     Nobody,
 }
 
@@ -68,7 +67,7 @@ impl Keys {
     pub fn find(&self, key_id: &str, now: Millis) -> Found {
         match self.lock().get_mut(key_id) {
             None => Found::Unknown,
-            Some(known) if now - known.looked < FOR => Found::Owner(known.owner),
+            Some(known) if now - known.looked < FOR => Found::Owner(known.owner.clone()),
             Some(known) => {
                 known.looked = now;
                 Found::Stale
@@ -85,7 +84,7 @@ impl Keys {
         let mut tx = core.store.read().await?;
         if let Some(agent) = servers::by_key_id(&mut tx, key_id).await? {
             let owner = Owner { server_id: agent.id, key: read(&agent.agent_key)? };
-            self.put(owner, core.clock.steady());
+            self.put(owner.clone(), core.clock.steady());
             return Ok(Held::Owner(owner));
         }
         self.lock().remove(key_id);
@@ -123,6 +122,6 @@ impl Keys {
     }
 }
 
-fn read(key: &str) -> Result<PublicKey> {
-    PublicKey::parse(key).map_err(Error::internal)
+fn read(key: &str) -> Result<Arc<PublicKey>> {
+    PublicKey::parse(key).map(Arc::new).map_err(Error::internal)
 }

@@ -24,10 +24,9 @@ use crate::{
         address,
         body::{Allowed, read as read_body, read_signed},
         budget::Room,
-        crowd::Guest,
         keys::{self, Found, Owner},
         rate::Place,
-        state::Http,
+        state::{Http, is_known},
     },
 };
 
@@ -132,9 +131,7 @@ async fn authenticate(request: &Request) -> Result<(Caller, BodyDigest)> {
         Found::Unknown => unknown(http, request, &received).await?,
     };
     let digest = verify(http, request, &received, &owner.key)?;
-    if let Some(guest) = request.data::<Arc<Guest>>() {
-        guest.is_known();
-    }
+    is_known(request);
     let calls = http.limits.calls.take(owner.server_id, http.core.clock.steady());
     calls.map_err(|retry_after_s| Refusal::TooManyOfKey { retry_after_s })?;
     let address = http.address(request).map(|address| address.to_string());

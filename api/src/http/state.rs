@@ -11,6 +11,7 @@ use crate::{
         address,
         body::{self, Allowed, Taken},
         budget::Budget,
+        crowd::Guest,
         keys::Keys,
         rate::{AtOnce, Limiter},
     },
@@ -64,12 +65,20 @@ impl Http {
         Ok(taken.map_err(|retry_after_s| Refusal::TooMany { retry_after_s })?)
     }
 
-    /// Reads the body of somebody who has shown who they are.
+    /// Notes that whoever sends this has shown who they are, and reads the body.
     pub async fn known_body(&self, request: &Request, body: &mut RequestBody) -> Result<Taken> {
+        is_known(request);
         body::read(request, body, &self.budget, Allowed::KNOWN).await
     }
 
     pub(super) fn address(&self, request: &Request) -> Option<IpAddr> {
         address::of(request, &self.core.config.trusted_proxies)
+    }
+}
+
+/// Lets the connection keep its place.
+pub(super) fn is_known(request: &Request) {
+    if let Some(guest) = request.data::<Arc<Guest>>() {
+        guest.is_known();
     }
 }

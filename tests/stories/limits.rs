@@ -115,7 +115,7 @@ story!(a_key_has_two_polls_and_three_bodies_at_once_and_a_limit_on_every_call, |
 });
 
 // Finding 1: a mebibyte was read of whoever wanted to pair.
-story!(a_pairing_has_32_kib_and_four_of_one_address_at_once, |engine| {
+story!(a_pairing_has_32_kib_and_an_address_holds_no_more_than_its_tries, |engine| {
     let world = World::new(engine).await;
     let agent = Agent::new(&world);
     let pair = |length| head("POST", "/agent/v1/pair", &agent.sign("POST", "/agent/v1/pair", None, b"{}"), length);
@@ -132,7 +132,7 @@ story!(a_pairing_has_32_kib_and_four_of_one_address_at_once, |engine| {
     }
     assert_eq!(wire.answer().await.unwrap().status, 413);
 
-    let (refused, _held) = side_by_side(&agent.authority, (0..9).map(|_| pair(1000)), 5).await;
+    let (refused, _held) = side_by_side(&agent.authority, (0..23).map(|_| pair(1000)), 5).await;
     assert!(refused.iter().all(|answer| (answer.status, answer.header("retry-after")) == (429, Some("5"))), "{refused:?}");
 });
 

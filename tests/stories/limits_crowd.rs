@@ -157,8 +157,8 @@ story!(held_pairings_of_many_addresses_are_bounded_and_keep_no_report_out, |engi
     let agent = world.paired("web-1").await;
     let headers = agent.sign("POST", "/agent/v1/pair", None, b"{}");
     let pair = head("POST", "/agent/v1/pair", &headers, limits::PAIR_BODY);
-    let from = |number| pair.replacen("\r\nHost", &format!("\r\nX-Forwarded-For: 198.51.100.{}\r\nHost", number / 4), 1);
-    let (refused, _held) = side_by_side(&agent.authority, (0..160).map(from), 32).await;
+    let from = |number| pair.replacen("\r\nHost", &format!("\r\nX-Forwarded-For: 198.51.100.{}\r\nHost", number / 18), 1);
+    let (refused, _held) = side_by_side(&agent.authority, (0..576).map(from), 64).await;
     assert!(refused.iter().all(|answer| (answer.status, answer.header("retry-after")) == (503, Some("5"))), "{refused:?}");
     let mut report = agent.report();
     report.at += 1;

@@ -6,7 +6,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::{Refusal, Result};
 
-/// Requests at once of callers who have shown nothing yet: look-ups of unknown keys, pairings, pages, health.
+/// Requests at once of callers who have shown nothing yet: look-ups of unknown keys, pages, packages, health.
 const STRANGERS: usize = 256;
 /// Bytes of bodies, from before the first is read until the request is answered: the batch that was read from them waits
 /// meanwhile. Most reports have a few KiB; batches of a backlog have up to 1 MiB, and must not keep those out. What strangers
@@ -14,7 +14,7 @@ const STRANGERS: usize = 256;
 const SMALL: u32 = 64 * KIB;
 const SMALL_BODIES: usize = 8 * 1024 * KIB as usize;
 const LARGE_BODIES: usize = 16 * 1024 * KIB as usize;
-const STRANGERS_BODIES: usize = 4 * 1024 * KIB as usize;
+const STRANGERS_BODIES: usize = 16 * 1024 * KIB as usize;
 const KIB: u32 = 1024;
 /// When to come again, seconds: a body has gone by then.
 const RETRY_S: u64 = 5;
@@ -76,7 +76,7 @@ mod tests {
         let backlogs = hold(Bearer::Known, MIB);
         assert_eq!(backlogs.len(), 16);
         let pairings = hold(Bearer::Stranger, 32 * KIB);
-        assert_eq!(pairings.len(), 128);
+        assert_eq!(pairings.len(), 512);
         let reports = hold(Bearer::Known, 4 * KIB);
         assert_eq!(reports.len(), 2048);
         drop(reports);

@@ -75,8 +75,11 @@ impl Keys {
         }
     }
 
+    /// Notes a server's key; whatever it had before is known no more.
     pub fn put(&self, owner: Owner, now: Millis) {
-        self.lock().insert(owner.key.id(), Known { owner, looked: now });
+        let mut known = self.lock();
+        known.retain(|_, known| known.owner.server_id != owner.server_id);
+        known.insert(owner.key.id(), Known { owner, looked: now });
     }
 
     /// Asks the database about one key.
@@ -84,7 +87,7 @@ impl Keys {
         let mut tx = core.store.read().await?;
         if let Some(agent) = servers::by_key_id(&mut tx, key_id).await? {
             let owner = Owner { server_id: agent.id, key: read(&agent.agent_key)? };
-            self.put(owner.clone(), core.clock.steady());
+            self.lock().insert(key_id.to_owned(), Known { owner: owner.clone(), looked: core.clock.steady() });
             return Ok(Held::Owner(owner));
         }
         self.lock().remove(key_id);

@@ -110,6 +110,8 @@ impl Caller {
         tokio::pin!(connection);
         let told_to_stop = async { drop(stopped.wait_for(|stopped| *stopped).await) };
         tokio::select! {
+            // First of all what has come: a process that was held up for long does not blame its callers.
+            biased;
             _ = connection.as_mut() => {}
             over = line.over() => match over {
                 Over::Slow => self.refused(Refused::TooSlow),

@@ -1,7 +1,7 @@
 //! The one way in for agents' bodies: the signature first, then bytes within limits that are held against its digest as they
 //! arrive, then one parse.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use osm_protocol::{
     key::PublicKey,
@@ -62,14 +62,8 @@ pub struct SelfSigned {
     pub body: PairRequest,
     pub key: PublicKey,
     pub address: String,
-    pub held: HeldPairing,
-}
-
-/// What a pairing takes up.
-pub struct HeldPairing {
-    _request: Room,
-    _place: Option<Place<IpAddr>>,
-    _room: Room,
+    /// Given back when the request is answered.
+    pub held: Room,
 }
 
 impl<T: DeserializeOwned + Validate> SignedJson<T> {
@@ -84,10 +78,10 @@ impl<T: DeserializeOwned + Validate> SignedJson<T> {
 }
 
 impl Signed {
-    async fn read(request: &Request, _body: &mut RequestBody) -> Result<Self> {
+    async fn read(request: &Request, body: &mut RequestBody) -> Result<Self> {
         let (caller, digest) = authenticate(request).await?;
-        // None of the body has been taken in: what is signed is that there is none.
-        digest.check().map_err(|error| Refusal::Signature(error.to_string()))?;
+        // It is signed too, and says nothing.
+        read_signed(request, body, &http(request)?.budget, Allowed::NOTHING, Some(digest)).await?;
         Ok(Self(caller))
     }
 }
@@ -96,8 +90,10 @@ impl SelfSigned {
     async fn read(request: &Request, body: &mut RequestBody) -> Result<Self> {
         let http = http(request)?;
         let address = http.address(request);
-        let place = address.map(|address| pairing_place(http, address::subscriber(address))).transpose()?;
-        let stranger = http.budget.stranger()?;
+        if let Some(address) = address {
+            let taken = http.limits.pairings.take(address::subscriber(address), http.core.clock.steady());
+            taken.map_err(|retry_after_s| Refusal::TooMany { retry_after_s })?;
+        }
         let received = received(request)?;
         let taken = read_body(request, body, &http.budget, Allowed::PAIRING).await?;
         let body: PairRequest = parse(request, &taken.bytes)?;
@@ -108,16 +104,8 @@ impl SelfSigned {
         let mut digest = verify(http, request, &received, &key)?;
         digest.take(&taken.bytes);
         digest.check().map_err(|error| Refusal::Signature(error.to_string()))?;
-        let held = HeldPairing { _request: stranger, _place: place, _room: taken.room };
-        Ok(Self { body, key, address: address.map(|address| address.to_string()).unwrap_or_default(), held })
+        Ok(Self { body, key, address: address.map(|address| address.to_string()).unwrap_or_default(), held: taken.room })
     }
-}
-
-/// Lets an address try to pair, if it has not tried too often, and has not too many tries under way.
-fn pairing_place(http: &Http, address: IpAddr) -> Result<Place<IpAddr>> {
-    let taken = http.limits.pairings.take(address, http.core.clock.steady());
-    taken.map_err(|retry_after_s| Refusal::TooMany { retry_after_s })?;
-    Ok(http.limits.pairings_at_once.enter(address).ok_or(Refusal::TooMany { retry_after_s: RETRY_S })?)
 }
 
 /// Gives who sends this, by the headers alone: the signature covers them and the digest of the body. Whoever cannot sign has no

@@ -29,7 +29,6 @@ pub struct Http {
 /// What each caller may do: by address who names no known key, by key who has shown a good signature.
 pub(super) struct Limits {
     pub pairings: Limiter<IpAddr>,
-    pub pairings_at_once: AtOnce<IpAddr>,
     /// Requests with an unknown key, or a wrong secret of the webhook.
     pub strangers: Limiter<IpAddr>,
     pub calls: Limiter<ServerId>,
@@ -42,7 +41,6 @@ impl Http {
         let limits = Limits {
             // A person mistypes a few times; a guesser has 2^128 tokens to try.
             pairings: Limiter::new(20, 0.2),
-            pairings_at_once: AtOnce::new(4),
             strangers: Limiter::new(20, 0.2),
             // An agent reports every five seconds at most, and has a poll, outcomes and a backlog beside it.
             calls: Limiter::new(120, 5.0),

@@ -59,6 +59,8 @@ CREATE INDEX servers_chat ON servers (chat_id, name);
 -- Keys of removed servers, so that their agents learn that they were removed.
 CREATE TABLE removed_keys (
     key_id TEXT PRIMARY KEY,
+    -- Only its holder is told that the server was removed.
+    agent_key TEXT NOT NULL,
     removed_at BIGINT NOT NULL
 );
 

@@ -50,8 +50,14 @@ pub enum Refusal {
     TooSlow,
     #[error("too many requests")]
     TooMany { retry_after_s: u64 },
+    /// Of one key, which is proven; [`Refusal::TooMany`] is of one address.
+    #[error("too many requests of this server")]
+    TooManyOfKey { retry_after_s: u64 },
     #[error("the backend is busy")]
     Busy { retry_after_s: u64 },
+    /// What the whole process may hold is held.
+    #[error("the backend has no room for this now")]
+    NoRoom { retry_after_s: u64 },
     #[error("wrong or missing secret")]
     Forbidden,
 }

@@ -24,13 +24,12 @@ mod zone;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use poem::{EndpointExt, Route, Server, listener::TcpAcceptor, middleware::CatchPanic};
+use poem::Route;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinSet};
 
 use crate::{
     clock::Clock,
     config::Config,
-    http::problem,
     keys::Keys,
     packages::Packages,
     state::lock::Lock,
@@ -47,10 +46,8 @@ use crate::{
     },
 };
 
-/// How long requests under way have after the signal to stop.
+/// How long what is under way outwards has after the signal to stop.
 const GRACE: Duration = Duration::from_secs(5);
-/// Above the longest poll.
-const IDLE: Duration = Duration::from_secs(75);
 
 pub struct App {
     pub core: Arc<Core>,
@@ -107,9 +104,12 @@ impl App {
         let (asides, aside) = asides::queue();
         let receiver = Arc::new(Receiver::new(&core, &bot, asides));
         let http = http::Http::new(core.clone(), reports);
-        let routes = Route::new()
-            .at(telegram::receive::webhook::PATH, telegram::receive::webhook::endpoint(&receiver))
-            .nest("/", http::routes(&http));
+        http.load().await?;
+        let mut routes = Route::new();
+        if core.config.telegram.mode == config::Mode::Webhook {
+            routes = routes.at(telegram::receive::webhook::PATH, telegram::receive::webhook::endpoint(&http, &receiver));
+        }
+        let routes = http::edge(&http, routes.nest("/", http::routes(&http)));
         drop(http);
         let (failed, failure) = oneshot::channel();
         let mut outward = outward(&core, receiver, failed, announce);
@@ -134,11 +134,7 @@ impl App {
             // Long polls answer now instead of holding the shutdown up.
             core.store.hub.stop();
         };
-        let server = Server::new_with_acceptor(http::HangUps(TcpAcceptor::from_tokio(listener)?)).idle_timeout(IDLE);
-        let routes = http::with_network(core.clone(), routes)
-            .with(CatchPanic::new().with_handler(problem::panicked))
-            .catch_all_error(problem::respond);
-        server.run_with_graceful_shutdown(routes, stop, Some(GRACE)).await?;
+        http::serve(core.clone(), listener, routes, stop).await?;
 
         outward.shutdown().await;
         // What is under way is finished, so that no message goes out twice for a restart. The routes are gone, and with them the

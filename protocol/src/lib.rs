@@ -10,6 +10,7 @@
 //! | [`envelope`] | signed documents: a payload, its type, exactly one signature | DSSE v1 |
 //! | [`command`] | the payload of a command envelope | |
 //! | [`keyset`] | which keys may sign commands, and the binding of a server to its agent | |
+//! | [`objects`] | JSON whose objects are objects | |
 //! | [`request_signature`] | the agent's signature on each HTTP request | RFC 9421, RFC 9530 |
 //! | [`pairing_token`] | the one-time secret that travels through the chat | |
 
@@ -22,5 +23,6 @@ pub mod ids;
 pub mod key;
 pub mod keyset;
 pub mod messages;
+pub mod objects;
 pub mod pairing_token;
 pub mod request_signature;

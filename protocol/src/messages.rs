@@ -17,6 +17,8 @@ use poem_openapi::{Enum, Object};
 /// Limits on what an agent sends. A report over one of them is refused whole: a truncated report would lie.
 pub mod limits {
     pub const BODY: usize = 1024 * 1024;
+    /// A pairing's body: it is read before anybody is known.
+    pub const PAIR_BODY: usize = 32 * 1024;
     pub const REPORTS: usize = 128;
     pub const DISKS: usize = 128;
     pub const SERVICES: usize = 512;

@@ -6,7 +6,10 @@
 
 use data_encoding::BASE64;
 use ed25519_dalek::{Signer, SigningKey};
-use sfv::{BareItem, Dictionary, FieldType, InnerList, Item, KeyRef, ListEntry, Parser};
+use sfv::{
+    BareItem, Dictionary, FieldType, InnerList, Item, KeyRef, ListEntry, Parser,
+    visitor::{DictionaryVisitor, EntryVisitor, Ignored},
+};
 use sha2::{Digest, Sha256};
 
 use crate::{ids::KeyId, key::PublicKey};
@@ -94,12 +97,22 @@ pub fn sign(target: Target<'_>, body: &[u8], key: &SigningKey, created: i64, non
     }
 }
 
-/// What a request carries, and what it says of that.
-#[derive(Clone, Copy)]
-pub struct Content<'a> {
-    /// The header Content-Digest (RFC 9530).
-    pub digest: &'a str,
-    pub body: &'a [u8],
+/// The digest that a body must have, and what has arrived of the body so far.
+pub struct BodyDigest {
+    signed: Vec<u8>,
+    arrived: Sha256,
+}
+
+impl BodyDigest {
+    /// Takes the next bytes of the body in.
+    pub fn take(&mut self, bytes: &[u8]) {
+        self.arrived.update(bytes);
+    }
+
+    /// Tells whether all that arrived is the body that was signed.
+    pub fn check(self) -> Result<(), SignatureError> {
+        if self.arrived.finalize().as_slice() == self.signed { Ok(()) } else { Err(SignatureError::Digest) }
+    }
 }
 
 /// A signature as received: well-formed and of this profile, not yet verified.
@@ -164,19 +177,20 @@ impl Received {
         Ok(Self { input, signature, keyid, created })
     }
 
-    /// Tells whether the request is the one that `key` signed: digest of the body, time, signature.
+    /// Tells whether the request is the one that `key` signed, before a byte of its body is read: the signature covers the header
+    /// Content-Digest (`digest`, RFC 9530), and the body is held against that as it arrives.
     ///
     /// The signature is judged before the time, so that only the key's holder learns the backend's clock.
-    pub fn verify(&self, target: Target<'_>, content: Content<'_>, key: &PublicKey, now: i64) -> Result<(), SignatureError> {
-        check_digest(content.digest, content.body)?;
-        let base = base_of(target, content.digest.trim(), &self.input);
+    pub fn verify(&self, target: Target<'_>, digest: &str, key: &PublicKey, now: i64) -> Result<BodyDigest, SignatureError> {
+        let signed = sha_256(digest)?;
+        let base = base_of(target, digest.trim(), &self.input);
         if !key.verifies(base.as_bytes(), &self.signature) {
             return Err(SignatureError::Signature);
         }
         if self.created.abs_diff(now) > TOLERANCE_S.unsigned_abs() {
             return Err(SignatureError::Stale { created: self.created, now });
         }
-        Ok(())
+        Ok(BodyDigest { signed, arrived: Sha256::new() })
     }
 }
 
@@ -197,14 +211,10 @@ fn base_of(target: Target<'_>, content_digest: &str, input: &InnerList) -> Strin
 }
 
 /// Looks only at sha-256, and only accepts a header that names nothing else.
-fn check_digest(header: &str, body: &[u8]) -> Result<(), SignatureError> {
+fn sha_256(header: &str) -> Result<Vec<u8>, SignatureError> {
     let (algorithm, digest) = only_entry(header, "Content-Digest")?;
     match digest {
-        ListEntry::Item(Item { bare_item: BareItem::ByteSequence(digest), .. })
-            if algorithm == "sha-256" && digest == Sha256::digest(body).as_slice() =>
-        {
-            Ok(())
-        }
+        ListEntry::Item(Item { bare_item: BareItem::ByteSequence(digest), .. }) if algorithm == "sha-256" => Ok(digest),
         _ => Err(SignatureError::Digest),
     }
 }
@@ -214,10 +224,23 @@ fn only_entry(header: &str, name: &'static str) -> Result<(String, ListEntry), S
         return Err(SignatureError::Header(name));
     }
     let dictionary: Dictionary = Parser::new(header).parse().map_err(|_| SignatureError::Header(name))?;
-    let mut entries = dictionary.into_iter();
-    match (entries.next(), entries.next()) {
-        (Some((label, entry)), None) => Ok((label.as_str().to_owned(), entry)),
+    let mut entries = Entries(0);
+    Parser::new(header).parse_dictionary_with_visitor(&mut entries).map_err(|_| SignatureError::Header(name))?;
+    match (dictionary.into_iter().next(), entries.0) {
+        (Some((label, entry)), 1) => Ok((label.as_str().to_owned(), entry)),
         _ => Err(SignatureError::Labels),
+    }
+}
+
+/// Counts the entries of a dictionary as they were written: of several with one label, RFC 9651 keeps the last.
+struct Entries(usize);
+
+impl<'de> DictionaryVisitor<'de> for Entries {
+    type Error = std::convert::Infallible;
+
+    fn entry(&mut self, _label: &'de KeyRef) -> Result<impl EntryVisitor<'de>, Self::Error> {
+        self.0 += 1;
+        Ok(Ignored)
     }
 }
 
@@ -243,12 +266,12 @@ mod tests {
     }
 
     fn verify(headers: &Headers, target: Target<'_>, body: &[u8], now: i64) -> Result<(), SignatureError> {
-        Received::parse(&headers.signature_input, &headers.signature)?.verify(
-            target,
-            Content { digest: &headers.content_digest, body },
-            &PublicKey::from(&key()),
-            now,
-        )
+        let received = Received::parse(&headers.signature_input, &headers.signature)?;
+        let mut digest = received.verify(target, &headers.content_digest, &PublicKey::from(&key()), now)?;
+        let (first, rest) = body.split_at(body.len() / 2);
+        digest.take(first);
+        digest.take(rest);
+        digest.check()
     }
 
     /// RFC 9421, appendix B.2.6, with the key test-key-ed25519 of B.1.4.
@@ -343,6 +366,11 @@ mod tests {
             broken(&|h| (h.signature_input, h.signature) = (second(&h.signature_input), second(&h.signature))),
             SignatureError::Labels
         );
+        // Finding 15: of two with one label, the last would win.
+        let twice = |header: &str| format!("{header}, {header}");
+        assert_eq!(broken(&|h| h.signature = twice(&h.signature)), SignatureError::Labels);
+        assert_eq!(broken(&|h| h.signature_input = twice(&h.signature_input)), SignatureError::Labels);
+        assert_eq!(broken(&|h| h.content_digest = twice(&h.content_digest)), SignatureError::Labels);
         assert_eq!(broken(&|h| h.signature = h.signature.replacen("osm", "two", 1)), SignatureError::Labels);
         assert_eq!(broken(&|h| h.signature_input = h.signature_input.replace("\"@query\" ", "")), SignatureError::Components);
         assert_eq!(

@@ -17,7 +17,7 @@ use osm_protocol::{
     keyset::{KeySet, Pairing, Replace},
     messages::{PairRequest, PairResponse, Problem, Receipt, Report, ReportBatch, Validate as _, problem},
     pairing_token::PairingToken,
-    request_signature::{Content, Received, SignatureError, Target},
+    request_signature::{Received, SignatureError, Target},
 };
 use osm_tests::process::Host;
 use poem::{Body, Request, Response, Server, http::StatusCode, listener::TcpAcceptor};
@@ -379,7 +379,9 @@ fn ill_signed(request: &Request, body: &[u8], shared: &Shared) -> Option<Respons
     let header = |name: &str| request.header(name).unwrap_or_default();
     let target = Target { method: request.method().as_str(), authority: &shared.authority, path, query: request.uri().query() };
     let verified = Received::parse(header("signature-input"), header("signature")).and_then(|received| {
-        received.verify(target, Content { digest: header("content-digest"), body }, &key.expect("a key"), now / 1000)
+        let mut digest = received.verify(target, header("content-digest"), &key.expect("a key"), now / 1000)?;
+        digest.take(body);
+        digest.check()
     });
     match verified {
         Ok(()) => None,

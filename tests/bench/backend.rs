@@ -59,7 +59,9 @@ impl Backend {
             .env("OSM_TELEGRAM_API_URL", sim.api_url())
             .env("OSM_TELEGRAM_MODE", "webhook")
             .env("OSM_TELEGRAM_WEBHOOK_SECRET", WEBHOOK_SECRET)
-            .env("OSM_ALLOWED_USERS", users.join(","));
+            .env("OSM_ALLOWED_USERS", users.join(","))
+            // Attackers come from many networks, as through a proxy.
+            .env("OSM_TRUSTED_PROXIES", "127.0.0.0/8");
         let (child, pid) = spawn(&mut command, &dir.join("osm-api.log"))?;
         ready(address, &dir.join("osm-api.log")).await?;
         sim.wait_webhook(SOON).await?;

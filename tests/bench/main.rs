@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `reports` | reports accepted and committed, their latency |
 //! | `polls` | memory with many agents long-polling |
+//! | `hostile` | memory, and the latency of others' reports, beside a thousand hostile connections |
 //! | `taps` | from the tap to the agent that holds the signed command |
 //! | `real_agent` | memory and CPU of the real agent |
 //! | `backend`, `fleet` | the real backend as a child; servers that are paired already |
@@ -13,6 +14,7 @@
 mod backend;
 mod figures;
 mod fleet;
+mod hostile;
 mod machine;
 mod polls;
 mod proc;
@@ -51,6 +53,12 @@ struct Options {
     /// Confirmed restarts, from the webhook to the agent.
     #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u32).range(1..=1000))]
     taps: u32,
+    /// Hostile connections beside reports at a tenth of that rate; 0 leaves them out.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(0..=4000))]
+    hostile: u32,
+    /// The round with hostile connections and no other.
+    #[arg(long)]
+    only_hostile: bool,
     /// How long the real agent is watched; 0 leaves it out.
     #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u64).range(0..=3600))]
     agent_seconds: u64,
@@ -84,7 +92,7 @@ async fn run(options: &Options) -> Result<()> {
         say("this is no release build: the figures say nothing");
     }
     machine::print(dir.path())?;
-    wire::allow_connections(4 * POLLS as u64 + 1000)?;
+    wire::allow_connections(4 * POLLS as u64 + 1000 + 2 * u64::from(options.hostile))?;
 
     say("making keys, pairing servers");
     let fleet = Fleet::new(options.servers);
@@ -92,6 +100,16 @@ async fn run(options: &Options) -> Result<()> {
     let mut table = Table::default();
 
     table.row("memory of osm-api, idle", figures::mb(proc::rss(backend.pid)?), "");
+    if options.hostile > 0 {
+        say(&format!("{} hostile connections, and reports beside them", options.hostile));
+        let seconds = Duration::from_secs(options.seconds.max(25));
+        let beside = reports::Plan { seconds, connections: 32, rate: Some((options.rate / 10).max(1)) };
+        hostile::run(&backend, &fleet, options.hostile, &beside).await?.rows(&mut table);
+    }
+    if options.only_hostile {
+        println!("\n{table}");
+        return Ok(());
+    }
     say(&format!("{POLLS} agents wait for commands"));
     let memory = polls::memory(&backend, &fleet.servers[..POLLS]).await?;
     table.row(format!("  with {POLLS} agents long-polling"), figures::mb(memory), "");

@@ -22,9 +22,9 @@ INSERT INTO servers (id, chat_id, name, agent_key, key_id, machine, os, address,
      'aVBtapLd11SUVKIMGJfPzOEDuN0sXcmzJQNVT-_sKEU', '0c9d5f7c1d0e9b8a4c3d2e1f0a9b8c7d6e5f4a3b2c1d0e9f8a7b6c5d4e3f2a1b',
      'Fedora Linux 42', '2001:db8::7', 0, TRUE, 1799990000004, NULL, 1799990000005);
 
-INSERT INTO removed_keys (key_id, removed_at) VALUES
-    ('UDDReOZl1ipXAfp9wYsm13sDBMK5og--QWdBjzuf6o4', 1790000000000),
-    ('kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k', 1790000000001);
+INSERT INTO removed_keys (key_id, agent_key, removed_at) VALUES
+    ('UDDReOZl1ipXAfp9wYsm13sDBMK5og--QWdBjzuf6o4', 'gTl3Dqh9F19Wo1Rmw0x-zMuNipG07jeiXfYPW4_Js5Q', 1790000000000),
+    ('kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k', '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo', 1790000000001);
 
 INSERT INTO server_states (server_id, at, received_at, interval_s, address, agent_version, boot, previous_boot, report) VALUES
     ('01890a5d-ac96-774b-bcce-b302099a8057', 1800000000000, 1800000000100, 30, '203.0.113.7', '0.1.0', 'b1', 'b0',

@@ -111,11 +111,12 @@ impl Site {
         let machine = &self.machine;
         machine.ok(&["systemctl", "--quiet", "disable", "--now", "nginx.service"])?;
         // Its certificate is not Let's Encrypt's here, its ports are others, and it notes how long requests took.
-        let global = format!("{{\n\thttp_port {}\n\thttps_port {}\n\tadmin off\n}}\n", free_port()?, self.https);
+        let global = format!("{{\n\thttp_port {}\n\thttps_port {}\n\tadmin off\n\tservers {{\n", free_port()?, self.https);
         let own = "tls /etc/caddy/own.pem /etc/caddy/own.key\n\tlog {\n\t\toutput file /var/log/caddy/times.log\n\t}";
         let site = format!("{NAME} {{\n\t{own}\n");
-        let changes = [("127.0.0.1:8080", format!("127.0.0.1:{}", self.http)), (&*format!("{NAME} {{\n"), site)];
-        let caddyfile = global + &self.example("Caddyfile.example", &changes)?;
+        let backend = format!("127.0.0.1:{}", self.http);
+        let changes = [("{\n\tservers {\n", global), ("127.0.0.1:8080", backend), (&*format!("{NAME} {{\n"), site)];
+        let caddyfile = self.example("Caddyfile.example", &changes)?;
         machine.write("/etc/caddy/Caddyfile", caddyfile, 0o644, "root")?;
         apt(machine, &["install", "caddy"])?;
         for (from, to) in [("pem", "own.pem"), ("key", "own.key")] {

@@ -14,6 +14,7 @@
 //! | [`server`] | a server with the agent at work, told about from the chat |
 //! | [`talk`] | what people and the bot say to each other |
 //! | [`until`] | how a story waits |
+//! | [`wire`] | HTTP by hand |
 //! | [`story!`] | tells a story on both databases |
 
 #![expect(clippy::missing_panics_doc, reason = "a story that cannot go on panics: that is what fails the test")]
@@ -29,6 +30,7 @@ pub mod server;
 pub mod talk;
 pub mod until;
 pub mod web_server;
+pub mod wire;
 pub mod world;
 
 /// Tells a story on SQLite and on PostgreSQL: `story!(name, |engine| async { … })`.

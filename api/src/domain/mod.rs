@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`alert`] | when a figure becomes an alert, and when it stops being one |
 //! | [`access`] | who may use the bot, and what a role may do |
+//! | [`bucket`] | so many at once, so many a second after that |
 //! | [`command`] | the states of a command and the transitions between them |
 //! | [`confirmation`] | a question that waits for a second tap |
 //! | [`event`] | what happened, once each |
@@ -23,6 +24,7 @@
 
 pub mod access;
 pub mod alert;
+pub mod bucket;
 pub mod command;
 pub mod confirmation;
 pub mod event;

@@ -20,11 +20,15 @@ pub fn of(request: &Request, trusted: &[IpNet]) -> Option<IpAddr> {
     Some(real(peer, &chain, trusted))
 }
 
-/// Counts the refusals of callers who are nobody here, by kind and network.
-pub fn with_network(core: Arc<Core>, endpoint: impl Endpoint<Output = Response> + 'static) -> impl Endpoint {
+/// Counts refusals by kind and network.
+pub fn with_network(core: Arc<Core>, endpoint: impl Endpoint<Output = Response> + 'static) -> impl Endpoint<Output = Response> {
+    let once = Arc::new(std::sync::Once::new());
     endpoint.around(move |endpoint, request| {
-        let core = core.clone();
+        let (core, once) = (core.clone(), once.clone());
         async move {
+            if let Some(peer) = unbelieved(&request, &core.config.trusted_proxies) {
+                once.call_once(|| tracing::warn!("{}", of_a_stranger(peer)));
+            }
             let address = of(&request, &core.config.trusted_proxies);
             let answer = endpoint.call(request).await;
             if let Some(what) = answer.as_ref().err().and_then(|error| error.downcast_ref()).and_then(refused) {
@@ -42,8 +46,26 @@ fn refused(error: &Error) -> Option<Refused> {
         Error::Refused(Refusal::Signature(_)) => Some(Refused::Signature),
         Error::Refused(Refusal::Forbidden) => Some(Refused::WebhookSecret),
         Error::Refused(Refusal::TooMany { .. }) => Some(Refused::TooMany),
+        Error::Refused(Refusal::TooManyOfKey { .. }) => Some(Refused::TooManyOfKey),
+        Error::Refused(Refusal::NoRoom { .. }) => Some(Refused::NoRoom),
+        Error::Refused(Refusal::TooSlow) => Some(Refused::TooSlow),
+        Error::Refused(Refusal::TooLarge(_)) => Some(Refused::TooLarge),
         Error::Refused(_) | Error::Database(_) | Error::Internal(_) => None,
     }
+}
+
+/// Gives the peer that says where a request comes from and is not believed.
+fn unbelieved(request: &Request, trusted: &[IpNet]) -> Option<IpAddr> {
+    request.headers().get("x-forwarded-for")?;
+    let peer = request.remote_addr().as_socket_addr()?.ip().to_canonical();
+    trusted.iter().all(|net| !net.contains(&peer)).then_some(peer)
+}
+
+fn of_a_stranger(peer: IpAddr) -> String {
+    format!(
+        "{peer} sends X-Forwarded-For and is not in OSM_TRUSTED_PROXIES: if that is your proxy, name it there, or all who come \
+         through it count as one address, and one of them can use up what all may do"
+    )
 }
 
 /// Whom a limit counts: an IPv6 subscriber has a /64 at least, and walks through it at will.

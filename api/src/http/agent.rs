@@ -21,8 +21,9 @@ use crate::{
     domain::ids::CommandId,
     error::{Error, Refusal, Result},
     http::{
+        keys::Owner,
         problem,
-        signed::{SelfSigned, Signed, SignedJson},
+        signed::{RETRY_S, SelfSigned, Signed, SignedJson},
         state::Http,
     },
     usecase::{command::finish, pair::complete::complete, report::Submission, server::remove},
@@ -47,7 +48,10 @@ impl AgentApi {
     /// same key gets the same answer again; wrong, used and expired tokens get one and the same refusal.
     #[oai(path = "/pair", method = "post", operation_id = "pair")]
     async fn pair(&self, http: Data<&Arc<Http>>, request: SelfSigned) -> Result<Json<PairResponse>> {
-        complete(&http.core, &request.body, &request.key, &request.address).await.map(Json)
+        let paired = complete(&http.core, &request.body, &request.key, &request.address).await?;
+        http.keys.put(Owner { server_id: paired.server_id, key: request.key.into() }, http.core.clock.steady());
+        drop(request.held);
+        Ok(Json(paired))
     }
 
     /// Report
@@ -56,10 +60,10 @@ impl AgentApi {
     #[oai(path = "/reports", method = "post", operation_id = "report")]
     async fn reports(&self, http: Data<&Arc<Http>>, request: SignedJson<ReportBatch>) -> Result<Json<Receipt>> {
         let core = &http.core;
-        let SignedJson { caller, body: batch } = request;
-        http.batches.take(caller.server_id, core.clock.steady()).map_err(|retry_after_s| Refusal::TooMany { retry_after_s })?;
+        let SignedJson { caller, body: batch, held } = request;
         let now = core.clock.now();
         http.reports.submit(Submission { server_id: caller.server_id, batch, address: caller.address, received_at: now }).await?;
+        drop(held);
         Ok(Json(Receipt { now: core.clock.now(), key_set_version: core.keys.trusted.version }))
     }
 
@@ -76,6 +80,7 @@ impl AgentApi {
         after: Query<Option<i64>>,
     ) -> Result<Json<Commands>> {
         let server_id = request.0.server_id;
+        let _place = http.limits.polls_at_once.enter(server_id).ok_or(Refusal::TooManyOfKey { retry_after_s: RETRY_S })?;
         let wait = sleep(Duration::from_secs(wait.0.unwrap_or(0).min(WAIT_MAX)));
         tokio::pin!(wait);
         let poll = http.core.store.hub.poll(server_id);

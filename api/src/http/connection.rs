@@ -1,62 +1,189 @@
-//! Connections that notice when the caller has hung up.
+//! A connection within limits of time: 15 s for a request's head from its first byte, 75 s without a request, 2 s to take in what
+//! is left when it is closed. How long a body takes is `body`'s; how long an answer takes, its handler's.
 
 use std::{
-    io::{Error, ErrorKind, Result},
+    io::Result,
     pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
-use poem::{
-    http::uri::Scheme,
-    listener::Acceptor,
-    web::{LocalAddr, RemoteAddr},
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::Notify,
+    time::{Instant, Sleep, sleep, sleep_until},
 };
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Accepts as another one does. What it accepts ends with the first writing after the caller's end: hyper gives a call up then,
-/// but poem drives the connection once more, and a waiting poll would take commands for an agent that is gone.
-pub struct HangUps<A>(pub A);
+use crate::clock::Clock;
+
+/// How long a head may take to arrive.
+const HEAD: Duration = Duration::from_secs(15);
+/// How long a connection may be without a request: above the minute for which proxies keep theirs.
+const IDLE: Duration = Duration::from_secs(75);
+/// What is taken in, and for how long, of a caller who is still sending when their refusal is on its way: closed at once, the
+/// system would reset the connection and the refusal could be lost (RFC 9112, section 9.6).
+const LINGER: Duration = Duration::from_secs(2);
+const LINGER_BYTES: usize = 256 * 1024;
+
+/// What is known of a connection, for whoever drives it.
+pub struct Line {
+    clock: Clock,
+    phase: Mutex<Phase>,
+    /// The time that it has may have become shorter.
+    changed: Notify,
+    makes_room: AtomicBool,
+    lingers: AtomicBool,
+}
+
+#[derive(Clone, Copy)]
+enum Phase {
+    /// A head arrives, since then.
+    Head(Instant),
+    /// A handler is at work.
+    Served,
+    /// Nothing is asked for since then.
+    Idle(Instant),
+}
+
+/// Why a connection has to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Over {
+    /// The head of a request did not arrive in time.
+    Slow,
+    Idle,
+    /// Others need its place.
+    MakesRoom,
+}
+
+impl Line {
+    /// The first head is awaited from the start.
+    pub fn new(clock: Clock) -> Arc<Self> {
+        let phase = Mutex::new(Phase::Head(clock.instant()));
+        Arc::new(Self {
+            clock,
+            phase,
+            changed: Notify::new(),
+            makes_room: AtomicBool::new(false),
+            lingers: AtomicBool::new(false),
+        })
+    }
+
+    /// A request has arrived and is handled.
+    pub fn serve(&self) {
+        self.set(|_, _| Phase::Served);
+    }
+
+    /// It was handled; its answer is on its way.
+    pub fn answer(&self) {
+        self.set(|_, now| Phase::Idle(now));
+    }
+
+    /// The request was refused: what is left of it is taken in before the connection is closed.
+    pub fn linger(&self) {
+        self.lingers.store(true, Relaxed);
+    }
+
+    pub fn make_room(&self) {
+        self.makes_room.store(true, Relaxed);
+        self.changed.notify_one();
+    }
+
+    /// Waits until it has to end.
+    pub async fn over(&self) -> Over {
+        loop {
+            if self.makes_room.load(Relaxed) {
+                return Over::MakesRoom;
+            }
+            let (until, over) = match *self.phase.lock().unwrap_or_else(PoisonError::into_inner) {
+                Phase::Head(since) => (Some(since + HEAD), Over::Slow),
+                Phase::Served => (None, Over::Idle),
+                Phase::Idle(since) => (Some(since + IDLE), Over::Idle),
+            };
+            match until {
+                Some(until) if until <= self.clock.instant() => return over,
+                Some(until) => tokio::select! { () = sleep_until(until) => {}, () = self.changed.notified() => {} },
+                None => self.changed.notified().await,
+            }
+        }
+    }
+
+    fn set(&self, next: impl FnOnce(Phase, Instant) -> Phase) {
+        let mut phase = self.phase.lock().unwrap_or_else(PoisonError::into_inner);
+        let (before, now) = (*phase, self.clock.instant());
+        *phase = next(before, now);
+        let is_other = std::mem::discriminant(&before) != std::mem::discriminant(&*phase);
+        drop(phase);
+        if is_other {
+            self.changed.notify_one();
+        }
+    }
+
+    /// The first bytes after an answer begin the next head.
+    fn read(&self) {
+        self.set(|phase, now| if matches!(phase, Phase::Idle(_)) { Phase::Head(now) } else { phase });
+    }
+
+    /// An answer that is being written is no idleness.
+    fn wrote(&self) {
+        self.set(|phase, now| if matches!(phase, Phase::Idle(_)) { Phase::Idle(now) } else { phase });
+    }
+}
 
 pub struct Connection<Io> {
     io: Io,
-    hung_up: bool,
+    line: Arc<Line>,
+    lingering: Option<Lingering>,
 }
 
-impl<A: Acceptor> Acceptor for HangUps<A> {
-    type Io = Connection<A::Io>;
-
-    fn local_addr(&self) -> Vec<LocalAddr> {
-        self.0.local_addr()
-    }
-
-    async fn accept(&mut self) -> Result<(Self::Io, LocalAddr, RemoteAddr, Scheme)> {
-        let (io, local, remote, scheme) = self.0.accept().await?;
-        Ok((Connection { io, hung_up: false }, local, remote, scheme))
-    }
+struct Lingering {
+    until: Pin<Box<Sleep>>,
+    left: usize,
 }
 
 impl<Io> Connection<Io> {
-    fn line(&mut self) -> Result<Pin<&mut Io>>
-    where
-        Io: Unpin,
-    {
-        if self.hung_up { Err(Error::from(ErrorKind::BrokenPipe)) } else { Ok(Pin::new(&mut self.io)) }
+    pub fn new(io: Io, line: Arc<Line>) -> Self {
+        Self { io, line, lingering: None }
+    }
+}
+
+impl<Io: AsyncRead + Unpin> Connection<Io> {
+    /// Takes in what still comes, and forgets it.
+    fn poll_linger(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let lingering = self.lingering.get_or_insert_with(|| Lingering { until: Box::pin(sleep(LINGER)), left: LINGER_BYTES });
+        loop {
+            let mut bytes = [0; 4096];
+            let mut buffer = ReadBuf::new(&mut bytes);
+            match Pin::new(&mut self.io).poll_read(context, &mut buffer) {
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() && lingering.left >= buffer.filled().len() => {
+                    lingering.left -= buffer.filled().len();
+                }
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => return lingering.until.as_mut().poll(context),
+            }
+        }
     }
 }
 
 impl<Io: AsyncRead + Unpin> AsyncRead for Connection<Io> {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<Result<()>> {
         let this = self.get_mut();
-        let before = (buffer.filled().len(), buffer.remaining());
+        let before = buffer.filled().len();
         let read = ready!(Pin::new(&mut this.io).poll_read(context, buffer));
-        this.hung_up |= read.is_err() || (before.1 > 0 && buffer.filled().len() == before.0);
+        if buffer.filled().len() > before {
+            this.line.read();
+        }
         Poll::Ready(read)
     }
 }
 
-impl<Io: AsyncWrite + Unpin> AsyncWrite for Connection<Io> {
+impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Connection<Io> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
-        self.get_mut().line()?.poll_write(context, bytes)
+        self.line.wrote();
+        Pin::new(&mut self.get_mut().io).poll_write(context, bytes)
     }
 
     fn poll_write_vectored(
@@ -64,7 +191,8 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for Connection<Io> {
         context: &mut Context<'_>,
         slices: &[std::io::IoSlice<'_>],
     ) -> Poll<Result<usize>> {
-        self.get_mut().line()?.poll_write_vectored(context, slices)
+        self.line.wrote();
+        Pin::new(&mut self.get_mut().io).poll_write_vectored(context, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -72,10 +200,17 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for Connection<Io> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
-        self.get_mut().line()?.poll_flush(context)
+        Pin::new(&mut self.get_mut().io).poll_flush(context)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_shutdown(context)
+        let this = self.get_mut();
+        if this.lingering.is_none() {
+            ready!(Pin::new(&mut this.io).poll_shutdown(context))?;
+        }
+        if this.line.lingers.load(Relaxed) {
+            ready!(this.poll_linger(context));
+        }
+        Poll::Ready(Ok(()))
     }
 }

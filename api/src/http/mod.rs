@@ -3,23 +3,29 @@
 
 mod address;
 mod agent;
-pub mod body;
+mod body;
+mod budget;
 mod connection;
+mod crowd;
+mod documents;
+mod headers;
 mod health;
 mod keys;
 mod packages;
 pub mod problem;
 mod rate;
+mod server;
 mod signed;
 mod state;
 
 use std::sync::Arc;
 
-use poem::{Endpoint, EndpointExt, IntoEndpoint, Route, get};
+use poem::{Endpoint, EndpointExt, IntoEndpoint, Response, Route, get, middleware::CatchPanic};
 use poem_openapi::OpenApiService;
 
-pub use address::with_network;
-pub use connection::HangUps;
+pub use body::Taken;
+use documents::Documents;
+pub use server::serve;
 pub use state::Http;
 
 fn service() -> OpenApiService<agent::AgentApi, ()> {
@@ -31,18 +37,24 @@ fn service() -> OpenApiService<agent::AgentApi, ()> {
 /// Gives the routes of agents, documents and health.
 pub fn routes(http: &Arc<Http>) -> impl Endpoint + use<> {
     let service = service();
-    let document = service.spec_endpoint();
-    let pages = service.swagger_ui();
-    Route::new()
-        .at("/openapi.json", document)
-        .nest("/docs", pages)
+    let documents = Documents::of(&service);
+    // What nobody has to show anything for takes up little of the process.
+    let open = Route::new()
+        .at("/openapi.json", get(documents.description()))
+        .at("/docs", get(documents.page()))
         .at("/healthz", get(health::live))
         .at("/readyz", get(health::ready))
         .at("/packages/*path", get(packages::file))
-        .at("/install.sh", get(packages::script))
-        .nest("/", service)
-        .data(http.clone())
-        .into_endpoint()
+        .at("/install.sh", get(packages::script));
+    open.nest("/", service).data(http.clone()).into_endpoint()
+}
+
+/// Puts around all routes what holds for every one of them.
+pub fn edge(http: &Arc<Http>, routes: Route) -> impl Endpoint<Output = Response> + use<> {
+    let routes = headers::with_room(http.clone(), routes.map_to_response());
+    let routes = address::with_network(http.core.clone(), routes);
+    let routes = routes.with(CatchPanic::new().with_handler(problem::panicked)).catch_all_error(problem::respond);
+    headers::guarded(routes)
 }
 
 /// Gives the OpenAPI document, as it is checked in.

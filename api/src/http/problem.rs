@@ -4,7 +4,11 @@
 use std::collections::BTreeMap;
 
 use osm_protocol::messages::{Problem, problem};
-use poem::{Response, error::ResponseError, http::StatusCode};
+use poem::{
+    Response,
+    error::ResponseError,
+    http::{HeaderValue, StatusCode, header::CONNECTION},
+};
 
 use crate::error::{Error, Refusal};
 
@@ -64,8 +68,8 @@ impl Kind {
             Refusal::NoSuchCommand | Refusal::NoSuchFile => Self::Missing,
             Refusal::TooLarge(_) => Self::TooLarge,
             Refusal::TooSlow => Self::TooSlow,
-            Refusal::TooMany { .. } => Self::TooMany,
-            Refusal::Busy { .. } => Self::Busy,
+            Refusal::TooMany { .. } | Refusal::TooManyOfKey { .. } => Self::TooMany,
+            Refusal::Busy { .. } | Refusal::NoRoom { .. } => Self::Busy,
         }
     }
 
@@ -96,7 +100,7 @@ impl Kind {
             Self::Missing => "No such command for this server.",
             Self::TooSlow => "The body did not arrive within 15 s.",
             Self::Removed => "The server was removed: stop, and pair again.",
-            Self::TooLarge => "The body is larger than 1 MiB.",
+            Self::TooLarge => "The body is larger than 1 MiB, or a pairing's larger than 32 KiB.",
             Self::Invalid => "A field is out of its range; the detail names it.",
             Self::TooMany => "Too many requests; see Retry-After.",
             Self::Internal => "A fault of the backend; its log says more.",
@@ -120,7 +124,9 @@ fn type_of(error: &Error) -> &'static str {
             | Refusal::TooLarge(_)
             | Refusal::TooSlow
             | Refusal::TooMany { .. }
+            | Refusal::TooManyOfKey { .. }
             | Refusal::Busy { .. }
+            | Refusal::NoRoom { .. }
             | Refusal::Forbidden => BLANK,
         },
     }
@@ -128,9 +134,22 @@ fn type_of(error: &Error) -> &'static str {
 
 fn retry_after_s(error: &Error) -> Option<u64> {
     match error {
-        Error::Refused(Refusal::TooMany { retry_after_s } | Refusal::Busy { retry_after_s }) => Some(*retry_after_s),
+        Error::Refused(
+            Refusal::TooMany { retry_after_s }
+            | Refusal::TooManyOfKey { retry_after_s }
+            | Refusal::Busy { retry_after_s }
+            | Refusal::NoRoom { retry_after_s },
+        ) => Some(*retry_after_s),
         Error::Database(_) => Some(DATABASE_RETRY_S),
         Error::Refused(_) | Error::Internal(_) => None,
+    }
+}
+
+/// Says whether the connection ends with the refusal: what is left of the request was not read, and is not going to be.
+fn hangs_up(kind: Kind) -> bool {
+    match kind {
+        Kind::Signature | Kind::Forbidden | Kind::TooSlow | Kind::TooLarge | Kind::TooMany | Kind::Busy => true,
+        Kind::Malformed | Kind::ClockSkew | Kind::Missing | Kind::Removed | Kind::Invalid | Kind::Internal => false,
     }
 }
 
@@ -167,7 +186,11 @@ impl ResponseError for Error {
 
     fn as_response(&self) -> Response {
         log(self);
-        answer(&document(self), retry_after_s(self))
+        let mut response = answer(&document(self), retry_after_s(self));
+        if hangs_up(Kind::of(self)) {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
     }
 }
 

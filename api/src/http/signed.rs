@@ -1,12 +1,13 @@
-//! The one way in for agents' bodies: bytes with a limit, digest and signature over those bytes, then one parse.
+//! The one way in for agents' bodies: the signature first, then bytes within limits that are held against its digest as they
+//! arrive, then one parse.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use osm_protocol::{
-    ids::KeyId,
     key::PublicKey,
     messages::{PairRequest, Validate},
-    request_signature::{Content, Received, SignatureError, Target},
+    objects,
+    request_signature::{BodyDigest, Received, SignatureError, Target},
 };
 use poem::{Request, RequestBody};
 use poem_openapi::{
@@ -19,11 +20,19 @@ use serde::de::DeserializeOwned;
 use crate::{
     domain::ids::ServerId,
     error::{Error, Refusal, Result},
-    http::{address, body::read_limited, state::Http},
-    store::servers,
+    http::{
+        address,
+        body::{Allowed, read as read_body, read_signed},
+        budget::Room,
+        keys::{self, Found, Owner},
+        rate::Place,
+        state::{Http, is_known},
+    },
 };
 
 const SCHEME: &str = "agent-signature";
+/// When to come again, seconds, where something is still under way.
+pub(super) const RETRY_S: u64 = 5;
 
 /// Who sent a request, proven.
 pub struct Caller {
@@ -35,6 +44,14 @@ pub struct Caller {
 pub struct SignedJson<T> {
     pub caller: Caller,
     pub body: T,
+    /// Given back when the request is answered.
+    pub held: Held,
+}
+
+/// What a request with a body takes up: a place of its key, and room.
+pub struct Held {
+    _place: Place<ServerId>,
+    _room: Room,
 }
 
 /// A signed request without a body.
@@ -45,67 +62,95 @@ pub struct SelfSigned {
     pub body: PairRequest,
     pub key: PublicKey,
     pub address: String,
+    /// Given back when the request is answered.
+    pub held: Room,
 }
 
 impl<T: DeserializeOwned + Validate> SignedJson<T> {
     async fn read(request: &Request, body: &mut RequestBody) -> Result<Self> {
-        let (caller, bytes) = authenticate(request, body).await?;
-        Ok(Self { caller, body: parse(request, &bytes)? })
+        let (caller, digest) = authenticate(request).await?;
+        let http = http(request)?;
+        let place = http.limits.bodies_at_once.enter(caller.server_id).ok_or(Refusal::TooManyOfKey { retry_after_s: RETRY_S })?;
+        let taken = read_signed(request, body, &http.budget, Allowed::KNOWN, Some(digest)).await?;
+        let body = parse(request, &taken.bytes)?;
+        Ok(Self { caller, body, held: Held { _place: place, _room: taken.room } })
     }
 }
 
 impl Signed {
     async fn read(request: &Request, body: &mut RequestBody) -> Result<Self> {
-        authenticate(request, body).await.map(|(caller, _)| Self(caller))
+        let (caller, digest) = authenticate(request).await?;
+        // It is signed too, and says nothing.
+        read_signed(request, body, &http(request)?.budget, Allowed::NOTHING, Some(digest)).await?;
+        Ok(Self(caller))
     }
 }
 
 impl SelfSigned {
     async fn read(request: &Request, body: &mut RequestBody) -> Result<Self> {
         let http = http(request)?;
-        let address = address::of(request, &http.core.config.trusted_proxies);
+        let address = http.address(request);
         if let Some(address) = address {
-            let now = http.core.clock.steady();
-            http.pairings.take(address::subscriber(address), now).map_err(|retry_after_s| Refusal::TooMany { retry_after_s })?;
+            let taken = http.limits.pairings.take(address::subscriber(address), http.core.clock.steady());
+            taken.map_err(|retry_after_s| Refusal::TooMany { retry_after_s })?;
         }
-        let bytes = read_body(body).await?;
-        let body: PairRequest = parse(request, &bytes)?;
-        let key = PublicKey::parse(&body.agent_key).map_err(|error| Refusal::Invalid(format!("agent_key: {error}")))?;
         let received = received(request)?;
+        let taken = read_body(request, body, &http.budget, Allowed::PAIRING).await?;
+        let body: PairRequest = parse(request, &taken.bytes)?;
+        let key = PublicKey::parse(&body.agent_key).map_err(|error| Refusal::Invalid(format!("agent_key: {error}")))?;
         if received.keyid != key.id() {
             return Err(Refusal::Signature("a pairing is signed with the key in agent_key".to_owned()).into());
         }
-        verify(http, request, &received, &bytes, &key)?;
-        Ok(Self { body, key, address: address.map(|address| address.to_string()).unwrap_or_default() })
+        let mut digest = verify(http, request, &received, &key)?;
+        digest.take(&taken.bytes);
+        digest.check().map_err(|error| Refusal::Signature(error.to_string()))?;
+        Ok(Self { body, key, address: address.map(|address| address.to_string()).unwrap_or_default(), held: taken.room })
     }
 }
 
-/// Gives who sends this, and the body that they signed. Whoever names no key of ours has no byte of their body read.
-async fn authenticate(request: &Request, body: &mut RequestBody) -> Result<(Caller, Vec<u8>)> {
+/// Gives who sends this, by the headers alone: the signature covers them and the digest of the body. Whoever cannot sign has no
+/// byte of their body read, and takes up nothing of the key that they name.
+async fn authenticate(request: &Request) -> Result<(Caller, BodyDigest)> {
     let http = http(request)?;
     let received = received(request)?;
-    let cached = http.keys.get(received.keyid, http.core.clock.steady());
-    let is_cached = cached.is_some();
-    let (server_id, key) = match cached {
-        Some(known) => known,
-        None => look_up(http, received.keyid).await?,
+    let owner = match http.keys.find(received.keyid, http.core.clock.steady()) {
+        Found::Owner(owner) => owner,
+        Found::Stale => look_up(http, request, &received).await?,
+        Found::Unknown => unknown(http, request, &received).await?,
     };
-    let bytes = read_body(body).await?;
-    verify(http, request, &received, &bytes, &key)?;
-    // Never prolonged: a key that was replaced is found out, however often it calls.
-    if !is_cached {
-        http.keys.put(received.keyid, server_id, key, http.core.clock.steady());
-    }
-    let address = address::of(request, &http.core.config.trusted_proxies).map(|address: IpAddr| address.to_string());
-    Ok((Caller { server_id, address: address.unwrap_or_default() }, bytes))
+    let digest = verify(http, request, &received, &owner.key)?;
+    is_known(request);
+    let calls = http.limits.calls.take(owner.server_id, http.core.clock.steady());
+    calls.map_err(|retry_after_s| Refusal::TooManyOfKey { retry_after_s })?;
+    let address = http.address(request).map(|address| address.to_string());
+    Ok((Caller { server_id: owner.server_id, address: address.unwrap_or_default() }, digest))
 }
 
-async fn look_up(http: &Http, key_id: KeyId) -> Result<(ServerId, PublicKey)> {
-    let mut tx = http.core.store.read().await?;
-    match servers::by_key_id(&mut tx, key_id).await? {
-        Some(agent) => Ok((agent.id, PublicKey::parse(&agent.agent_key).map_err(Error::internal)?)),
-        None if servers::was_removed(&mut tx, key_id).await? => Err(Refusal::Removed.into()),
-        None => Err(Refusal::UnknownKey.into()),
+/// Looks for a key that is not known here. An address may ask for some; when it has, all keys are read at once, so that somebody
+/// there who asks for thousands keeps nobody out whose key was paired by another instance.
+async fn unknown(http: &Http, request: &Request, received: &Received) -> Result<Owner> {
+    let _request = http.budget.stranger()?;
+    match http.stranger(request) {
+        Ok(()) => look_up(http, request, received).await,
+        Err(refusal) => {
+            http.keys.reload(&http.core).await?;
+            match http.keys.find(received.keyid, http.core.clock.steady()) {
+                Found::Owner(owner) => Ok(owner),
+                Found::Stale | Found::Unknown => Err(refusal),
+            }
+        }
+    }
+}
+
+/// Asks the database. That a server was removed, only the holder of its key is told.
+async fn look_up(http: &Http, request: &Request, received: &Received) -> Result<Owner> {
+    match http.keys.look_up(&http.core, received.keyid).await? {
+        keys::Held::Owner(owner) => Ok(owner),
+        keys::Held::Nobody => Err(Refusal::UnknownKey.into()),
+        keys::Held::Removed(key) => {
+            verify(http, request, received, &key)?;
+            Err(Refusal::Removed.into())
+        }
     }
 }
 
@@ -115,13 +160,13 @@ fn received(request: &Request) -> Result<Received> {
     Ok(Received::parse(input, signature).map_err(|error| Refusal::Signature(error.to_string()))?)
 }
 
-fn verify(http: &Http, request: &Request, received: &Received, body: &[u8], key: &PublicKey) -> Result<()> {
+fn verify(http: &Http, request: &Request, received: &Received, key: &PublicKey) -> Result<BodyDigest> {
     let digest = only_header(request, "Content-Digest")?;
     let authority = http.core.config.public_url.authority.as_str();
     let uri = request.original_uri();
     let target = Target { method: request.method().as_str(), authority, path: uri.path(), query: uri.query() };
     let now = http.core.clock.now();
-    received.verify(target, Content { digest, body }, key, now / 1000).map_err(|error| {
+    received.verify(target, digest, key, now / 1000).map_err(|error| {
         match error {
             SignatureError::Stale { created, now: seconds } => Refusal::ClockSkew { skew_s: created - seconds, now },
             SignatureError::Signature => Refusal::Signature(format!(
@@ -141,16 +186,9 @@ fn only_header<'a>(request: &'a Request, name: &'static str) -> Result<&'a str> 
     }
 }
 
-async fn read_body(body: &mut RequestBody) -> Result<Vec<u8>> {
-    match body.take() {
-        Ok(body) => read_limited(body).await,
-        Err(_) => Ok(Vec::new()),
-    }
-}
-
 /// Reads a body and holds it against its limits: the one home of validation.
 fn parse<T: DeserializeOwned + Validate>(request: &Request, bytes: &[u8]) -> Result<T> {
-    let body: T = serde_json::from_slice(bytes)
+    let body: T = objects::from_slice(bytes)
         .map_err(|error| Refusal::Malformed(format!("the body is not what is expected here: {error}")))?;
     let now = http(request)?.core.clock.now();
     body.validate(now).map_err(|invalid| Refusal::Invalid(invalid.to_string()))?;

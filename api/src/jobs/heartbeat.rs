@@ -17,7 +17,9 @@ const STUCK: Millis = 10 * MINUTE;
 /// Returns at once where no address is set.
 pub async fn run(core: &Core) {
     let Some(url) = &core.config.heartbeat_url else { return };
-    let client = match reqwest::Client::builder().timeout(TIMEOUT).build() {
+    // Its address may hold a secret: it is told to nobody else, neither by following nor as a referrer.
+    let client = reqwest::Client::builder().timeout(TIMEOUT).redirect(reqwest::redirect::Policy::none()).referer(false);
+    let client = match client.build() {
         Ok(client) => client,
         Err(error) => return tracing::error!(%error, "heartbeat"),
     };
@@ -25,8 +27,8 @@ pub async fn run(core: &Core) {
     while !core.store.hub.is_stopping() {
         match is_well(core).await {
             Ok(true) => match client.get(url.expose()).send().await.and_then(reqwest::Response::error_for_status) {
-                Ok(_) => {}
-                // Its address may hold a secret.
+                Ok(answer) if answer.status().is_success() => {}
+                Ok(answer) => tracing::warn!(status = %answer.status(), "the heartbeat was not taken, and is not sent elsewhere"),
                 Err(error) => tracing::warn!(error = %error.without_url(), "the heartbeat was not taken"),
             },
             Ok(false) => tracing::warn!("no heartbeat: messages have waited for ten minutes"),

@@ -57,10 +57,15 @@ pub async fn paired(tx: &mut Tx, id: ServerId) -> Result<Option<Agent>> {
         .bind(id).fetch_optional(conn).await)
 }
 
-pub async fn was_removed(tx: &mut Tx, key_id: KeyId) -> Result<bool> {
-    let found: Option<i64> = on!(tx, conn => sqlx::query_scalar("SELECT removed_at FROM removed_keys WHERE key_id = $1")
-        .bind(key_id).fetch_optional(conn).await)?;
-    Ok(found.is_some())
+/// Lists every server with its key.
+pub async fn keys(tx: &mut Tx) -> Result<Vec<(ServerId, String)>> {
+    on!(tx, conn => sqlx::query_as("SELECT id, agent_key FROM servers").fetch_all(conn).await)
+}
+
+/// Gives the key of this id, if it was a server's that is gone.
+pub async fn removed_key(tx: &mut Tx, key_id: KeyId) -> Result<Option<String>> {
+    on!(tx, conn => sqlx::query_scalar("SELECT agent_key FROM removed_keys WHERE key_id = $1")
+        .bind(key_id).fetch_optional(conn).await)
 }
 
 pub async fn insert(tx: &mut Tx, server: &New<'_>) -> Result<()> {
@@ -159,24 +164,21 @@ pub async fn of_chat(tx: &mut Tx, chat_id: ChatId) -> Result<Vec<ServerId>> {
 
 /// Deletes a server with all that hangs on it, and remembers its key as removed. Returns its name.
 pub async fn remove(tx: &mut Tx, chat_id: ChatId, id: ServerId, now: Millis) -> Result<Option<String>> {
-    let removed: Option<(String, KeyId)> = on!(tx, conn => sqlx::query_as(
-        "DELETE FROM servers WHERE id = $1 AND chat_id = $2 RETURNING name, key_id")
+    let removed: Option<(String, KeyId, String)> = on!(tx, conn => sqlx::query_as(
+        "DELETE FROM servers WHERE id = $1 AND chat_id = $2 RETURNING name, key_id, agent_key")
         .bind(id).bind(chat_id).fetch_optional(conn).await)?;
-    let Some((name, key_id)) = removed else { return Ok(None) };
+    let Some((name, key_id, agent_key)) = removed else { return Ok(None) };
     // Used tokens name their server, and would stay for a day.
     execute!(tx, sqlx::query("DELETE FROM pairings WHERE server_id = $1").bind(id))?;
-    forget_key(tx, key_id, now).await?;
+    forget_key(tx, key_id, &agent_key, now).await?;
     Ok(Some(name))
 }
 
 /// Remembers a key that is no longer anybody's.
-pub async fn forget_key(tx: &mut Tx, key_id: KeyId, now: Millis) -> Result<()> {
-    execute!(
-        tx,
-        sqlx::query("INSERT INTO removed_keys (key_id, removed_at) VALUES ($1, $2) ON CONFLICT (key_id) DO NOTHING")
-            .bind(key_id)
-            .bind(now)
-    )?;
+pub async fn forget_key(tx: &mut Tx, key_id: KeyId, agent_key: &str, now: Millis) -> Result<()> {
+    const FORGET: &str =
+        "INSERT INTO removed_keys (key_id, agent_key, removed_at) VALUES ($1, $2, $3) ON CONFLICT (key_id) DO NOTHING";
+    execute!(tx, sqlx::query(FORGET).bind(key_id).bind(agent_key).bind(now))?;
     Ok(())
 }
 

@@ -55,7 +55,7 @@ impl<'a> Work<'a> {
         self.tx.commit(step).await?;
         for (_, happened) in &self.happened {
             let line = line(&self.by, happened);
-            if happened.event.is_refusal() {
+            if happened.event.is_a_warning() {
                 tracing::warn!("{line}");
             } else {
                 tracing::info!("{line}");

@@ -98,6 +98,10 @@ impl fmt::Display for Refused {
             Self::Signature => "a signature that does not hold",
             Self::WebhookSecret => "a wrong secret of the webhook",
             Self::TooMany => "more requests than one address may make",
+            Self::TooManyOfKey => "more requests than one server may make",
+            Self::NoRoom => "more than this process takes at once",
+            Self::TooSlow => "a head or a body that did not arrive in time",
+            Self::TooLarge => "a body over its limit",
             Self::Stranger => "somebody whom nobody has let in",
         })
     }

@@ -232,28 +232,37 @@ pub enum Refused {
     Signature,
     /// A wrong or missing secret of the webhook.
     WebhookSecret,
-    /// More requests than one address may make.
+    /// More requests than one address may make that names no known key.
     TooMany,
+    /// More requests than one server may make.
+    TooManyOfKey,
+    /// More bodies, requests or connections than this process takes at once.
+    NoRoom,
+    /// A head or a body that did not arrive in time.
+    TooSlow,
+    /// A body over its limit.
+    TooLarge,
     /// A command or a tap of somebody whom nobody here has let in.
     Stranger,
 }
 
 impl Refused {
-    /// Tells how much its owner should hear of it; `None`: not at all, since it comes of forgetting and of curiosity.
+    /// Tells how much the owner should hear of it; `None`: not at all, since it comes of forgetting and of curiosity.
     pub fn gravity(self) -> Option<u8> {
         match self {
-            Self::WebhookSecret => Some(4),
-            Self::Signature => Some(3),
-            Self::PairingToken => Some(2),
-            Self::TooMany => Some(1),
-            Self::UnknownKey | Self::Stranger => None,
+            Self::WebhookSecret => Some(5),
+            Self::Signature => Some(4),
+            Self::PairingToken => Some(3),
+            Self::NoRoom => Some(2),
+            Self::TooMany | Self::TooManyOfKey => Some(1),
+            Self::UnknownKey | Self::Stranger | Self::TooSlow | Self::TooLarge => None,
         }
     }
 }
 
 impl Event {
-    /// Tells whether somebody was refused: the log says it as a warning.
-    pub fn is_refusal(&self) -> bool {
+    /// Tells whether somebody who looks after the backend has to hear of it.
+    pub fn is_a_warning(&self) -> bool {
         matches!(self, Self::Refused { .. } | Self::TokenTried { .. })
     }
 

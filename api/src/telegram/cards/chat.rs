@@ -57,6 +57,10 @@ pub(super) fn refused(words: &Words, what: Refused, count: u64, networks: &[Stri
         Refused::Signature => "refused-signature",
         Refused::WebhookSecret => "refused-webhook-secret",
         Refused::TooMany => "refused-too-many",
+        Refused::TooManyOfKey => "refused-too-many-of-key",
+        Refused::NoRoom => "refused-no-room",
+        Refused::TooSlow => "refused-too-slow",
+        Refused::TooLarge => "refused-too-large",
         Refused::Stranger => "refused-stranger",
     });
     let mut lines = vec![words.with("refused-title", &[("count", count.into()), ("what", what.into())])];

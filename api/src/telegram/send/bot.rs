@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use anyhow::Context as _;
 use serde::Serialize;
 use serde_json::Value;
+use reqwest_of_teloxide::redirect::Policy;
 use teloxide::{
     ApiError, RequestError,
     net::default_reqwest_settings,
@@ -82,7 +83,8 @@ impl Payload for GetUpdates {
 impl Bot {
     pub fn new(config: &Telegram) -> anyhow::Result<Self> {
         let token = config.token.as_ref().context("OSM_TELEGRAM_TOKEN: not set")?;
-        let client = default_reqwest_settings().build()?;
+        // An address of the Bot API holds the token: it is told to nobody else, neither by following nor as a referrer.
+        let client = default_reqwest_settings().redirect(Policy::none()).referer(false).build()?;
         let bot = teloxide::Bot::with_client(token.expose(), client).set_api_url(config.api_url.clone());
         Ok(Self { bot, username: OnceLock::new() })
     }

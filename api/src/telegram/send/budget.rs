@@ -5,7 +5,10 @@ use std::{collections::HashMap, time::Duration};
 
 use tokio::time::Instant;
 
-use crate::domain::ids::ChatId;
+use crate::domain::{
+    bucket::{Bucket, Rate},
+    ids::ChatId,
+};
 
 /// 8 at once and 20 a second never exceed 28 in a second; the rest is for calls that arrive closer together than they left.
 const OVERALL: Rate = Rate { burst: 8.0, per_second: 20.0 };
@@ -47,43 +50,15 @@ struct State {
     throttled: bool,
 }
 
-#[derive(Clone, Copy)]
-struct Rate {
-    burst: f64,
-    per_second: f64,
-}
-
-struct Bucket {
-    rate: Rate,
-    tokens: f64,
-    at: Instant,
-}
-
-impl Bucket {
-    /// Empty at first.
-    fn new(rate: Rate, at: Instant) -> Self {
-        Self { rate, tokens: 0.0, at }
-    }
-
-    fn fill(&mut self, now: Instant) {
-        self.tokens = (self.tokens + (now - self.at).as_secs_f64() * self.rate.per_second).min(self.rate.burst);
-        self.at = now;
-    }
-
-    fn wait(&self) -> Duration {
-        Duration::from_secs_f64(((1.0 - self.tokens) / self.rate.per_second).max(0.0))
-    }
-}
-
 impl State {
-    fn new(lane: Lane, started: Instant) -> Self {
+    fn new(lane: Lane) -> Self {
         let rates: &[Rate] = match lane {
             Lane::Taps(_) => &[],
             // Groups have negative ids.
             Lane::Messages(ChatId(..0)) => &[CHAT, GROUP],
             Lane::Messages(_) => &[CHAT],
         };
-        Self { buckets: rates.iter().map(|rate| Bucket::new(*rate, started)).collect(), ..Self::default() }
+        Self { buckets: rates.iter().map(|rate| Bucket::empty(*rate, Duration::ZERO)).collect(), ..Self::default() }
     }
 
     fn pause(&mut self, until: Instant) {
@@ -100,8 +75,8 @@ impl Budget {
     pub fn new(now: Instant) -> Self {
         Self {
             started: now,
-            overall: Bucket::new(OVERALL, now),
-            taps: Bucket::new(TAPS, now),
+            overall: Bucket::empty(OVERALL, Duration::ZERO),
+            taps: Bucket::empty(TAPS, Duration::ZERO),
             overall_paused: None,
             lanes: HashMap::new(),
         }
@@ -109,7 +84,8 @@ impl Budget {
 
     /// Takes one call in this lane out of the budgets; otherwise says how long to wait.
     pub fn take(&mut self, lane: Lane, now: Instant) -> Result<(), Duration> {
-        let state = self.lanes.entry(lane).or_insert_with(|| State::new(lane, self.started));
+        let span = now - self.started;
+        let state = self.lanes.entry(lane).or_insert_with(|| State::new(lane));
         if let Some(until) = self.overall_paused.max(state.paused).filter(|until| *until > now) {
             return Err(until - now);
         }
@@ -118,14 +94,14 @@ impl Budget {
         let mut buckets: Vec<&mut Bucket> = state.buckets.iter_mut().chain(taps).chain([&mut self.overall]).collect();
         let mut wait = Duration::ZERO;
         for bucket in &mut buckets {
-            bucket.fill(now);
+            bucket.fill(span);
             wait = wait.max(bucket.wait());
         }
         if !wait.is_zero() {
             return Err(wait);
         }
         for bucket in buckets {
-            bucket.tokens -= 1.0;
+            bucket.take();
         }
         Ok(())
     }
@@ -133,8 +109,9 @@ impl Budget {
     /// Notes that a call was answered. Telegram counts it from the moment it arrived there, which may be this one: nothing is
     /// refilled for the time it took.
     pub fn answered(&mut self, lane: Lane, now: Instant) {
+        let span = now - self.started;
         for bucket in &mut self.lane(lane).buckets {
-            bucket.at = now;
+            bucket.skip(span);
         }
     }
 
@@ -158,17 +135,18 @@ impl Budget {
 
     /// Forgets lanes that are at rest.
     pub fn tidy(&mut self, now: Instant) {
+        let span = now - self.started;
         self.lanes.retain(|_, state| {
             let is_full = state.buckets.iter_mut().all(|bucket| {
-                bucket.fill(now);
-                bucket.tokens >= bucket.rate.burst
+                bucket.fill(span);
+                bucket.is_full()
             });
             !is_full || state.is_paused(now)
         });
     }
 
     fn lane(&mut self, lane: Lane) -> &mut State {
-        self.lanes.entry(lane).or_insert_with(|| State::new(lane, self.started))
+        self.lanes.entry(lane).or_insert_with(|| State::new(lane))
     }
 }
 

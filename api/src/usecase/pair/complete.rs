@@ -36,7 +36,7 @@ pub async fn complete(core: &Core, request: &PairRequest, agent_key: &PublicKey,
         // The same token from the same key: its answer was lost, and is given again.
         let Some(again) = pairings::used_by(&mut work.tx, &token_hash, &key).await? else {
             // Of a server that was removed its token is gone, and its key is remembered.
-            if servers::was_removed(&mut work.tx, agent_key.id()).await? {
+            if servers::removed_key(&mut work.tx, agent_key.id()).await?.is_some() {
                 return Err(Refusal::Removed.into());
             }
             tell_of_other(work, &token_hash, &key, address).await?;
@@ -101,7 +101,7 @@ async fn tell_of_other(mut work: Work<'_>, token_hash: &str, key: &str, address:
 
 async fn need_new_key(tx: &mut Tx, agent_key: &PublicKey) -> Result<()> {
     let key_id = agent_key.id();
-    if servers::by_key_id(tx, key_id).await?.is_some() || servers::was_removed(tx, key_id).await? {
+    if servers::by_key_id(tx, key_id).await?.is_some() || servers::removed_key(tx, key_id).await?.is_some() {
         return Err(Refusal::Invalid("agent_key: was paired before; make a new key for each pairing".to_owned()).into());
     }
     Ok(())
@@ -129,7 +129,7 @@ async fn forget(work: &mut Work<'_>, old: &servers::Agent) -> store::Result<()> 
     judge::forget(work, old.id).await?;
     command::finish::end_all(work, old.id).await?;
     if let Ok(old_key) = PublicKey::parse(&old.agent_key) {
-        servers::forget_key(&mut work.tx, old_key.id(), work.now).await?;
+        servers::forget_key(&mut work.tx, old_key.id(), &old.agent_key, work.now).await?;
     }
     Ok(())
 }

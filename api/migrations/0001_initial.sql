@@ -161,6 +161,8 @@ CREATE TABLE updates (
     claimed_until BIGINT NOT NULL,
     -- In what order chats are served: when it came, or a second after the turn of the one before it in its chat.
     turn BIGINT NOT NULL,
+    -- The chat that this one becomes: what is asked for there waits for it.
+    moves_to BIGINT,
     received_at BIGINT NOT NULL
 );
 CREATE INDEX updates_open ON updates (state, chat_id, update_id);

@@ -58,10 +58,10 @@ INSERT INTO confirmations (id, chat_id, user_id, actor_name, server_id, asks, ex
     ('01a317f0-4c00-7d3e-9c5b-2f6a8e1b7c06', 1001, 1001, 'Anna', '01890a5d-ac96-774b-bcce-b302099a8057',
      '{"type":"remove"}', 1800000060000, 'open', '01a317f0-4c00-7d3e-9c5b-2f6a8e1b7c15');
 
-INSERT INTO updates (update_id, chat_id, request, state, attempts, claimed_until, turn, received_at) VALUES
+INSERT INTO updates (update_id, chat_id, request, state, attempts, claimed_until, turn, moves_to, received_at) VALUES
     (845719261, 1001, '{"chat":{"id":1001,"kind":"private"},"actor":{"id":1001,"name":"Anna","language":null},"intent":{"type":"help"},"tap":null}',
-     'open', 1, 1800000010000, 1800000001000, 1800000000000),
-    (845719262, 1001, NULL, 'done', 1, 0, 1799999990000, 1799999990000);
+     'open', 1, 1800000010000, 1800000001000, NULL, 1800000000000),
+    (845719262, 1001, NULL, 'done', 1, 0, 1799999990000, -1001234567891, 1799999990000);
 
 INSERT INTO messages (id, chat_id, telegram_id, created_at) VALUES
     ('01a317f0-4c00-7d3e-9c5b-2f6a8e1b7c13', 1001, 4711, 1800000000000),

@@ -4,7 +4,7 @@ use super::db::{Result, Tx, execute, from_json, on, to_json, wake::Wake};
 use crate::domain::{
     Millis, SECOND,
     ids::{ChatId, UpdateId},
-    intent::Request,
+    intent::{Intent, Request},
     update::State,
 };
 
@@ -26,12 +26,16 @@ const TURN: Millis = SECOND;
 
 /// Stores an update once. `before`: the turn of the newest one of its chat that waits.
 pub async fn insert(tx: &mut Tx, update_id: UpdateId, request: &Request, before: Option<Millis>, now: Millis) -> Result<()> {
+    let moves_to = match &request.intent {
+        Intent::Migrated { to } => Some(*to),
+        _ => None,
+    };
     let turn = before.map_or(now, |before| now.max(before + TURN));
     let done = execute!(
         tx,
         sqlx::query(
-            "INSERT INTO updates (update_id, chat_id, request, state, attempts, claimed_until, turn, received_at)
-         VALUES ($1, $2, $3, $5, 0, 0, $6, $4) ON CONFLICT (update_id) DO NOTHING"
+            "INSERT INTO updates (update_id, chat_id, request, state, attempts, claimed_until, turn, moves_to, received_at)
+         VALUES ($1, $2, $3, $5, 0, 0, $6, $7, $4) ON CONFLICT (update_id) DO NOTHING"
         )
         .bind(update_id)
         .bind(request.chat.id)
@@ -39,6 +43,7 @@ pub async fn insert(tx: &mut Tx, update_id: UpdateId, request: &Request, before:
         .bind(now)
         .bind(State::Open)
         .bind(turn)
+        .bind(moves_to)
     )?;
     if done == 1 {
         tx.wake(Wake::Inbox);
@@ -60,7 +65,8 @@ pub async fn claim(tx: &mut Tx, now: Millis) -> Result<Option<Claimed>> {
         "UPDATE updates SET attempts = attempts + 1, claimed_until = $1
          WHERE state = $3 AND claimed_until <= $2 AND update_id = (
              SELECT u.update_id FROM updates u WHERE u.state = $3 AND u.claimed_until <= $2 AND NOT EXISTS (
-                 SELECT 1 FROM updates e WHERE e.state = $3 AND e.chat_id = u.chat_id AND e.update_id < u.update_id)
+                 SELECT 1 FROM updates e WHERE e.state = $3 AND (e.chat_id = u.chat_id OR e.moves_to = u.chat_id)
+                     AND e.update_id < u.update_id)
              ORDER BY u.turn, u.update_id LIMIT 1)
          RETURNING update_id, chat_id, request, attempts")
         .bind(now + CLAIM).bind(now).bind(State::Open).fetch_optional(conn).await)?;

@@ -4,9 +4,9 @@
 use std::sync::OnceLock;
 
 use anyhow::Context as _;
+use reqwest_of_teloxide::redirect::Policy;
 use serde::Serialize;
 use serde_json::Value;
-use reqwest_of_teloxide::redirect::Policy;
 use teloxide::{
     ApiError, RequestError,
     net::default_reqwest_settings,

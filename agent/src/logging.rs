@@ -4,6 +4,7 @@
 
 use std::env;
 
+use crate::text::complain;
 use log::{LevelFilter, Log, Metadata, Record};
 
 pub fn init() {
@@ -38,7 +39,7 @@ impl Log for Logger {
         {
             return;
         }
-        eprintln!("{:5} {}", record.level(), record.args());
+        complain!("{:5} {}", record.level(), record.args());
     }
 
     fn flush(&self) {}

@@ -29,6 +29,35 @@ pub fn shorten(text: &str, max: usize) -> String {
     text.chars().take(max - 1).chain(['…']).collect()
 }
 
+/// Prints a line for a person; takes what `println!` takes.
+///
+/// Names come from backends and files that others can write: no control character of theirs gets to the terminal, where it could
+/// write to the clipboard or type.
+macro_rules! say {
+    ($($words:tt)*) => { $crate::text::print(&format!($($words)*)) };
+}
+
+/// Prints a line on standard error, like [`say`].
+macro_rules! complain {
+    ($($words:tt)*) => { $crate::text::print_error(&format!($($words)*)) };
+}
+pub(crate) use {complain, say};
+
+#[expect(clippy::print_stdout, reason = "this is the one way to standard output")]
+pub fn print(line: &str) {
+    println!("{}", printable(line));
+}
+
+#[expect(clippy::print_stderr, reason = "this is the one way to standard error")]
+pub fn print_error(line: &str) {
+    eprintln!("{}", printable(line));
+}
+
+/// Leaves line breaks, and puts U+FFFD for every other control character.
+fn printable(line: &str) -> String {
+    line.chars().map(|c| if c.is_control() && c != '\n' { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
 /// Says a length of time to a person, in the largest fitting unit and without a sign.
 pub fn duration(ms: i64) -> String {
     let seconds = ms.unsigned_abs().div_ceil(1000);
@@ -43,6 +72,15 @@ pub fn duration(ms: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Finding 10: OSC 52 writes to the clipboard; C1 characters begin sequences too.
+    #[test]
+    fn nothing_that_a_terminal_acts_upon_is_printed() {
+        assert_eq!(
+            printable("web\u{1b}]52;c;eA==\u{7}\nnext\tline\r\u{9b}31m\u{7f}é"),
+            "web\u{fffd}]52;c;eA==\u{fffd}\nnext\u{fffd}line\u{fffd}\u{fffd}31m\u{fffd}é"
+        );
+    }
 
     #[test]
     fn a_length_of_time_is_said_in_the_largest_fitting_unit() {

@@ -1,7 +1,7 @@
 //! Bodies of the agent's requests and their answers. `validate` is the contract's outer edge: what it lets through
 //! may be stored and shown.
 
-use std::ops::RangeInclusive;
+use std::{fmt, ops::RangeInclusive};
 
 use serde::{Deserialize, Serialize};
 
@@ -36,7 +36,7 @@ pub mod limits {
 }
 
 /// Body of `POST /agent/v1/pair`, signed with the new key.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(Object))]
 #[serde(deny_unknown_fields)]
 pub struct PairRequest {
@@ -52,6 +52,17 @@ pub struct PairRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "server", oai(skip_serializing_if_is_none))]
     pub replaces: Option<Envelope>,
+}
+
+impl fmt::Debug for PairRequest {
+    /// Without the token: whoever has it can pair.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PairRequest")
+            .field("agent_key", &self.agent_key)
+            .field("agent_version", &self.agent_version)
+            .field("host", &self.host)
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -104,3 +104,14 @@ fn the_openapi_form_is_the_serde_form() {
     assert_eq!(batch.to_json().unwrap(), serde);
     assert_eq!(ReportBatch::parse_from_json(Some(serde)).unwrap(), batch);
 }
+
+/// Finding 18.
+#[test]
+fn a_pairing_request_is_shown_without_its_token() {
+    let Report { host, .. } = report();
+    let token = "OSM1-SECRET".to_owned();
+    let (agent_key, machine) = ("k".repeat(43), "a".repeat(64));
+    let request = PairRequest { token, agent_key, machine, agent_version: "0.1.0".to_owned(), host, replaces: None };
+    let shown = format!("{request:?}");
+    assert!(shown.contains("web-1") && !shown.contains("SECRET"), "{shown}");
+}

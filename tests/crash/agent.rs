@@ -166,7 +166,7 @@ osm_tests::story!(the_agent_dies_anywhere_and_nothing_is_lost_or_doubled, |engin
 
 #[test]
 fn every_crash_point_of_the_agent_is_tried_here_or_in_containers() {
-    let points = named_in_sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../agent/src"), "crash_point!(\"");
+    let points = named_in_sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../agent/src"), "crash::point(\"");
     assert!(points.len() > 10, "{points:?}");
     for point in points {
         let tried = [&PAIR[..], &RUN, &UNPAIR, &IN_CONTAINERS].concat().contains(&point.as_str());

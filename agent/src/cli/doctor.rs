@@ -16,7 +16,7 @@ use crate::{
     machine::Machine,
     policy::list::UnitList,
     state::{dir::StateDir, status::Status},
-    text::duration,
+    text::{duration, say},
 };
 
 const LIMIT: Duration = Duration::from_secs(10);
@@ -27,17 +27,17 @@ struct Report {
 
 impl Report {
     fn ok(what: &str, detail: &str) {
-        println!("ok    {what:<16} {detail}");
+        say!("ok    {what:<16} {detail}");
     }
 
     /// Notes what is fine as it is, and worth knowing.
     fn note(what: &str, detail: &str) {
-        println!("note  {what:<16} {detail}");
+        say!("note  {what:<16} {detail}");
     }
 
     fn fail(&mut self, what: &str, detail: &str) {
         self.failed = true;
-        println!("FAIL  {what:<16} {detail}");
+        say!("FAIL  {what:<16} {detail}");
     }
 }
 

@@ -14,6 +14,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use clap::{CommandFactory as _, Parser, Subcommand};
 
+use crate::text::complain;
 use crate::{
     config::Settings,
     host::{clock::Clock, journal, systemd::bus::Bus},
@@ -120,7 +121,7 @@ pub fn main() -> ExitCode {
     match Cli::parse().dispatch() {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("osm-agent: {error:#}");
+            complain!("osm-agent: {error:#}");
             ExitCode::FAILURE
         }
     }
@@ -169,7 +170,13 @@ impl Command {
             }
             Self::CleanJournal => journal::clean(settings)?,
             Self::Completions { shell } => {
-                print!("{}", completions(shell));
+                #[expect(
+                    clippy::print_stdout,
+                    reason = "a shell reads this, to the byte, and nothing of it comes from elsewhere"
+                )]
+                {
+                    print!("{}", completions(shell));
+                }
             }
             Self::Policy { command, rules_dir } => command.run(settings, config, &rules_dir, &systemd).await?,
         }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+use crate::text::say;
 use crate::{
     config::Settings,
     host::{clock::Clock, identity, systemd::Systemd},
@@ -16,6 +17,6 @@ pub async fn print(settings: &Settings, clock: &Clock, systemd: &impl Systemd) -
     reporter.warm_up();
     tokio::time::sleep(Duration::from_secs(1)).await;
     let measured = reporter.measure(settings, clock, &identity::boot()?, systemd).await;
-    println!("{}", serde_json::to_string(&batch(vec![measured.report]))?);
+    say!("{}", serde_json::to_string(&batch(vec![measured.report]))?);
     Ok(())
 }

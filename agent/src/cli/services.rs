@@ -3,6 +3,7 @@
 use anyhow::Result;
 use osm_protocol::messages;
 
+use crate::text::say;
 use crate::{
     config::Settings,
     host::systemd::{Systemd, Unavailable, is_booted},
@@ -15,17 +16,17 @@ pub async fn services(settings: &Settings, systemd: &impl Systemd) -> Result<()>
     let found = collect::services::collect(settings, systemd).await;
     match found.systemd {
         messages::Systemd::Available => {}
-        messages::Systemd::Absent => println!("systemd is not the init of this machine: there are no services to see."),
-        messages::Systemd::Unreachable => println!("The system bus does not answer: services cannot be seen (osm-agent doctor)."),
+        messages::Systemd::Absent => say!("systemd is not the init of this machine: there are no services to see."),
+        messages::Systemd::Unreachable => say!("The system bus does not answer: services cannot be seen (osm-agent doctor)."),
     }
     let width = found.services.iter().map(|service| service.unit.chars().count()).max().unwrap_or(0);
     for service in found.services {
         let state = format!("{} ({})", service.active_state, service.sub_state);
         let result = service.result.map(|result| format!(" {result}")).unwrap_or_default();
         let restartable = if service.restartable { "  may be restarted from the chat" } else { "" };
-        println!("{:width$}  {state}{result}{restartable}", service.unit);
+        say!("{:width$}  {state}{result}{restartable}", service.unit);
     }
-    println!("Restarts: {}", restarts(settings));
+    say!("Restarts: {}", restarts(settings));
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use crate::{
     host::systemd::Systemd,
     machine::Machine,
     state::{dir::StateDir, status::Status},
-    text::duration,
+    text::{duration, say},
 };
 
 /// Below this nobody needs to hear of the clock.
@@ -22,43 +22,43 @@ pub async fn status(here: &Machine<'_>, systemd: &impl Systemd) -> Result<()> {
     let now = clock.moment().host;
     match dir.pairing()? {
         Some(pairing) => {
-            println!("Paired with  {} as {} ({})", pairing.api, pairing.name, pairing.server_id);
-            println!("Agent's key  {}", pairing.fingerprint()?);
-            println!("Command keys version {}", dir.trusted_keys(&pairing)?.version);
+            say!("Paired with  {} as {} ({})", pairing.api, pairing.name, pairing.server_id);
+            say!("Agent's key  {}", pairing.fingerprint()?);
+            say!("Command keys version {}", dir.trusted_keys(&pairing)?.version);
         }
-        None => println!("Not paired. Get a line with /add_server in the chat, and run it here."),
+        None => say!("Not paired. Get a line with /add_server in the chat, and run it here."),
     }
     let running = is_running(dir);
-    println!("Agent        {}", if running { "running" } else { "not running (systemctl start osm-agent)" });
+    say!("Agent        {}", if running { "running" } else { "not running (systemctl start osm-agent)" });
     if let Some(status) = Status::read(dir) {
         if status.removed {
-            println!("Removed      the backend no longer knows this server; pair it again, or: osm-agent unpair --local");
+            say!("Removed      the backend no longer knows this server; pair it again, or: osm-agent unpair --local");
         }
         let corrected = now - status.clock_ahead_ms;
         match status.last_accepted {
-            Some(at) => println!("Last report  {} ago", duration(corrected - at)),
-            None => println!("Last report  none accepted since the agent started"),
+            Some(at) => say!("Last report  {} ago", duration(corrected - at)),
+            None => say!("Last report  none accepted since the agent started"),
         }
         if let Some(error) = &status.last_error {
-            println!("Last error   {error}");
+            say!("Last error   {error}");
         }
-        println!("Kept here    {} reports, {} outcomes of commands", status.spooled, status.open_outcomes);
+        say!("Kept here    {} reports, {} outcomes of commands", status.spooled, status.open_outcomes);
         if let Some(trouble) = &status.commands_off {
-            println!("Commands     refused: {trouble}");
+            say!("Commands     refused: {trouble}");
         }
         if status.clock_ahead_ms.unsigned_abs() > CLOCK_WORTH_SAYING_MS {
             let direction = if status.clock_ahead_ms > 0 { "ahead of" } else { "behind" };
-            println!(
+            say!(
                 "Clock        {} {direction} the backend's: set it right (timedatectl set-ntp true)",
                 duration(status.clock_ahead_ms)
             );
         }
     }
     match systemd.services().await {
-        Ok(units) => println!("Services     {} loaded", units.len()),
-        Err(error) => println!("Services     not seen: {error}"),
+        Ok(units) => say!("Services     {} loaded", units.len()),
+        Err(error) => say!("Services     not seen: {error}"),
     }
-    println!("Restarts     {}", restarts(settings));
+    say!("Restarts     {}", restarts(settings));
     Ok(())
 }
 

@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 
+use crate::text::say;
 use crate::{
     config::{JournalLimits, Settings},
     host::durable,
@@ -30,7 +31,7 @@ pub fn clean(settings: &Settings) -> Result<()> {
     ensure!(status.success(), "{JOURNALCTL} ended with {status}");
     let after: u64 = JOURNALS.iter().map(|folder| size(Path::new(folder))).sum();
     let freed = before.saturating_sub(after);
-    println!("{freed} bytes freed");
+    say!("{freed} bytes freed");
     durable::replace(Path::new(FREED), freed.to_string().as_bytes(), 0o644).with_context(|| format!("{FREED} cannot be written"))
 }
 

@@ -22,7 +22,7 @@ use crate::{
         dir::StateDir,
         pairing::{Pairing, Pending},
     },
-    text::clean_or,
+    text::{clean_or, complain, say},
 };
 
 /// Who is told that a pairing is over.
@@ -40,7 +40,7 @@ pub async fn pair(here: &Machine<'_>, api: &str, token: &PairingToken) -> Result
     let _lock = dir.lock("pair.lock", "pair")?;
     let api = Api::parse(api)?;
     let before = dir.pairing().unwrap_or_else(|error| {
-        eprintln!("{error:#}. Going on as if this machine had not been paired.");
+        complain!("{error:#}. Going on as if this machine had not been paired.");
         None
     });
     // A lost answer: the backend may have taken up the key of the attempt before, and will answer it once more.
@@ -68,9 +68,9 @@ pub async fn pair(here: &Machine<'_>, api: &str, token: &PairingToken) -> Result
     dir.store_pairing(&pairing)?;
     dir.remove_pending()?;
     crash::point("pair.done");
-    println!("Paired with {api} as {} ({}).", pairing.name, pairing.server_id);
-    println!("Fingerprint of this agent's key: {}", pairing.fingerprint()?);
-    println!("The first report is sent as soon as `osm-agent run` (the service osm-agent) is running.");
+    say!("Paired with {api} as {} ({}).", pairing.name, pairing.server_id);
+    say!("Fingerprint of this agent's key: {}", pairing.fingerprint()?);
+    say!("The first report is sent as soon as `osm-agent run` (the service osm-agent) is running.");
     Ok(())
 }
 
@@ -80,7 +80,7 @@ pub async fn unpair(here: &Machine<'_>, unpair: Unpair) -> Result<()> {
     let _lock = dir.lock("pair.lock", "pair")?;
     let Some(pairing) = dir.pairing()? else {
         dir.forget()?;
-        println!("This machine is not paired.");
+        say!("This machine is not paired.");
         return Ok(());
     };
     if unpair == Unpair::Everywhere {
@@ -98,7 +98,7 @@ pub async fn unpair(here: &Machine<'_>, unpair: Unpair) -> Result<()> {
     }
     dir.forget()?;
     crash::point("unpair.done");
-    println!("{} is no longer paired with {}.", pairing.name, pairing.api);
+    say!("{} is no longer paired with {}.", pairing.name, pairing.api);
     Ok(())
 }
 

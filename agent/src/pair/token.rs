@@ -7,6 +7,7 @@ use std::{
     path::Path,
 };
 
+use crate::text::complain;
 use anyhow::{Context as _, Result, bail};
 use osm_protocol::pairing_token::PairingToken;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
@@ -36,12 +37,15 @@ fn bounded(reader: impl Read) -> Result<String> {
 fn ask() -> Result<String> {
     // First of all: what is typed before it is thrown away, not shown.
     let quiet = Quiet::new();
-    eprint!("Pairing token (not shown): ");
+    #[expect(clippy::print_stderr, reason = "a question without an end of the line")]
+    {
+        eprint!("Pairing token (not shown): ");
+    }
     io::stderr().flush().ok();
     let mut line = String::new();
     let read = io::stdin().read_line(&mut line);
     drop(quiet);
-    eprintln!();
+    complain!("");
     read.context("the token cannot be read from the terminal")?;
     Ok(line)
 }

@@ -15,6 +15,7 @@ use super::{
     local,
     polkit::{self, RULES_FILE},
 };
+use crate::text::say;
 use crate::{
     config::{DEFAULT_PATH, Settings},
     host::{durable, systemd::Systemd},
@@ -84,15 +85,15 @@ pub async fn once(settings: &Settings, rules_dir: &Path, systemd: &impl Systemd)
 
 fn say(list: &UnitList) {
     if let Some(why) = &list.unavailable {
-        println!("No service can be restarted from the chat: {why}.");
+        say!("No service can be restarted from the chat: {why}.");
     } else if list.units.is_empty() {
-        println!("No service was found that could be restarted from the chat. Add one: osm-agent policy allow UNIT");
+        say!("No service was found that could be restarted from the chat. Add one: osm-agent policy allow UNIT");
     } else {
-        println!("May be restarted from the chat ({}):", list.units.len());
-        list.units.iter().for_each(|unit| println!("  {unit}"));
+        say!("May be restarted from the chat ({}):", list.units.len());
+        list.units.iter().for_each(|unit| say!("  {unit}"));
     }
     for chore in &list.chores {
-        println!("{}: may be asked for from the chat", chore_name(*chore));
+        say!("{}: may be asked for from the chat", chore_name(*chore));
     }
 }
 

@@ -8,6 +8,7 @@ use super::{
     apply::{need_root, once, write},
     rules::{self, NamedBy},
 };
+use crate::text::complain;
 use crate::{
     config::Settings,
     host::{durable, systemd::Systemd},
@@ -64,7 +65,7 @@ async fn check_allowed(unit: &str, systemd: &impl Systemd) -> Result<()> {
     match systemd.facts(unit).await {
         Ok(facts) => rules::check(&facts, NamedBy::Root).with_context(|| format!("{unit} cannot be allowed")),
         Err(error) => {
-            eprintln!("{unit} cannot be looked at now ({error}); it is noted all the same.");
+            complain!("{unit} cannot be looked at now ({error}); it is noted all the same.");
             Ok(())
         }
     }

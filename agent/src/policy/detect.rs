@@ -16,6 +16,7 @@ use super::{
 use crate::{
     config::Settings,
     host::systemd::{Systemd, Unavailable, Unit, UnitFacts},
+    text::complain,
 };
 
 /// What the oneshot runs.
@@ -78,7 +79,7 @@ async fn units(settings: &Settings, systemd: &impl Systemd, loaded: &[Unit]) -> 
     for unit in &allowed {
         match look(systemd, unit, NamedBy::Root).await? {
             Ok(facts) => drop(units.insert(facts.id)),
-            Err(why) => eprintln!("allow.d/{unit} is left out: {why}"),
+            Err(why) => complain!("allow.d/{unit} is left out: {why}"),
         }
     }
     let local = if settings.detect_local_units { LocalUnits::read(Path::new(local::FOLDER)) } else { LocalUnits::default() };
@@ -88,7 +89,8 @@ async fn units(settings: &Settings, systemd: &impl Systemd, loaded: &[Unit]) -> 
             continue;
         }
         let Ok(facts) = look(systemd, &unit.name, NamedBy::Detection).await? else { continue };
-        if catalog::contains(&unit.name) && is_there(&facts) || is_local && is_enabled(&facts) && is_administrators(&facts) {
+        let is_own = is_local && is_enabled(&facts) && is_administrators(&facts) && is_lasting(&facts);
+        if catalog::contains(&unit.name) && is_there(&facts) || is_own {
             units.insert(facts.id);
         }
     }
@@ -101,7 +103,7 @@ async fn units(settings: &Settings, systemd: &impl Systemd, loaded: &[Unit]) -> 
         }
     }
     if list.len() > UNITS_MAX {
-        eprintln!("{} units were found; only the first {UNITS_MAX} are listed", list.len());
+        complain!("{} units were found; only the first {UNITS_MAX} are listed", list.len());
         list.truncate(UNITS_MAX);
     }
     Ok(list)
@@ -121,6 +123,12 @@ fn is_enabled(facts: &UnitFacts) -> bool {
     matches!(facts.unit_file_state.as_str(), "enabled" | "enabled-runtime" | "indirect")
 }
 
+/// Says whether a unit goes on running. A oneshot is a job: what one does at boot (format scratch storage, say) is nobody's service,
+/// and two taps in a chat must not do it again unless root has said so.
+fn is_lasting(facts: &UnitFacts) -> bool {
+    facts.kind != "oneshot"
+}
+
 fn is_administrators(facts: &UnitFacts) -> bool {
     Path::new(&facts.fragment_path).parent() == Some(Path::new(local::FOLDER))
 }
@@ -137,7 +145,7 @@ fn words(folder: &Path) -> Result<BTreeSet<String>> {
         let name = file.with_context(|| format!("{} cannot be read", folder.display()))?.file_name();
         match name.to_str().filter(|name| rules::is_name(name)) {
             Some(name) => drop(units.insert(name.to_owned())),
-            None => eprintln!("{}/{} is not the name of a service; it is left out", folder.display(), name.to_string_lossy()),
+            None => complain!("{}/{} is not the name of a service; it is left out", folder.display(), name.to_string_lossy()),
         }
     }
     Ok(units)

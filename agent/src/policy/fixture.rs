@@ -20,6 +20,7 @@ pub fn facts(id: &str, active_state: &str, unit_file_state: &str) -> UnitFacts {
         fragment_path: format!("/usr/lib/systemd/system/{id}"),
         transient: false,
         unit_file_state: unit_file_state.to_owned(),
+        kind: "simple".to_owned(),
     }
 }
 

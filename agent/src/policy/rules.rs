@@ -132,6 +132,7 @@ mod tests {
             fragment_path: format!("/lib/systemd/system/{id}"),
             transient: false,
             unit_file_state: "enabled".to_owned(),
+            kind: "simple".to_owned(),
         }
     }
 

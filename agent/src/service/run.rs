@@ -84,9 +84,10 @@ async fn sessions(service: &Service<'_, impl Systemd>) {
 
 /// Works under a pairing until it changes.
 async fn session(service: &Service<'_, impl Systemd>, pairing: &Pairing, mark: Option<Mark>) -> Result<()> {
-    log::info!("working as {} ({}) for {}", pairing.name, pairing.server_id, pairing.api);
     let session = Session::open(service, pairing)?;
     let reports = Reports::open(&session)?;
+    // Once it can: what keeps it from working is said once, however often it is tried.
+    log::info!("working as {} ({}) for {}", pairing.name, pairing.server_id, pairing.api);
     let changed = async {
         while service.machine.dir.pairing_mark() == mark {
             sleep(LOOK).await;

@@ -26,6 +26,10 @@ pub async fn tell(core: &Core) -> store::Result<()> {
 
 /// Tells the owner of the worst, unless an instance told one less than an hour ago.
 async fn tell_owner<'t>(work: &mut Work<'_>, tallies: impl Iterator<Item = (&'t Refused, &'t Tally)>) -> store::Result<()> {
+    // Nobody sends it any more, and told at the next start it would not be of the last minute.
+    if work.core.store.hub.is_stopping() {
+        return Ok(());
+    }
     let worst = tallies.filter_map(|(what, tally)| what.gravity().map(|gravity| (gravity, what, tally)));
     let Some((_, what, Tally { count, networks })) = worst.max_by_key(|(gravity, ..)| *gravity) else { return Ok(()) };
     let Some(owner) = people::owner(&mut work.tx).await? else { return Ok(()) };

@@ -148,8 +148,11 @@ impl Systemd for Bus {
     async fn facts(&self, unit: &str) -> Result<UnitFacts, Unavailable> {
         self.ask(async |manager| {
             let path = manager.load_unit(unit).await?;
-            let unit = properties(manager.inner().connection(), path, "org.freedesktop.systemd1.Unit").await?;
+            let connection = manager.inner().connection();
+            let service = properties(connection, path.clone(), "org.freedesktop.systemd1.Service").await?;
+            let unit = properties(connection, path, "org.freedesktop.systemd1.Unit").await?;
             Ok(UnitFacts {
+                kind: service.get_property("Type").await?,
                 id: unit.get_property("Id").await?,
                 names: unit.get_property("Names").await?,
                 load_state: unit.get_property("LoadState").await?,

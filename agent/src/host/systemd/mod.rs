@@ -54,6 +54,8 @@ pub struct UnitFacts {
     pub fragment_path: String,
     pub transient: bool,
     pub unit_file_state: String,
+    /// `Type=` of systemd.service(5).
+    pub kind: String,
 }
 
 /// The result systemd gives of a job.

@@ -123,8 +123,8 @@ fn is_enabled(facts: &UnitFacts) -> bool {
     matches!(facts.unit_file_state.as_str(), "enabled" | "enabled-runtime" | "indirect")
 }
 
-/// Says whether a unit goes on running. A oneshot is a job: what one does at boot (format scratch storage, say) is nobody's service,
-/// and two taps in a chat must not do it again unless root has said so.
+/// Says whether a unit goes on running. A oneshot is a job: what one does at boot (format scratch storage, say) is nobody's
+/// service, and two taps in a chat must not do it again unless root has said so.
 fn is_lasting(facts: &UnitFacts) -> bool {
     facts.kind != "oneshot"
 }

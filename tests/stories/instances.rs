@@ -120,3 +120,25 @@ async fn what_one_backend_no_longer_sends_the_other_does() {
     world.clock.advance(31_000);
     world.see(ANNA, "Add a server: crashed").await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_backend_refuses_a_replaced_key_five_seconds_after_it_was_looked_up_however_often_it_calls() {
+    let world = World::new(Engine::Postgres).await;
+    let other = world.another().await.unwrap();
+    let old = world.paired("web-1").await;
+    let (token, _) = world.token(&world.anna, "web-1").await;
+    let there = Agent { api: other.api.clone(), ..old.clone() };
+    let keys = async || there.request("GET", "/agent/v1/keys", None, b"").await.unwrap().status;
+    // The other backend knows the old key by heart from this moment, and it is replaced in the same.
+    world.clock.advance(5_000);
+    assert_eq!(keys().await, 200);
+    let reply = Agent::new(&world).pair_replacing(&token, old.server_id, &old, "c").await;
+    assert_eq!(reply.status, 200);
+    for second in 0..5 {
+        assert_eq!(keys().await, 200, "after {second} s");
+        world.clock.advance(1_000);
+    }
+    assert_eq!(keys().await, 410);
+    drop(world);
+    other.stop().await.unwrap();
+}

@@ -74,7 +74,7 @@ story!(unknown_kinds_and_plain_talk_are_acknowledged_and_dropped, |engine| {
         world.ask(&world.anna, "/help", "/add_server").await;
     }
     assert_stored_nowhere(&world, "hunter2").await;
-    let known = |table: &Table| table.naming("Anna").next().is_some();
+    let known = |table: &Table| table.naming("private").next().is_some();
     assert!(world.tables().await.iter().any(known), "the look finds what there is");
 });
 

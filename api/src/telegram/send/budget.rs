@@ -1,7 +1,10 @@
 //! How fast Telegram lets a bot send: about 30 messages a second in all, one a second in a chat (short bursts pass), 20 a minute
 //! in a group. Staying below is cheaper than a 429, which costs everybody in the chat its whole wait.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
@@ -10,8 +13,9 @@ use crate::domain::{
     ids::ChatId,
 };
 
-/// 8 at once and 20 a second never exceed 28 in a second; the rest is for calls that arrive closer together than they left.
-const OVERALL: Rate = Rate { burst: 8.0, per_second: 20.0 };
+const SECOND: Duration = Duration::from_secs(1);
+/// In any second. A bucket would not do: calls that were held up on their way arrive together with those that follow them.
+const OVERALL: usize = 28;
 /// Of these: whoever taps all the time takes no more than half.
 const TAPS: Rate = Rate { burst: 4.0, per_second: 10.0 };
 const CHAT: Rate = Rate { burst: 3.0, per_second: 1.0 };
@@ -36,7 +40,8 @@ impl Lane {
 
 pub struct Budget {
     started: Instant,
-    overall: Bucket,
+    /// When the last calls were answered, oldest first: no more than [`OVERALL`].
+    answered: VecDeque<Instant>,
     taps: Bucket,
     overall_paused: Option<Instant>,
     lanes: HashMap<Lane, State>,
@@ -75,24 +80,25 @@ impl Budget {
     pub fn new(now: Instant) -> Self {
         Self {
             started: now,
-            overall: Bucket::empty(OVERALL, Duration::ZERO),
+            answered: VecDeque::from([now; OVERALL]),
             taps: Bucket::empty(TAPS, Duration::ZERO),
             overall_paused: None,
             lanes: HashMap::new(),
         }
     }
 
-    /// Takes one call in this lane out of the budgets; otherwise says how long to wait.
-    pub fn take(&mut self, lane: Lane, now: Instant) -> Result<(), Duration> {
+    /// Takes one call in this lane out of the budgets, beside so many that are under way; otherwise says how long to wait.
+    pub fn take(&mut self, lane: Lane, under_way: usize, now: Instant) -> Result<(), Duration> {
         let span = now - self.started;
+        let overall = self.wait_for_all(under_way, now);
         let state = self.lanes.entry(lane).or_insert_with(|| State::new(lane));
         if let Some(until) = self.overall_paused.max(state.paused).filter(|until| *until > now) {
             return Err(until - now);
         }
         state.throttled = false;
         let taps = matches!(lane, Lane::Taps(_)).then_some(&mut self.taps);
-        let mut buckets: Vec<&mut Bucket> = state.buckets.iter_mut().chain(taps).chain([&mut self.overall]).collect();
-        let mut wait = Duration::ZERO;
+        let mut buckets: Vec<&mut Bucket> = state.buckets.iter_mut().chain(taps).collect();
+        let mut wait = overall;
         for bucket in &mut buckets {
             bucket.fill(span);
             wait = wait.max(bucket.wait());
@@ -106,10 +112,25 @@ impl Budget {
         Ok(())
     }
 
+    /// Tells how long it takes until one call more keeps every second within [`OVERALL`]. A call arrives at Telegram at some
+    /// moment between its start and its answer: those under way and those answered within the last second may all fall into one
+    /// second with the next.
+    fn wait_for_all(&self, under_way: usize, now: Instant) -> Duration {
+        let room = OVERALL.saturating_sub(under_way);
+        // With the oldest of the last `room` a second old, there are fewer than that.
+        let Some(over) = self.answered.len().checked_sub(room) else { return Duration::ZERO };
+        // Without room, the next answer says more.
+        self.answered.get(over).map_or(SECOND, |at| (*at + SECOND).saturating_duration_since(now))
+    }
+
     /// Notes that a call was answered. Telegram counts it from the moment it arrived there, which may be this one: nothing is
     /// refilled for the time it took.
     pub fn answered(&mut self, lane: Lane, now: Instant) {
         let span = now - self.started;
+        if self.answered.len() == OVERALL {
+            self.answered.pop_front();
+        }
+        self.answered.push_back(now);
         for bucket in &mut self.lane(lane).buckets {
             bucket.skip(span);
         }
@@ -155,7 +176,7 @@ impl Budget {
 mod tests {
     use super::*;
 
-    const S: Duration = Duration::from_secs(1);
+    const S: Duration = SECOND;
     const CHAT: Lane = Lane::Messages(ChatId(7));
     const GROUP: Lane = Lane::Messages(ChatId(-7));
 
@@ -171,7 +192,12 @@ mod tests {
         let mut taken = Vec::new();
         for step in 0..u32::try_from(span.as_millis() / STEP.as_millis()).unwrap() {
             let now = from + step * STEP;
-            taken.extend(lanes.iter().filter(|lane| budget.take(**lane, now).is_ok()).map(|_| now));
+            for lane in lanes {
+                if budget.take(*lane, 0, now).is_ok() {
+                    budget.answered(*lane, now);
+                    taken.push(now);
+                }
+            }
         }
         taken
     }
@@ -186,10 +212,10 @@ mod tests {
         let (mut budget, now) = full();
         for lane in [CHAT, GROUP] {
             for _ in 0..3 {
-                assert_eq!(budget.take(lane, now), Ok(()));
+                assert_eq!(budget.take(lane, 0, now), Ok(()));
             }
-            assert_eq!(budget.take(lane, now), Err(S));
-            assert_eq!(budget.take(lane, now + S), Ok(()));
+            assert_eq!(budget.take(lane, 0, now), Err(S));
+            assert_eq!(budget.take(lane, 0, now + S), Ok(()));
         }
         assert_eq!(greedy(&mut budget, &[CHAT], now + 2 * S, 60 * S).len(), 60);
     }
@@ -203,12 +229,30 @@ mod tests {
     }
 
     #[test]
-    fn no_second_has_more_than_thirty_and_those_of_a_rush_have_twenty() {
+    fn every_second_of_a_rush_has_twenty_eight() {
         let (mut budget, now) = full();
         let lanes: Vec<Lane> = (1..=500).map(ChatId).map(Lane::Messages).chain((1..=100).map(ChatId).map(Lane::Taps)).collect();
         let taken = greedy(&mut budget, &lanes, now, 10 * S);
-        assert!((26..=28).contains(&most_within(&taken, S)), "{}", most_within(&taken, S));
-        assert!((200..=208).contains(&taken.len()), "{}", taken.len());
+        assert_eq!(most_within(&taken, S), 28);
+        assert_eq!(taken.len(), 280);
+    }
+
+    #[test]
+    fn calls_that_were_held_up_on_their_way_count_in_the_second_in_which_they_were_answered() {
+        let (mut budget, now) = full();
+        let lanes: Vec<Lane> = (1..=500).map(ChatId).map(Lane::Messages).collect();
+        let (held_up, others) = lanes.split_at(16);
+        for (under_way, lane) in held_up.iter().enumerate() {
+            assert_eq!(budget.take(*lane, under_way, now), Ok(()));
+        }
+        assert_eq!(budget.take(others[0], OVERALL, now), Err(S), "all that may arrive in one second are under way");
+        let answered = now + 5 * S;
+        for lane in held_up {
+            budget.answered(*lane, answered);
+        }
+        let mut arrived = vec![answered; held_up.len()];
+        arrived.extend(greedy(&mut budget, others, answered, 10 * S));
+        assert_eq!(most_within(&arrived, S), 28);
     }
 
     #[test]
@@ -217,29 +261,29 @@ mod tests {
         let mut clock = now;
         for _ in 0..40 {
             clock += S / 10;
-            assert_eq!(budget.take(Lane::Taps(ChatId(-7)), clock), Ok(()));
+            assert_eq!(budget.take(Lane::Taps(ChatId(-7)), 0, clock), Ok(()));
         }
         for _ in 0..3 {
-            assert_eq!(budget.take(GROUP, clock), Ok(()));
+            assert_eq!(budget.take(GROUP, 0, clock), Ok(()));
         }
         let taps: Vec<Lane> = (1..=50).map(ChatId).map(Lane::Taps).collect();
         let taken = greedy(&mut budget, &taps, clock, 10 * S).len();
         assert!((98..=104).contains(&taken), "{taken}");
-        assert_eq!(budget.take(Lane::Messages(ChatId(8)), clock + 10 * S), Ok(()));
+        assert_eq!(budget.take(Lane::Messages(ChatId(8)), 0, clock + 10 * S), Ok(()));
     }
 
     #[test]
     fn who_starts_has_nothing_at_first_and_a_chat_waits_for_a_second() {
         let now = Instant::now();
         let mut budget = Budget::new(now);
-        assert_eq!(budget.take(CHAT, now), Err(S));
-        assert_eq!(budget.take(GROUP, now), Err(5 * S));
-        assert_eq!(budget.take(CHAT, now + S), Ok(()));
-        assert_eq!(budget.take(CHAT, now + S), Err(S));
-        assert_eq!(budget.take(GROUP, now + 5 * S), Ok(()));
+        assert_eq!(budget.take(CHAT, 0, now), Err(S));
+        assert_eq!(budget.take(GROUP, 0, now), Err(5 * S));
+        assert_eq!(budget.take(CHAT, 0, now + S), Ok(()));
+        assert_eq!(budget.take(CHAT, 0, now + S), Err(S));
+        assert_eq!(budget.take(GROUP, 0, now + 5 * S), Ok(()));
         // Another chat, later: the time before counts for it too.
         for _ in 0..3 {
-            assert_eq!(budget.take(Lane::Messages(ChatId(8)), now + 10 * S), Ok(()));
+            assert_eq!(budget.take(Lane::Messages(ChatId(8)), 0, now + 10 * S), Ok(()));
         }
     }
 
@@ -247,24 +291,24 @@ mod tests {
     fn the_time_that_a_call_takes_refills_nothing() {
         let (mut budget, now) = full();
         for _ in 0..3 {
-            assert_eq!(budget.take(CHAT, now), Ok(()));
+            assert_eq!(budget.take(CHAT, 0, now), Ok(()));
         }
         budget.answered(CHAT, now + S / 2);
-        assert_eq!(budget.take(CHAT, now + S), Err(S / 2));
-        assert_eq!(budget.take(CHAT, now + S * 3 / 2), Ok(()));
+        assert_eq!(budget.take(CHAT, 0, now + S), Err(S / 2));
+        assert_eq!(budget.take(CHAT, 0, now + S * 3 / 2), Ok(()));
     }
 
     #[test]
     fn one_throttled_chat_waits_alone_and_two_stop_all() {
         let (mut budget, now) = full();
         budget.throttle(Lane::Taps(ChatId(1)), 5 * S, now);
-        assert_eq!(budget.take(Lane::Messages(ChatId(1)), now), Err(5 * S));
-        assert_eq!(budget.take(Lane::Taps(ChatId(1)), now), Err(5 * S));
+        assert_eq!(budget.take(Lane::Messages(ChatId(1)), 0, now), Err(5 * S));
+        assert_eq!(budget.take(Lane::Taps(ChatId(1)), 0, now), Err(5 * S));
         budget.throttle(Lane::Messages(ChatId(1)), 4 * S, now);
-        assert_eq!(budget.take(Lane::Messages(ChatId(2)), now), Ok(()));
+        assert_eq!(budget.take(Lane::Messages(ChatId(2)), 0, now), Ok(()));
         budget.throttle(Lane::Messages(ChatId(2)), 3 * S, now);
-        assert_eq!(budget.take(Lane::Messages(ChatId(3)), now), Err(3 * S));
-        assert_eq!(budget.take(Lane::Messages(ChatId(3)), now + 3 * S), Ok(()));
+        assert_eq!(budget.take(Lane::Messages(ChatId(3)), 0, now), Err(3 * S));
+        assert_eq!(budget.take(Lane::Messages(ChatId(3)), 0, now + 3 * S), Ok(()));
     }
 
     #[test]
@@ -276,8 +320,8 @@ mod tests {
         for chat in [1, 2] {
             budget.throttle(Lane::Messages(ChatId(chat)), 3 * S, now);
             budget.pause(Lane::Messages(ChatId(chat)), S, now);
-            assert_eq!(budget.take(Lane::Messages(ChatId(chat)), now), Err(30 * S));
+            assert_eq!(budget.take(Lane::Messages(ChatId(chat)), 0, now), Err(30 * S));
         }
-        assert_eq!(budget.take(Lane::Messages(ChatId(3)), now), Err(30 * S), "all wait");
+        assert_eq!(budget.take(Lane::Messages(ChatId(3)), 0, now), Err(30 * S), "all wait");
     }
 }

@@ -113,11 +113,13 @@ impl Sender<'_> {
         let mut wait = SWEEP;
         let mut sendable = Vec::new();
         for entry in entries {
-            if self.calls.len() + sendable.len() == AT_ONCE {
+            let under_way = self.calls.len() + sendable.len();
+            if under_way == AT_ONCE {
                 break;
             }
-            let now = self.core.clock.now();
-            let taken = if is_stale(&entry, now) { Ok(()) } else { self.budget.take(lane(&entry), self.core.clock.instant()) };
+            let is_stale = is_stale(&entry, self.core.clock.now());
+            let taken =
+                if is_stale { Ok(()) } else { self.budget.take(lane(&entry), under_way, self.core.clock.instant()) };
             match taken {
                 Ok(()) => sendable.push(entry),
                 Err(needed) => wait = wait.min(needed),

@@ -177,6 +177,7 @@ add_dnf() {
 		gpgcheck=1
 		repo_gpgcheck=1
 		gpgkey=file://$dnf_key
+		skip_if_unavailable=1
 	END
 }
 
@@ -197,7 +198,7 @@ install_apt() {
 }
 
 install_dnf() {
-	dnf install -y osm-agent
+	dnf install -y --setopt=osm-agent.skip_if_unavailable=0 osm-agent
 }
 
 # The first error that the tool has told, else the last line, without its colon.

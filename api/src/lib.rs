@@ -200,5 +200,13 @@ fn inward(core: &Arc<Core>, bot: &Arc<Bot>) -> JoinSet<()> {
     tasks.spawn(async move { jobs::numbering::run(&core_in).await });
     let core_in = core.clone();
     tasks.spawn(async move { jobs::refusals::run(&core_in).await });
+    if core.packages.is_some() {
+        let core_in = core.clone();
+        tasks.spawn(async move {
+            if let Some(packages) = &core_in.packages {
+                jobs::packages::run(&core_in, packages).await;
+            }
+        });
+    }
     tasks
 }

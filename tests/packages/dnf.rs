@@ -75,7 +75,7 @@ async fn a_server_lives_with_the_rpm() -> Result<()> {
     the_backend_is_installed_and_erased(&server.machine)
 }
 
-fn the_system_is_known_to_rpm(machine: &Machine) -> Result<()> {
+pub fn the_system_is_known_to_rpm(machine: &Machine) -> Result<()> {
     // The C library's symbols by name, as rpm wants them; that none is too new is tests/scripts/released's to say.
     let mut provides = BTreeSet::new();
     for name in ["osm-agent-", "osm-api-"] {

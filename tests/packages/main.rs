@@ -10,4 +10,5 @@ mod quality;
 mod refusals;
 mod repository;
 mod site;
+mod sources;
 mod upgrade;

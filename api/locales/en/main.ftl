@@ -146,6 +146,9 @@ refused-title =
     } in the last minute:</b> { $what }
 refused-from = From { $networks }
 refused-next = Nothing of it was done. The log has every minute; here you hear of it at most once an hour.
+packages-run-out = ⏳ <b>The package repositories of this backend can be used until { $moment }.</b>
+packages-over = ⛔ <b>The package repositories of this backend have run out, at { $moment }.</b> Until they are signed anew, no server installs or upgrades the agent from them.
+packages-next = Where packages are made: <code>make repositories</code>. Then put them here in the old ones’ place; the README says how. You hear of this once a week.
 refused-pairing-token = a pairing token that is wrong, used or expired
 refused-unknown-key = a key that no server has
 refused-signature = a signature that does not hold

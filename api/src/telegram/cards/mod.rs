@@ -121,6 +121,7 @@ async fn card(tx: &mut Tx, place: &Place<'_>, words: &Words<'_>, notice: &Notice
             of_server(tx, words, place, *server_id, |words, server| pairing::token_tried(words, server, address)).await?
         }
         Notice::Refused { what, count, networks } => chat::refused(words, *what, *count, networks),
+        Notice::PackagesRunOut { until } => chat::packages_run_out(words, *until),
         Notice::Cloned { server_id } => of_server(tx, words, place, *server_id, pairing::cloned).await?,
         Notice::Unpaired { name } => pairing::unpaired(words, name),
         Notice::PairedElsewhere { server_id } => kept(tx, words, place, *server_id, "server-paired-elsewhere").await?,

@@ -91,6 +91,7 @@ fn cards(words: &Words<'_>, value: &str) -> Vec<Card> {
         pairing::paired(words, &small()),
         pairing::token_tried(words, &small(), value),
         chat::refused(words, Refused::TooMany, u64::MAX, &[value.to_owned(), value.to_owned(), value.to_owned()]),
+        chat::packages_run_out(words, i64::MIN),
         pairing::cloned(words, &small()),
         pairing::unpaired(words, value),
         command::removed(words, value),
@@ -208,6 +209,7 @@ fn shown_by(notice: &Notice) -> &'static str {
         | Notice::Paired { .. }
         | Notice::TokenTried { .. }
         | Notice::Refused { .. }
+        | Notice::PackagesRunOut { .. }
         | Notice::Cloned { .. }
         | Notice::Unpaired { .. }
         | Notice::Servers { .. }

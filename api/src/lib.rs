@@ -76,7 +76,8 @@ impl App {
         let bot = Arc::new(Bot::new(&config.telegram)?);
         let (reports, writer) = Reports::new();
         let instance = clock.id();
-        let packages = config.packages_dir.as_deref().map(|dir| Packages::open(dir, &config.public_url.text)).transpose()?;
+        let url = &config.public_url;
+        let packages = config.packages_dir.as_deref().map(|dir| Packages::open(dir, &url.text, url.host())).transpose()?;
         Ok(Self {
             core: Arc::new(Core { config, clock, store, keys, packages, refusals: Refusals::default(), instance }),
             bot,

@@ -22,7 +22,7 @@ pub struct Packages {
 }
 
 impl Packages {
-    pub fn open(dir: &Path, public_url: &str) -> Result<Self> {
+    pub fn open(dir: &Path, public_url: &str, host: &str) -> Result<Self> {
         let wrong = |name: &str| format!("OSM_PACKAGES_DIR: {}: is it what `make packages` has made?", dir.join(name).display());
         let root = dir.canonicalize().with_context(|| wrong(""))?;
         let key = std::fs::read(root.join("key.asc")).with_context(|| wrong("key.asc"))?;
@@ -32,7 +32,7 @@ impl Packages {
         let fingerprint = fingerprint.trim().to_owned();
         let hexadecimal = fingerprint.bytes().all(|byte| byte.is_ascii_digit() || (b'A'..=b'F').contains(&byte));
         ensure!(fingerprint.len() == 40 && hexadecimal, "{} (40 capital hexadecimal digits are wanted)", wrong("fingerprint"));
-        let script = SCRIPT.replace("@API@", public_url).replace("@KEY_SHA256@", &sha256(&key));
+        let script = SCRIPT.replace("@API@", public_url).replace("@HOST@", host).replace("@KEY_SHA256@", &sha256(&key));
         let offer = Offer { fingerprint, script_sha256: sha256(script.as_bytes()) };
         Ok(Self { root, script, offer })
     }
@@ -79,7 +79,7 @@ mod tests {
     }
 
     fn open(dir: &Path) -> Result<Packages> {
-        Packages::open(dir, "https://osm.example.com")
+        Packages::open(dir, "https://osm.example.com:8443", "osm.example.com")
     }
 
     #[tokio::test]
@@ -135,10 +135,10 @@ mod tests {
     #[test]
     fn the_script_is_made_for_this_backend_and_key() {
         let packages = open(folder().path()).unwrap();
-        assert!(packages.script.contains("api='https://osm.example.com'"));
+        assert!(packages.script.contains("api='https://osm.example.com:8443'\nhost='osm.example.com'\n"));
         // sha256sum of the three bytes "key".
         assert!(packages.script.contains("2c70e12b7a0646f92279f427c7b38e7334d8e5389cff167a1dc30e73f826b683"));
-        assert!(!packages.script.contains("@API@"));
+        assert!(!packages.script.contains("@API@") && !packages.script.contains("@HOST@"));
         assert_eq!(packages.offer.script_sha256, sha256(packages.script.as_bytes()));
     }
 

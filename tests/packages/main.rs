@@ -11,4 +11,5 @@ mod refusals;
 mod repository;
 mod site;
 mod sources;
+mod stubs;
 mod upgrade;

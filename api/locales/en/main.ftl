@@ -178,6 +178,7 @@ pairing-fetch = 1. On the server, as a user who may use sudo: fetch the installe
 pairing-install-and-pair = 2. If that said “OK”: install the agent and pair it.
 pairing-key = Fetch the key that signs the packages. Its fingerprint is { $fingerprint }; <code>gpg --show-keys</code> with the file’s name shows it.
 pairing-repository = Add the signed repository:
+pairing-only = Take osm-agent from there alone, and nothing else from there:
 pairing-package = Install the agent:
 pairing-by-hand = Rather without a script? The buttons show each step.
 pairing-valid = ⏳ Valid 15 minutes, until { $clock }. It works once; keep it to yourself.

@@ -135,6 +135,7 @@ fn pairings(words: &Words<'_>, value: &str) -> Vec<Card> {
         PairingState::Expired,
     ];
     let source = Source {
+        host: "osm.example.org".to_owned(),
         api_url: format!("https://{}.example", "x".repeat(500)),
         offer: Some(Offer { fingerprint: "F".repeat(40), script_sha256: "f".repeat(64) }),
     };

@@ -44,10 +44,18 @@ packages: deps-packages programs ## Build .deb and .rpm of agent and backend, an
 	mkdir -p "$(packages)"
 	PATH="$(tools)/bin:$$PATH" debian/build "$(packages)" $(TARGET)
 	rpm/build "$(packages)" $(TARGET)
-	$(with_key) debian/repository "$(packages)" "$(packages)/repository/apt"
-	$(with_key) rpm/repository "$(packages)" "$(packages)/repository/dnf"
+	@$(MAKE) --no-print-directory repositories
+
+# For so long a machine takes them; then they are signed anew, or it takes nothing from them.
+DAYS ?= 90
+seconds = $$(($(DAYS) * 86400))
+
+.PHONY: repositories
+repositories: deps-packages ## Sign the repositories anew, for DAYS=90 from now, with the packages that are built
+	$(with_key) debian/repository "$(packages)" "$(packages)/repository/apt" $(seconds)
+	$(with_key) rpm/repository "$(packages)" "$(packages)/repository/dnf" $(seconds)
 	$(with_key) debian/public-key "$(packages)/repository"
-	@echo "The repositories, for OSM_PACKAGES_DIR: $(packages)/repository"
+	@echo "The repositories, for OSM_PACKAGES_DIR, good for $(DAYS) days: $(packages)/repository"
 
 # What packages carry. Each program prints its own completions; for a foreign TARGET one built for this machine does.
 .PHONY: programs

@@ -12,10 +12,12 @@
 set -eu
 
 api='@API@'
+host='@HOST@'
 key_sha256='@KEY_SHA256@'
 
 keyring=/usr/share/keyrings/osm-agent.asc
 apt_source=/etc/apt/sources.list.d/osm-agent.sources
+apt_pins=/etc/apt/preferences.d/osm-agent.pref
 dnf_key=/etc/pki/rpm-gpg/RPM-GPG-KEY-osm-agent
 dnf_source=/etc/yum.repos.d/osm-agent.repo
 
@@ -49,7 +51,7 @@ main() {
 	# What an earlier installation has left is not this run's to take away.
 	[ ! -e /var/lib/osm-agent ] && [ ! -e /etc/osm-agent ] || kept=yes
 	"packages_$family" >"$work/before"
-	"install_$family" >"$work/log" 2>&1 </dev/null || fail "$(last_words): osm-agent could not be installed"
+	"install_$family" >"$work/log" 2>&1 </dev/null || fail "$(why_not)"
 	"packages_$family" >"$work/after"
 	say 'Pairing'
 	osm-agent pair --api "$api" --token-file "$token_file" 2>"$work/pair" ||
@@ -165,18 +167,34 @@ add_apt() {
 		Components: main
 		Signed-By: $keyring
 	END
+	# By its host, which others cannot claim as they can what is written in their Release. Below 1000: nothing is ever downgraded.
+	add "$apt_pins" <<-END
+		Package: osm-agent
+		Pin: origin "$host"
+		Pin-Priority: 990
+
+		Package: osm-agent
+		Pin: version *
+		Pin-Priority: -1
+
+		Package: *
+		Pin: release l=osm-agent
+		Pin-Priority: -1
+	END
 }
 
 add_dnf() {
 	add "$dnf_key" <"$work/key.asc"
 	add "$dnf_source" <<-END
 		[osm-agent]
-		name=Online Server Monitor
+		name=osm-agent
 		baseurl=$api/packages/dnf/\$basearch
-		enabled=1
 		gpgcheck=1
 		repo_gpgcheck=1
 		gpgkey=file://$dnf_key
+		priority=1
+		includepkgs=osm-agent
+		skip_if_unavailable=1
 	END
 }
 
@@ -193,11 +211,28 @@ install_apt() {
 	export DEBIAN_FRONTEND=noninteractive
 	# A source of packages that is none of ours may be broken; whether ours can be had, the installation shows.
 	apt-get update || true
+	LC_ALL=C apt-cache policy osm-agent >"$work/policy"
+	if grep -q '^ \*\*\* ' "$work/policy" && grep -q 'Candidate: (none)' "$work/policy" && grep -qF " $api/packages/apt " "$work/policy"; then
+		foreign "$(dpkg-query -W -f '${Version}' osm-agent)"
+		return 1
+	fi
 	apt-get install -y -o Dpkg::Options::=--force-confold osm-agent
 }
 
 install_dnf() {
-	dnf install -y osm-agent
+	dnf install -y --setopt=osm-agent.skip_if_unavailable=0 osm-agent || return
+	# What was here before may be another's, and newer.
+	here=$(rpm -q --qf '%{VERSION}-%{RELEASE}' osm-agent)
+	dnf repoquery -q -y --disablerepo='*' --enablerepo=osm-agent --qf '%{version}-%{release}\n' osm-agent >"$work/ours" || return
+	grep -qxF "$here" "$work/ours" || { foreign "$here" && return 1; }
+}
+
+foreign() {
+	echo "osm-agent $1 is installed, and $api/packages has none that is as new: remove it, then run this again" >"$work/why"
+}
+
+why_not() {
+	cat "$work/why" 2>/dev/null || echo "$(last_words): osm-agent could not be installed"
 }
 
 # The first error that the tool has told, else the last line, without its colon.

@@ -252,6 +252,13 @@ impl PublicUrl {
         let authority = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
         Ok(Self { text: format!("{}://{authority}", url.scheme()), authority, is_https: url.scheme() == "https" })
     }
+
+    /// Gives the host alone, an IPv6 address without its brackets.
+    pub fn host(&self) -> &str {
+        let is_port = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        let host = self.authority.rsplit_once(':').filter(|(_, port)| is_port(port)).map_or(&*self.authority, |(host, _)| host);
+        host.trim_matches(['[', ']'])
+    }
 }
 
 fn problem(key: &str, problem: impl Into<String>) -> ConfigError {
@@ -386,6 +393,18 @@ mod tests {
         assert_eq!(config.telegram.mode, Mode::Webhook);
         assert_eq!(config.public_url.authority, "osm.example.com");
         assert_eq!(config.public_url.text, "https://osm.example.com");
+    }
+
+    #[test]
+    fn the_host_of_the_public_url_is_alone() {
+        for (url, host) in [
+            ("https://osm.example.com", "osm.example.com"),
+            ("http://127.0.0.1:8080", "127.0.0.1"),
+            ("http://[::1]", "::1"),
+            ("http://[::1]:8080", "::1"),
+        ] {
+            assert_eq!(PublicUrl::parse(url).unwrap().host(), host);
+        }
     }
 
     #[test]

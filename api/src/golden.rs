@@ -54,7 +54,7 @@ fn outbox(golden: &mut Golden) {
         "notice.jsonl",
         &notices,
         variants!(Notice: Welcome PrivateBot AccessGranted AccessRevoked OwnerSet LeftBehind Help Pairing
-            PairingSentPrivately PairingNeedsPrivateChat Paired TokenTried Refused Cloned Unpaired PairedElsewhere
+            PairingSentPrivately PairingNeedsPrivateChat Paired TokenTried Refused PackagesRunOut Cloned Unpaired PairedElsewhere
             RemovedByOperator MovedAway MovedHere
             ChatRevoked Servers Status Services Choose NoSuchServer Confirmation Command Removed NotAllowed LimitReached
             UnknownCommand SetAside Alert Recovered Reminder Incident Alerts TestAlert Thresholds Threshold

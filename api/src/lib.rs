@@ -76,7 +76,8 @@ impl App {
         let bot = Arc::new(Bot::new(&config.telegram)?);
         let (reports, writer) = Reports::new();
         let instance = clock.id();
-        let packages = config.packages_dir.as_deref().map(|dir| Packages::open(dir, &config.public_url.text)).transpose()?;
+        let url = &config.public_url;
+        let packages = config.packages_dir.as_deref().map(|dir| Packages::open(dir, &url.text, url.host())).transpose()?;
         Ok(Self {
             core: Arc::new(Core { config, clock, store, keys, packages, refusals: Refusals::default(), instance }),
             bot,
@@ -200,5 +201,13 @@ fn inward(core: &Arc<Core>, bot: &Arc<Bot>) -> JoinSet<()> {
     tasks.spawn(async move { jobs::numbering::run(&core_in).await });
     let core_in = core.clone();
     tasks.spawn(async move { jobs::refusals::run(&core_in).await });
+    if core.packages.is_some() {
+        let core_in = core.clone();
+        tasks.spawn(async move {
+            if let Some(packages) = &core_in.packages {
+                jobs::packages::run(&core_in, packages).await;
+            }
+        });
+    }
     tasks
 }

@@ -32,6 +32,7 @@ async fn tell(engine: Engine, story: Story, crash_at: Option<&str>) -> Result<En
 /// Commits that no story brings about, and why.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("refusals", "once a minute, longer than any story here; what was counted is in memory and dies with the process"),
+    ("packages", "where repositories run out: it is told at the next look if it was not durable"),
     ("token-tried", "of another machine with a used token: it is told again if it was not durable"),
     ("operate", "of a command beside the backend: tests/stories/operator.rs kills it there"),
 ];

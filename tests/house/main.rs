@@ -3,6 +3,7 @@
 mod circles;
 mod constants;
 mod documents;
+mod downloads;
 mod lines;
 mod links;
 mod manifests;

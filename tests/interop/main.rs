@@ -29,8 +29,9 @@ fn python() -> &'static Path {
         let tests = std::env::current_exe().expect("the tests' own file");
         // target/debug/deps/interop-0123 → target/interop-venv
         let folder = tests.ancestors().nth(3).expect("a target folder").join("interop-venv");
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("interop/setup.sh");
-        let made = Command::new(script).arg(&folder).output().expect("setup.sh runs");
+        let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let list = tests.join("interop/requirements.txt");
+        let made = Command::new(tests.join("scripts/python")).arg(&folder).arg(list).output().expect("scripts/python runs");
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         folder.join("bin/python")
     })

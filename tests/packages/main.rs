@@ -10,4 +10,6 @@ mod quality;
 mod refusals;
 mod repository;
 mod site;
+mod sources;
+mod stubs;
 mod upgrade;

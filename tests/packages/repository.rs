@@ -5,14 +5,18 @@ use std::{
     os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     process::Command,
+    time::Duration,
 };
 
 use anyhow::{Context, Result, ensure};
+use osm_tests::{until::found_in_time, world::SOON};
 use tempfile::TempDir;
 
 use crate::site::packages;
 
 const OWN: &str = "own@osm.example.com";
+/// In seconds.
+pub const A_YEAR: u32 = 365 * 24 * 60 * 60;
 
 pub struct Repository {
     folder: TempDir,
@@ -29,6 +33,11 @@ impl Repository {
     /// As `make packages` makes it where `OSM_SIGNING_KEY` names a key of one's own: here one for Ed25519, where the key that is
     /// made without it is for RSA.
     pub fn signed_by_a_key_of_its_own() -> Result<Self> {
+        Self::with(|_| Ok(()))
+    }
+
+    /// The same, with packages besides that `add` puts into the folder.
+    pub fn with(add: impl FnOnce(&Path) -> Result<()>) -> Result<Self> {
         let repository = Self { folder: tempfile::tempdir()? };
         let folder = repository.folder.path();
         fs::DirBuilder::new().mode(0o700).create(folder.join("gnupg"))?;
@@ -40,17 +49,37 @@ impl Repository {
             "never",
         ]))?;
         fs::create_dir(folder.join("repository"))?;
-        let built = packages()?;
+        fs::create_dir(folder.join("packages"))?;
+        for entry in fs::read_dir(packages()?)?.flatten().filter(|entry| entry.path().is_file()) {
+            fs::copy(entry.path(), folder.join("packages").join(entry.file_name()))?;
+        }
+        add(&folder.join("packages"))?;
+        repository.sign(A_YEAR)?;
+        Ok(repository)
+    }
+
+    /// Makes it anew with the same key and packages, as `make repositories` does.
+    pub fn sign(&self, seconds: u32) -> Result<()> {
+        let (packages, seconds) = (self.folder.path().join("packages"), seconds.to_string());
         for (script, arguments) in [
-            ("debian/repository", vec![built.as_path(), Path::new("repository/apt")]),
-            ("rpm/repository", vec![built.as_path(), Path::new("repository/dnf")]),
+            ("debian/repository", vec![packages.as_path(), Path::new("repository/apt"), Path::new(&seconds)]),
+            ("rpm/repository", vec![packages.as_path(), Path::new("repository/dnf"), Path::new(&seconds)]),
             ("debian/public-key", vec![Path::new("repository")]),
         ] {
-            repository
-                .run(Command::new(scripts().join("debian/with-key")).arg("unused").arg(scripts().join(script)).args(arguments))?;
+            self.run(Command::new(scripts().join("debian/with-key")).arg("unused").arg(scripts().join(script)).args(arguments))?;
         }
-        repository.run(Command::new("gpgconf").args(["--kill", "gpg-agent"]))?;
-        Ok(repository)
+        self.run(Command::new("gpgconf").args(["--kill", "gpg-agent"]))
+    }
+
+    /// Makes it anew for a second, and comes back when that is over: this is what somebody has kept.
+    pub fn sign_and_let_run_out(&self) -> Result<()> {
+        self.sign(1)?;
+        let is_over = || {
+            // The last file that is made.
+            let signed = fs::metadata(self.path().join("key.asc")).ok()?.modified().ok()?;
+            (signed.elapsed().ok()? > Duration::from_secs(2)).then_some(())
+        };
+        found_in_time(SOON, is_over).context("the signature does not run out")
     }
 
     /// For `OSM_PACKAGES_DIR`.

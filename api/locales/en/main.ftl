@@ -146,6 +146,9 @@ refused-title =
     } in the last minute:</b> { $what }
 refused-from = From { $networks }
 refused-next = Nothing of it was done. The log has every minute; here you hear of it at most once an hour.
+packages-run-out = ⏳ <b>The package repositories of this backend can be used until { $moment }.</b>
+packages-over = ⛔ <b>The package repositories of this backend have run out, at { $moment }.</b> Until they are signed anew, no server installs or upgrades the agent from them.
+packages-next = Where packages are made: <code>make repositories</code>. Then put them here in the old ones’ place; the README says how. You hear of this once a week.
 refused-pairing-token = a pairing token that is wrong, used or expired
 refused-unknown-key = a key that no server has
 refused-signature = a signature that does not hold
@@ -175,6 +178,7 @@ pairing-fetch = 1. On the server, as a user who may use sudo: fetch the installe
 pairing-install-and-pair = 2. If that said “OK”: install the agent and pair it.
 pairing-key = Fetch the key that signs the packages. Its fingerprint is { $fingerprint }; <code>gpg --show-keys</code> with the file’s name shows it.
 pairing-repository = Add the signed repository:
+pairing-only = Take osm-agent from there alone, and nothing else from there:
 pairing-package = Install the agent:
 pairing-by-hand = Rather without a script? The buttons show each step.
 pairing-valid = ⏳ Valid 15 minutes, until { $clock }. It works once; keep it to yourself.

@@ -14,6 +14,7 @@
 //! | [`intent`] | what a person asked for, parsed |
 //! | [`mute`] | when a chat or a server makes no sound |
 //! | [`notice`] | what is to be told, as keys: rendered when it is sent |
+//! | [`packages`] | for how long package managers take what is served |
 //! | [`pairing`] | from the token to the paired server |
 //! | [`server`] | a server as its chat knows it: online or not, its figures |
 //! | [`silence`] | which servers have gone silent |
@@ -34,6 +35,7 @@ pub mod incident;
 pub mod intent;
 pub mod mute;
 pub mod notice;
+pub mod packages;
 pub mod pairing;
 pub mod server;
 pub mod silence;

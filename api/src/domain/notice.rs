@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
+    Millis,
     alert::{Rule, Setting},
     event::Refused,
     ids::{CommandId, ConfirmationId, IncidentId, MessageId, PairingId, ServerId, UpdateId},
@@ -55,6 +56,10 @@ pub enum Notice {
         what: Refused,
         count: u64,
         networks: Vec<String>,
+    },
+    /// For the owner: the package repositories that are served can be used until then.
+    PackagesRunOut {
+        until: Millis,
     },
     /// Reports come from two hosts in turn: one is a clone. Commands are suspended.
     Cloned {
@@ -181,6 +186,7 @@ impl Notice {
                 | Self::TestAlert
                 | Self::TokenTried { .. }
                 | Self::Refused { .. }
+                | Self::PackagesRunOut { .. }
                 | Self::Cloned { .. }
                 | Self::Unpaired { .. }
                 | Self::PairedElsewhere { .. }

@@ -29,6 +29,8 @@ pub enum State {
 pub struct Source {
     /// The backend's public URL.
     pub api_url: String,
+    /// The host in it, as apt knows a repository's.
+    pub host: String,
     /// The packages that the backend itself offers.
     pub offer: Option<Offer>,
 }

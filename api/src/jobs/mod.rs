@@ -4,4 +4,5 @@ pub mod heartbeat;
 pub mod housekeeping;
 pub mod numbering;
 pub mod offline;
+pub mod packages;
 pub mod refusals;

@@ -13,6 +13,8 @@ pub const CLAIM_HASH: &str = "claim-hash";
 pub const EVENT_NUMBER: &str = "event-number";
 /// When the owner was last told of refusals.
 pub const REFUSALS_TOLD_AT: &str = "refusals-told-at";
+/// When the owner was last told that the repositories run out.
+pub const PACKAGES_TOLD_AT: &str = "packages-told-at";
 /// Version of the key set with which the backend started last.
 pub const KEY_SET_VERSION: &str = "key-set-version";
 

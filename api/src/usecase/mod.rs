@@ -6,6 +6,7 @@
 //! | [`access`] | the owner is claimed, people are let in and kept out |
 //! | [`pair`] | a pairing token is made, used, dead |
 //! | [`refusals`] | callers who are nobody here were refused |
+//! | [`packages`] | the repositories that are served run out |
 //! | [`report`] | agents report, many in one transaction |
 //! | [`command`] | an action is asked for, confirmed, handed out, finished |
 //! | [`server`] | servers are looked up, shown, removed, given to another chat |
@@ -26,6 +27,7 @@ pub mod alert;
 mod announce;
 pub mod chat;
 pub mod command;
+pub mod packages;
 pub mod pair;
 pub mod refusals;
 pub mod report;

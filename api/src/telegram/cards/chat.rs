@@ -7,7 +7,7 @@ use super::{
     markup::{code, width},
 };
 use crate::{
-    domain::{event::Refused, ids::UpdateId, intent::Intent, notice::Limit, server::PER_CHAT},
+    domain::{Millis, event::Refused, ids::UpdateId, intent::Intent, notice::Limit, server::PER_CHAT},
     telegram::{keyboards::button, receive::update::COMMANDS},
 };
 
@@ -70,6 +70,12 @@ pub(super) fn refused(words: &Words, what: Refused, count: u64, networks: &[Stri
     }
     lines.push(words.get("refused-next"));
     Card { lines, rows: Vec::new() }
+}
+
+pub(super) fn packages_run_out(words: &Words, until: Millis) -> Card {
+    let key = if words.now < until { "packages-run-out" } else { "packages-over" };
+    let title = words.with(key, &[("moment", words.moment(until).into())]);
+    Card { lines: vec![title, words.get("packages-next")], rows: Vec::new() }
 }
 
 pub(super) fn set_aside(words: &Words, update_id: UpdateId) -> Card {

@@ -109,7 +109,8 @@ async fn card(tx: &mut Tx, place: &Place<'_>, words: &Words<'_>, notice: &Notice
             let (core, asker) = (place.core, UserId(chat_id.0));
             let found = query::pairings::pairing(tx, &core.keys, asker, *pairing_id, words.now).await?;
             let offer = core.packages.as_ref().map(|packages| packages.offer.clone());
-            let source = Source { api_url: core.config.public_url.text.clone(), offer };
+            let url = &core.config.public_url;
+            let source = Source { api_url: url.text.clone(), host: url.host().to_owned(), offer };
             found.map_or_else(|| gone(words), |pairing| pairing::pairing(words, &pairing, *family, &source))
         }
         Notice::PairingSentPrivately { name } => pairing::sent_privately(words, name),
@@ -121,6 +122,7 @@ async fn card(tx: &mut Tx, place: &Place<'_>, words: &Words<'_>, notice: &Notice
             of_server(tx, words, place, *server_id, |words, server| pairing::token_tried(words, server, address)).await?
         }
         Notice::Refused { what, count, networks } => chat::refused(words, *what, *count, networks),
+        Notice::PackagesRunOut { until } => chat::packages_run_out(words, *until),
         Notice::Cloned { server_id } => of_server(tx, words, place, *server_id, pairing::cloned).await?,
         Notice::Unpaired { name } => pairing::unpaired(words, name),
         Notice::PairedElsewhere { server_id } => kept(tx, words, place, *server_id, "server-paired-elsewhere").await?,

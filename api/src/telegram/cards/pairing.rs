@@ -21,7 +21,9 @@ use crate::{
 
 /// As `/install.sh` has them: the short way and the long one meet.
 const APT_KEY: &str = "/usr/share/keyrings/osm-agent.asc";
+const APT_PINS: &str = "/etc/apt/preferences.d/osm-agent.pref";
 const DNF_KEY: &str = "/etc/pki/rpm-gpg/RPM-GPG-KEY-osm-agent";
+const DNF_SOURCE: &str = "/etc/yum.repos.d/osm-agent.repo";
 
 pub(super) fn pairing(words: &Words, pairing: &Pairing, family: Family, source: &Source) -> Card {
     match &pairing.state {
@@ -100,31 +102,48 @@ fn steps(told: &Told<'_>) -> Vec<(&'static str, String)> {
                 format!("printf %s {token} | sudo sh osm-install.sh --fingerprint {} --token-file -", offer.fingerprint),
             ),
         ],
-        Family::Apt => vec![
-            ("pairing-key", format!("curl -fsSL {api}/packages/key.asc | sudo tee {APT_KEY} >/dev/null")),
-            (
-                "pairing-repository",
-                format!(
-                    "printf 'Types: deb\\nURIs: {api}/packages/apt\\nSuites: stable\\nComponents: main\\nSigned-By: {APT_KEY}\\n' \
-                     | sudo tee /etc/apt/sources.list.d/osm-agent.sources"
-                ),
-            ),
-            ("pairing-package", "sudo apt update && sudo apt install -y osm-agent".to_owned()),
-            pair,
-        ],
-        Family::Dnf => vec![
-            ("pairing-key", format!("curl -fsSL {api}/packages/key.asc | sudo tee {DNF_KEY} >/dev/null")),
-            (
-                "pairing-repository",
-                format!(
-                    "printf '[osm-agent]\\nname=osm-agent\\nbaseurl={api}/packages/dnf/$basearch\\ngpgcheck=1\\nrepo_gpgcheck=1\\n\
-                     gpgkey=file://{DNF_KEY}\\n' | sudo tee /etc/yum.repos.d/osm-agent.repo"
-                ),
-            ),
-            ("pairing-package", "sudo dnf install -y osm-agent".to_owned()),
-            pair,
-        ],
+        Family::Apt => [by_apt(api, &source.host), vec![pair]].concat(),
+        Family::Dnf => [by_dnf(api), vec![pair]].concat(),
     }
+}
+
+fn by_apt(api: &str, host: &str) -> Vec<(&'static str, String)> {
+    vec![
+        ("pairing-key", format!("curl -fsSL {api}/packages/key.asc | sudo tee {APT_KEY} >/dev/null")),
+        (
+            "pairing-repository",
+            format!(
+                "printf 'Types: deb\\nURIs: {api}/packages/apt\\nSuites: stable\\nComponents: main\\nSigned-By: {APT_KEY}\\n' \
+                 | sudo tee /etc/apt/sources.list.d/osm-agent.sources"
+            ),
+        ),
+        (
+            "pairing-only",
+            format!(
+                "printf 'Package: osm-agent\\nPin: origin \"{host}\"\\nPin-Priority: 990\\n\\nPackage: osm-agent\\nPin: version *\\n\
+                 Pin-Priority: -1\\n\\nPackage: *\\nPin: release l=osm-agent\\nPin-Priority: -1\\n' | sudo tee {APT_PINS}"
+            ),
+        ),
+        ("pairing-package", "sudo apt update && sudo apt install -y osm-agent".to_owned()),
+    ]
+}
+
+fn by_dnf(api: &str) -> Vec<(&'static str, String)> {
+    vec![
+        ("pairing-key", format!("curl -fsSL {api}/packages/key.asc | sudo tee {DNF_KEY} >/dev/null")),
+        (
+            "pairing-repository",
+            format!(
+                "printf '[osm-agent]\\nname=osm-agent\\nbaseurl={api}/packages/dnf/$basearch\\ngpgcheck=1\\nrepo_gpgcheck=1\\n\
+                 gpgkey=file://{DNF_KEY}\\n' | sudo tee {DNF_SOURCE}"
+            ),
+        ),
+        (
+            "pairing-only",
+            format!("printf 'priority=1\\nincludepkgs=osm-agent\\nskip_if_unavailable=1\\n' | sudo tee -a {DNF_SOURCE}"),
+        ),
+        ("pairing-package", "sudo dnf install -y osm-agent".to_owned()),
+    ]
 }
 
 fn block(line: &str) -> String {

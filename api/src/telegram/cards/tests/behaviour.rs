@@ -34,7 +34,7 @@ fn says(rendered: &Rendered, expected: &[&str]) {
 }
 
 fn pairing(family: Family, state: PairingState) -> Rendered {
-    let source = Source { api_url: "https://osm.example.org".to_owned(), offer: None };
+    let source = Source { api_url: "https://osm.example.org".to_owned(), host: "osm.example.org".to_owned(), offer: None };
     let pairing = Pairing { id: id(), name: "web <1>".to_owned(), state };
     show(|words| pairing::pairing(words, &pairing, family, &source))
 }
@@ -42,7 +42,7 @@ fn pairing(family: Family, state: PairingState) -> Rendered {
 /// By a backend that has packages to offer.
 fn offered(family: Family) -> Rendered {
     let offer = Some(Offer { fingerprint: "AB".repeat(20), script_sha256: "cd".repeat(32) });
-    let source = Source { api_url: "https://osm.example.org".to_owned(), offer };
+    let source = Source { api_url: "https://osm.example.org".to_owned(), host: "osm.example.org".to_owned(), offer };
     let pairing = Pairing { id: id(), name: String::new(), state: open() };
     show(|words| pairing::pairing(words, &pairing, family, &source))
 }
@@ -235,11 +235,15 @@ fn the_short_way_carries_what_to_check_by_and_hands_the_token_on_by_standard_inp
 
 #[test]
 fn the_long_way_can_be_copied_step_by_step() {
-    for (family, source) in [(Family::Apt, "Signed-By: /usr/share/keyrings/osm-agent.asc"), (Family::Dnf, "repo_gpgcheck=1")] {
+    for (family, source, only) in [
+        (Family::Apt, "Signed-By: /usr/share/keyrings/osm-agent.asc", "Pin: origin \"osm.example.org\""),
+        (Family::Dnf, "repo_gpgcheck=1", "includepkgs=osm-agent"),
+    ] {
         let card = offered(family);
         let copied = copies(&card);
-        assert_eq!(copied.len(), 4, "{copied:?}");
-        assert!(copied[0].contains("/packages/key.asc") && copied[1].contains(source) && copied[3].contains(TOKEN), "{copied:?}");
+        assert_eq!(copied.len(), 5, "{copied:?}");
+        assert!(copied[0].contains("/packages/key.asc") && copied[1].contains(source) && copied[2].contains(only), "{copied:?}");
+        assert!(copied[4].contains(TOKEN), "{copied:?}");
         says(&card, &[&"AB".repeat(20)]);
         assert!(asks(&card, &Intent::PairingSteps { pairing_id: id(), family: Family::Short }));
     }
@@ -261,7 +265,7 @@ fn a_dead_token_is_no_longer_in_its_message() {
 fn a_line_that_is_too_long_to_copy_is_still_shown() {
     let api_url = format!("https://{}.example.org", "x".repeat(200));
     let pairing = Pairing { id: id(), name: String::new(), state: open() };
-    let source = Source { api_url: api_url.clone(), offer: None };
+    let source = Source { api_url: api_url.clone(), host: String::new(), offer: None };
     let card = show(|words| pairing::pairing(words, &pairing, Family::Short, &source));
     says(&card, &[&api_url, TOKEN]);
     assert_eq!(copied(&card), None);

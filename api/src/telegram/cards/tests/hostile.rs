@@ -91,6 +91,7 @@ fn cards(words: &Words<'_>, value: &str) -> Vec<Card> {
         pairing::paired(words, &small()),
         pairing::token_tried(words, &small(), value),
         chat::refused(words, Refused::TooMany, u64::MAX, &[value.to_owned(), value.to_owned(), value.to_owned()]),
+        chat::packages_run_out(words, i64::MIN),
         pairing::cloned(words, &small()),
         pairing::unpaired(words, value),
         command::removed(words, value),
@@ -134,6 +135,7 @@ fn pairings(words: &Words<'_>, value: &str) -> Vec<Card> {
         PairingState::Expired,
     ];
     let source = Source {
+        host: "osm.example.org".to_owned(),
         api_url: format!("https://{}.example", "x".repeat(500)),
         offer: Some(Offer { fingerprint: "F".repeat(40), script_sha256: "f".repeat(64) }),
     };
@@ -208,6 +210,7 @@ fn shown_by(notice: &Notice) -> &'static str {
         | Notice::Paired { .. }
         | Notice::TokenTried { .. }
         | Notice::Refused { .. }
+        | Notice::PackagesRunOut { .. }
         | Notice::Cloned { .. }
         | Notice::Unpaired { .. }
         | Notice::Servers { .. }

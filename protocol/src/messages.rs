@@ -122,6 +122,10 @@ pub struct Report {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "server", oai(skip_serializing_if_is_none))]
     pub monitored_only: Option<String>,
+    /// Why commands do not reach this host, where it could ask for none for two minutes; at most 255 bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "server", oai(skip_serializing_if_is_none))]
+    pub commands_unreachable: Option<String>,
     /// The biggest processes, by CPU and by memory; empty unless the host's owner turned it on in agent.toml. Kept only with an
     /// alert that they explain.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -229,13 +233,23 @@ pub struct Process {
 }
 
 /// Answer to a batch of reports: it is durable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(Object))]
 pub struct Receipt {
     /// The backend's clock, milliseconds since the Unix epoch.
     pub now: i64,
     /// When higher than the one held: `GET /agent/v1/keys`.
     pub key_set_version: i64,
+    /// The request's nonce: tells this answer from whatever else comes back on the way.
+    pub nonce: String,
+}
+
+/// Answer to an outcome and to an unpairing: it is durable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(Object))]
+pub struct Acknowledgement {
+    /// The request's nonce.
+    pub nonce: String,
 }
 
 /// Answer to `GET /agent/v1/commands`.
@@ -263,15 +277,47 @@ pub struct Problem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "server", oai(skip_serializing_if_is_none))]
     pub now: Option<i64>,
+    /// The nonce of the request that this answers; absent where the request had none that could be read. An agent acts upon a
+    /// problem only with its own nonce in it: proxies, portals and firewalls answer with any status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "server", oai(skip_serializing_if_is_none))]
+    pub nonce: Option<String>,
+    /// The proof; with `removed` only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "server", oai(skip_serializing_if_is_none))]
+    pub removal: Option<Removal>,
 }
 
-/// The problem types an agent acts upon.
+impl Problem {
+    /// What all of [`problem`]'s types begin with.
+    pub const TYPES: &str = "urn:online-server-monitor:problem:";
+}
+
+/// Proves that a server was removed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(Object))]
+pub struct Removal {
+    /// The current key set: who was removed can no longer ask for it.
+    pub key_set: Envelope,
+    /// `removed.v1`, signed with a command key: names the agent's key and the time.
+    pub removed: Envelope,
+}
+
+/// The types of problems.
 pub mod problem {
-    pub const CLOCK_SKEW: &str = "urn:online-server-monitor:problem:clock-skew";
+    pub const MALFORMED: &str = "urn:online-server-monitor:problem:malformed";
     pub const SIGNATURE: &str = "urn:online-server-monitor:problem:signature";
+    pub const CLOCK_SKEW: &str = "urn:online-server-monitor:problem:clock-skew";
     pub const TOKEN: &str = "urn:online-server-monitor:problem:token";
+    pub const FORBIDDEN: &str = "urn:online-server-monitor:problem:forbidden";
+    pub const NOT_FOUND: &str = "urn:online-server-monitor:problem:not-found";
+    pub const TOO_SLOW: &str = "urn:online-server-monitor:problem:too-slow";
     pub const REMOVED: &str = "urn:online-server-monitor:problem:removed";
+    pub const TOO_LARGE: &str = "urn:online-server-monitor:problem:too-large";
     pub const INVALID: &str = "urn:online-server-monitor:problem:invalid";
+    pub const TOO_MANY: &str = "urn:online-server-monitor:problem:too-many";
+    pub const INTERNAL: &str = "urn:online-server-monitor:problem:internal";
+    pub const BUSY: &str = "urn:online-server-monitor:problem:busy";
 }
 
 /// What is wrong with a message; names the field.
@@ -350,6 +396,7 @@ impl Report {
         }
         count("chores", self.chores.len(), 0..=Chore::ALL.len())?;
         text("monitored_only", self.monitored_only.as_deref().unwrap_or_default(), 0, limits::NAME)?;
+        text("commands_unreachable", self.commands_unreachable.as_deref().unwrap_or_default(), 0, limits::NAME)?;
         count("services", self.services.len(), 0..=limits::SERVICES)?;
         for service in &self.services {
             text("services.unit", &service.unit, 1, limits::NAME)?;

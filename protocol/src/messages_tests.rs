@@ -32,6 +32,7 @@ fn report() -> Report {
         systemd: Systemd::Available,
         chores: vec![Chore::Reboot],
         monitored_only: Some("polkit 0.105".to_owned()),
+        commands_unreachable: Some("a long poll is cut".to_owned()),
         services: vec![Service {
             unit: "nginx.service".to_owned(),
             active_state: "active".to_owned(),

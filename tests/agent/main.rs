@@ -1,6 +1,7 @@
 //! The real agent against backends it must not trust, hosts that fail it, and the real backend.
 
 mod backend;
+mod between;
 mod completions;
 mod crash;
 mod doctor;

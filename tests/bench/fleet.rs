@@ -116,6 +116,7 @@ impl Server {
             systemd: Systemd::Available,
             chores: vec![],
             monitored_only: None,
+            commands_unreachable: None,
             processes: vec![],
             services: SERVICES.map(service).to_vec(),
         }

@@ -140,6 +140,7 @@ impl Agent {
             systemd: Systemd::Available,
             chores: Chore::ALL.to_vec(),
             monitored_only: None,
+            commands_unreachable: None,
             processes: vec![],
             services: vec![
                 service("nginx.service", "active", "running"),

@@ -109,6 +109,7 @@ fn status(golden: &[u8]) -> Result<()> {
         clock_ahead_ms: -1_500,
         removed: false,
         commands_off: Some("ledger.jsonl cannot be used: larger than 16777216 bytes".to_owned()),
+        commands_unreachable: Some("no answer in time".to_owned()),
         processes_hidden: true,
     };
     ensure!(dir.read::<Status>("status.json")?.as_ref() == Some(&example), "another status is read");
@@ -276,6 +277,7 @@ fn example_report() -> Report {
         systemd: Systemd::Available,
         chores: Chore::ALL.to_vec(),
         monitored_only: Some("polkit 0.105 has no rules that tell services apart".to_owned()),
+        commands_unreachable: None,
         services: vec![Service {
             unit: "nginx.service".to_owned(),
             active_state: "failed".to_owned(),

@@ -107,6 +107,7 @@ mod tests {
             systemd: Systemd::Available,
             chores: vec![],
             monitored_only: None,
+            commands_unreachable: None,
             services: vec![service("a.service", "failed"), service("b.service", "active"), service("a.service", "active")],
             processes: vec![],
         }

@@ -118,6 +118,7 @@ fn report() -> Report {
         systemd: Systemd::Available,
         chores: vec![],
         monitored_only: None,
+        commands_unreachable: None,
         processes: vec![],
         services: vec![service("ssh.service", "active"), service("nginx.service", "failed"), service("cron.service", "inactive")],
     }

@@ -151,6 +151,7 @@ fn what(rule: Rule) -> &'static str {
         Rule::Offline => "a server that is silent",
         Rule::Reboot => "a reboot that nobody asked for",
         Rule::Clock => "a clock that is off",
+        Rule::Commands => "commands that do not reach a server",
     }
 }
 
@@ -159,7 +160,7 @@ fn unit(rule: Rule) -> &'static str {
         Rule::Cpu | Rule::Memory | Rule::Swap | Rule::Disk | Rule::Inodes => " %",
         Rule::Clock => " s",
         Rule::Offline => " missed reports",
-        Rule::Load | Rule::Service | Rule::Reboot => "",
+        Rule::Load | Rule::Service | Rule::Reboot | Rule::Commands => "",
     }
 }
 

@@ -341,6 +341,24 @@ story!(a_test_alert_comes_as_a_critical_one_does, |engine| {
     world.hears_nothing(&world.anna).await;
 });
 
+story!(commands_that_do_not_reach_a_server_are_told_although_it_reports, |engine| {
+    let world = World::new(engine).await;
+    let agent = world.paired("web-1").await;
+    world.clock.pass(30 * SECOND).await;
+    let why = "something in between answers (504 Gateway Timeout, text/html, “<b>nginx</b>”)";
+    agent.send_report(&Report { commands_unreachable: Some(why.to_owned()), ..agent.report() }).await.unwrap();
+    let alert = world.see(&world.anna, "web-1 · commands do not reach it").await;
+    assert!(alert.plain.contains("warning"), "{}", alert.plain);
+    world.sim.say(&world.anna, &world.anna, "/status");
+    let card = world.see(&world.anna, "online").await;
+    assert!(card.plain.contains(&format!("Commands do not reach this server: {why}")), "{}", card.plain);
+
+    world.clock.pass(30 * SECOND).await;
+    agent.send_report(&agent.report()).await.unwrap();
+    world.see(&world.anna, "Over: web-1 · commands do not reach it; it lasted 30 s").await;
+    world.becomes(&alert, "Over after").await;
+});
+
 story!(a_reboot_that_was_asked_for_is_no_alert_and_one_that_was_not_is, |engine| {
     let world = World::new(engine).await;
     let mut agent = world.paired("web-1").await;

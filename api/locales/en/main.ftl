@@ -68,6 +68,7 @@ button-service = Services
 button-offline = Offline
 button-rebooted = Reboots
 button-clock = Clock
+button-commands = Commands
 button-confirm-restart = ✅ Restart
 button-confirm-clean-journal = ✅ Clean
 button-confirm-logrotate = ✅ Rotate
@@ -245,6 +246,7 @@ status-unpaired = Its host was paired anew in another chat, and reports there. W
 status-figures = Figures of { $moment }, { $ago }
 status-figures-stale = ⚠ Last known figures, of { $moment }, { $ago }. Is the host up? <code>osm-agent doctor</code> there says what is wrong.
 status-suspended = ⚠ Commands are suspended: two hosts report with this server’s key. Pair it again with /add_server.
+status-commands-unreachable = ⚠ Commands do not reach this server: { $why }
 status-clock-ahead = ⚠ Its clock is { $duration } ahead. Beyond 30 s it refuses commands: <code>sudo timedatectl set-ntp true</code>
 status-clock-behind = ⚠ Its clock is { $duration } behind. Beyond 30 s it refuses commands: <code>sudo timedatectl set-ntp true</code>
 status-system = { $os } · { $arch }
@@ -291,6 +293,7 @@ alert-service = { $unit } failed
 alert-offline = offline, last heard at { $moment }
 alert-reboot = rebooted at { $moment }
 alert-clock = clock off by { $value }
+alert-commands = commands do not reach it
 per-cpu = { $value } per CPU
 missed-reports = { $count ->
     [one] 1 missed report
@@ -363,6 +366,7 @@ rule-service = A service failed
 rule-offline = A server stopped reporting
 rule-reboot = A server rebooted unasked
 rule-clock = The clock is off
+rule-commands = Commands do not reach a server
 
 ## Silence
 

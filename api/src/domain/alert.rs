@@ -29,6 +29,8 @@ pub enum Rule {
     Reboot,
     /// The clock is off by so many seconds.
     Clock,
+    /// Reports arrive, and the host cannot ask for commands.
+    Commands,
 }
 
 /// Which goes first, and which is repeated until somebody has seen it.
@@ -68,7 +70,7 @@ pub struct Range {
 pub const HOLDS: [Millis; 8] = [0, MINUTE, 2 * MINUTE, 5 * MINUTE, 10 * MINUTE, 15 * MINUTE, 30 * MINUTE, 60 * MINUTE];
 
 impl Rule {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Cpu,
         Self::Memory,
         Self::Swap,
@@ -79,6 +81,7 @@ impl Rule {
         Self::Offline,
         Self::Reboot,
         Self::Clock,
+        Self::Commands,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -93,6 +96,7 @@ impl Rule {
             Self::Offline => "offline",
             Self::Reboot => "reboot",
             Self::Clock => "clock",
+            Self::Commands => "commands",
         }
     }
 
@@ -111,7 +115,7 @@ impl Rule {
             Self::Offline => Some(Range { min: 2.0, max: 60.0, step: 1.0, margin: 0.0 }),
             // Seconds. Beyond 30 s a host refuses commands.
             Self::Clock => Some(Range { min: 5.0, max: 3600.0, step: 5.0, margin: 2.0 }),
-            Self::Service | Self::Reboot => None,
+            Self::Service | Self::Reboot | Self::Commands => None,
         }
     }
 
@@ -130,7 +134,7 @@ impl Rule {
             Self::Load => (2.0, 15 * MINUTE, Warning),
             Self::Service => (1.0, 0, Critical),
             Self::Offline => (3.0, 0, Critical),
-            Self::Reboot => (1.0, 0, Warning),
+            Self::Reboot | Self::Commands => (1.0, 0, Warning),
             Self::Clock => (30.0, 5 * MINUTE, Warning),
         };
         let margin = self.range().map_or(0.0, |range| range.margin);

@@ -60,6 +60,7 @@ fn reported(report: &Report) -> Vec<Figure<'_>> {
     }
     #[expect(clippy::cast_precision_loss, reason = "seconds, for people")]
     figures.push((Rule::Clock, "", report.clock_ahead_ms.unsigned_abs() as f64 / 1000.0));
+    figures.push((Rule::Commands, "", if report.commands_unreachable.is_some() { 1.0 } else { 0.0 }));
     figures
 }
 
@@ -127,6 +128,7 @@ mod tests {
                 (Rule::Service, "a.service", 1.0),
                 (Rule::Service, "b.service", 0.0),
                 (Rule::Clock, "", 31.5),
+                (Rule::Commands, "", 0.0),
             ]
         );
         assert_eq!(worst_of(Rule::Service, &report()), Some(("a.service", 1.0)));

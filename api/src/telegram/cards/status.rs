@@ -79,6 +79,9 @@ fn warnings(words: &Words, report: &Report) -> Vec<String> {
         let span = Millis::try_from(off).unwrap_or(Millis::MAX);
         lines.push(words.with(key, &[("duration", words.duration(span).into())]));
     }
+    if let Some(why) = &report.commands_unreachable {
+        lines.push(words.with("status-commands-unreachable", &[("why", safe(why, width::REASON).into())]));
+    }
     lines
 }
 

@@ -181,6 +181,7 @@ fn name_key(rule: Rule) -> &'static str {
         Rule::Offline => "rule-offline",
         Rule::Reboot => "rule-reboot",
         Rule::Clock => "rule-clock",
+        Rule::Commands => "rule-commands",
     }
 }
 
@@ -197,5 +198,6 @@ fn label_key(rule: Rule) -> &'static str {
         Rule::Offline => "button-offline",
         Rule::Reboot => "button-rebooted",
         Rule::Clock => "button-clock",
+        Rule::Commands => "button-commands",
     }
 }

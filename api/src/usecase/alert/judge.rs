@@ -102,7 +102,7 @@ impl Judge {
                 Rule::Service => report.systemd == Systemd::Available,
                 Rule::Disk | Rule::Inodes => report.at - row.watch.at > GONE,
                 Rule::Swap => report.memory.is_some(),
-                Rule::Cpu | Rule::Memory | Rule::Load | Rule::Reboot | Rule::Clock => false,
+                Rule::Cpu | Rule::Memory | Rule::Load | Rule::Reboot | Rule::Clock | Rule::Commands => false,
             };
             if is_gone {
                 if row.watch.firing {
@@ -169,7 +169,9 @@ fn processes(rule: Rule, report: &Report) -> Vec<Process> {
     match rule {
         Rule::Cpu | Rule::Load => processes.sort_by(|a, b| b.cpu.total_cmp(&a.cpu)),
         Rule::Memory | Rule::Swap => processes.sort_by_key(|process| Reverse(process.memory)),
-        Rule::Disk | Rule::Inodes | Rule::Service | Rule::Offline | Rule::Reboot | Rule::Clock => processes.clear(),
+        Rule::Disk | Rule::Inodes | Rule::Service | Rule::Offline | Rule::Reboot | Rule::Clock | Rule::Commands => {
+            processes.clear();
+        }
     }
     processes.truncate(NAMED);
     processes

@@ -21,6 +21,8 @@ pub mod limits {
     pub const PAIR_BODY: usize = 32 * 1024;
     pub const REPORTS: usize = 128;
     pub const DISKS: usize = 128;
+    /// Those without figures.
+    pub const UNREAD_DISKS: usize = 32;
     pub const SERVICES: usize = 512;
     /// Three by CPU and three by memory.
     pub const PROCESSES: usize = 6;
@@ -112,6 +114,14 @@ pub struct Report {
     #[cfg_attr(feature = "server", oai(skip_serializing_if_is_none))]
     pub load: Option<Load>,
     pub disks: Vec<Disk>,
+    /// Disks that are there and of which nothing could be read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "server", oai(default, skip_serializing_if_is_empty))]
+    pub unread_disks: Vec<UnreadDisk>,
+    /// How many more disks there are than fit here.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    #[cfg_attr(feature = "server", oai(default))]
+    pub disks_left_out: u32,
     pub systemd: Systemd,
     pub services: Vec<Service>,
     /// What this host lets the chat ask for, each once.
@@ -186,6 +196,30 @@ pub struct Disk {
     pub inodes_free: u64,
     /// Read-only by the superblock (a filesystem that failed), not by this process's own sandbox.
     pub read_only: bool,
+    /// It was to be written to, and is read-only by now.
+    #[serde(default, skip_serializing_if = "is_false")]
+    #[cfg_attr(feature = "server", oai(default))]
+    pub went_read_only: bool,
+}
+
+/// A mounted filesystem without figures.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(Object))]
+#[serde(deny_unknown_fields)]
+pub struct UnreadDisk {
+    pub mount: String,
+    pub fs_type: String,
+    pub why: Unread,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(Enum), oai(rename_all = "kebab-case"))]
+#[serde(rename_all = "kebab-case")]
+pub enum Unread {
+    /// It was asked, and does not answer.
+    NoAnswer,
+    /// The agent's user may not look there.
+    Forbidden,
 }
 
 /// Whether services can be seen on this host at all.
@@ -394,6 +428,11 @@ impl Report {
         for disk in &self.disks {
             disk.validate()?;
         }
+        count("unread_disks", self.unread_disks.len(), 0..=limits::UNREAD_DISKS)?;
+        for disk in &self.unread_disks {
+            text("unread_disks.mount", &disk.mount, 1, limits::TEXT)?;
+            text("unread_disks.fs_type", &disk.fs_type, 1, 64)?;
+        }
         count("chores", self.chores.len(), 0..=Chore::ALL.len())?;
         text("monitored_only", self.monitored_only.as_deref().unwrap_or_default(), 0, limits::NAME)?;
         text("commands_unreachable", self.commands_unreachable.as_deref().unwrap_or_default(), 0, limits::NAME)?;
@@ -443,6 +482,16 @@ impl Disk {
         }
         Ok(())
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 /// Checks a text: its length in bytes, and that it has no control characters.

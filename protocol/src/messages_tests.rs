@@ -28,10 +28,13 @@ fn report() -> Report {
             inodes_total: 10,
             inodes_free: 5,
             read_only: false,
+            went_read_only: false,
         }],
         systemd: Systemd::Available,
         chores: vec![Chore::Reboot],
         monitored_only: Some("polkit 0.105".to_owned()),
+        unread_disks: vec![UnreadDisk { mount: "/mnt".to_owned(), fs_type: "xfs".to_owned(), why: Unread::NoAnswer }],
+        disks_left_out: 3,
         commands_unreachable: Some("a long poll is cut".to_owned()),
         services: vec![Service {
             unit: "nginx.service".to_owned(),

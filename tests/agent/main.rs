@@ -4,6 +4,7 @@ mod backend;
 mod between;
 mod completions;
 mod crash;
+mod disks;
 mod doctor;
 mod envelopes;
 mod machine;

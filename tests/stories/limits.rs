@@ -161,7 +161,7 @@ story!(an_array_is_no_report, |engine| {
     let outer = format!("[\"0.1.0\",[{}]]", serde_json::to_string(&report).unwrap());
     for body in [outer, load_as_array] {
         let reply = agent.request("POST", "/agent/v1/reports", None, body.as_bytes()).await.unwrap();
-        assert_eq!((reply.status, reply.problem().kind.as_str()), (400, problem::INVALID), "{body}");
+        assert_eq!((reply.status, reply.problem().kind.as_str()), (400, problem::MALFORMED), "{body}");
     }
     assert_eq!(agent.request("POST", "/agent/v1/reports", None, honest.as_bytes()).await.unwrap().status, 200);
 });

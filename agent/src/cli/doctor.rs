@@ -49,6 +49,7 @@ pub async fn doctor(settings: &Settings, state_dir: &Path, systemd: &impl System
         check_processes(settings, dir, &mut report);
         check_ledger(dir, &mut report);
         check_commands(dir, &mut report);
+        check_disks(dir, &mut report);
     }
     if let Some(dir) = &dir
         && let Err(error) = check_backend(&Machine::real(settings, dir), &mut report).await
@@ -99,6 +100,13 @@ async fn check_systemd(settings: &Settings, systemd: &impl Systemd, report: &mut
 fn check_commands(dir: &StateDir, report: &mut Report) {
     if let Some(why) = Status::read(dir).and_then(|status| status.commands_unreachable) {
         report.fail("commands", &format!("they do not reach this machine, although the service asks for them: {why}"));
+    }
+}
+
+/// Looks with the eyes of the running service.
+fn check_disks(dir: &StateDir, report: &mut Report) {
+    for disk in Status::read(dir).unwrap_or_default().disks_unread {
+        report.fail("disks", &disk);
     }
 }
 

@@ -61,6 +61,7 @@ impl Reporter {
         let boot_at = clock.moment().boot;
         let at = clock.now();
         let services = collect::services::collect(settings, systemd).await;
+        let disks = self.disks.collect().await;
         let report = Report {
             at,
             interval_s: u32::try_from(settings.interval.as_secs()).unwrap_or(3600),
@@ -70,7 +71,9 @@ impl Reporter {
             cpu: self.cpu.collect(),
             memory: collect::memory::collect(),
             load: collect::load::collect(),
-            disks: self.disks.collect().await,
+            disks: disks.disks,
+            unread_disks: disks.unread,
+            disks_left_out: disks.left_out,
             systemd: services.systemd,
             chores: services.chores,
             monitored_only: services.monitored_only,

@@ -259,6 +259,8 @@ mod tests {
             systemd: Systemd::Absent,
             chores: vec![],
             monitored_only: None,
+            unread_disks: Vec::new(),
+            disks_left_out: 0,
             commands_unreachable: None,
             services: vec![],
             processes: vec![],

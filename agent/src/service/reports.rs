@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use osm_protocol::messages::{Receipt, limits};
+use osm_protocol::messages::{Receipt, Unread, UnreadDisk, limits};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::{
@@ -49,6 +49,15 @@ pub struct Reports<'a, S> {
     backlog: usize,
     /// The backend has taken the live report.
     taken: bool,
+}
+
+/// Says it to a person.
+fn unread(disk: &UnreadDisk) -> String {
+    let why = match disk.why {
+        Unread::NoAnswer => "does not answer",
+        Unread::Forbidden => "may not be looked at by the agent's user: a folder above it is closed",
+    };
+    format!("{} {why}", disk.mount)
 }
 
 impl<'a, S: Systemd> Reports<'a, S> {
@@ -98,6 +107,7 @@ impl<'a, S: Systemd> Reports<'a, S> {
         let Session { service, identity, ledger, .. } = self.session;
         let measured =
             self.reporter.measure(service.machine.settings, &service.machine.clock, &identity.boot, service.systemd).await;
+        self.status.disks_unread = measured.report.unread_disks.iter().map(unread).collect();
         let measured = match ledger.borrow().trouble() {
             Some(trouble) => measured.refusing(trouble),
             None => measured,

@@ -25,6 +25,9 @@ pub struct Status {
     /// Why no command has arrived for a while, where that is so.
     #[serde(default)]
     pub commands_unreachable: Option<String>,
+    /// Disks of which nothing could be read, and why.
+    #[serde(default)]
+    pub disks_unread: Vec<String>,
     /// Processes are to be reported, and this one's sandbox hides them.
     #[serde(default)]
     pub processes_hidden: bool,

@@ -63,6 +63,8 @@ button-memory = Memory
 button-swap = Swap
 button-disk = Disk
 button-inodes = Inodes
+button-read-only = Read-only
+button-no-answer = No answer
 button-load = Load
 button-service = Services
 button-offline = Offline
@@ -265,6 +267,12 @@ status-load = <b>Load</b> { $one }, { $five }, { $fifteen } over 1, 5, 15 min on
    *[other] { $cpus } CPUs
  }
 status-disks = <b>Disks</b>
+status-disk-no-answer = ⚠ { $mount } · does not answer
+status-disk-forbidden = 🔒 { $mount } · the agent may not look there
+status-disks-left-out = { $count ->
+    [one] 1 more disk does not fit in here.
+   *[other] { $count } more disks do not fit in here.
+ }
 status-disk = { $mount } { $percent } of { $total } · { $free } free
 status-inodes = inodes { $percent }
 status-read-only = read-only
@@ -288,6 +296,8 @@ alert-memory = memory { $value } full
 alert-swap = swap { $value } full
 alert-disk = disk { $mount } { $value } full
 alert-inodes = inodes of { $mount } { $value } used
+alert-read-only = disk { $mount } went read-only
+alert-no-answer = disk { $mount } does not answer
 alert-load = load { $value }
 alert-service = { $unit } failed
 alert-offline = offline, last heard at { $moment }
@@ -361,6 +371,8 @@ rule-memory = Memory, used of what there is
 rule-swap = Swap, used
 rule-disk = Disks, each, used
 rule-inodes = Inodes of disks, each, used
+rule-read-only = A disk went read-only
+rule-no-answer = A disk does not answer
 rule-load = Load over 5 min
 rule-service = A service failed
 rule-offline = A server stopped reporting

@@ -19,6 +19,10 @@ pub enum Rule {
     Disk,
     /// The inodes of each disk.
     Inodes,
+    /// A disk that was to be written to is read-only.
+    ReadOnly,
+    /// A disk that does not answer.
+    NoAnswer,
     /// Load average over five minutes, per CPU.
     Load,
     /// Each failed service.
@@ -70,12 +74,14 @@ pub struct Range {
 pub const HOLDS: [Millis; 8] = [0, MINUTE, 2 * MINUTE, 5 * MINUTE, 10 * MINUTE, 15 * MINUTE, 30 * MINUTE, 60 * MINUTE];
 
 impl Rule {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Cpu,
         Self::Memory,
         Self::Swap,
         Self::Disk,
         Self::Inodes,
+        Self::ReadOnly,
+        Self::NoAnswer,
         Self::Load,
         Self::Service,
         Self::Offline,
@@ -91,6 +97,8 @@ impl Rule {
             Self::Swap => "swap",
             Self::Disk => "disk",
             Self::Inodes => "inodes",
+            Self::ReadOnly => "read-only",
+            Self::NoAnswer => "no-answer",
             Self::Load => "load",
             Self::Service => "service",
             Self::Offline => "offline",
@@ -115,7 +123,7 @@ impl Rule {
             Self::Offline => Some(Range { min: 2.0, max: 60.0, step: 1.0, margin: 0.0 }),
             // Seconds. Beyond 30 s a host refuses commands.
             Self::Clock => Some(Range { min: 5.0, max: 3600.0, step: 5.0, margin: 2.0 }),
-            Self::Service | Self::Reboot | Self::Commands => None,
+            Self::ReadOnly | Self::NoAnswer | Self::Service | Self::Reboot | Self::Commands => None,
         }
     }
 
@@ -132,7 +140,8 @@ impl Rule {
             Self::Swap => (80.0, 5 * MINUTE, Warning),
             Self::Disk | Self::Inodes => (90.0, MINUTE, Critical),
             Self::Load => (2.0, 15 * MINUTE, Warning),
-            Self::Service => (1.0, 0, Critical),
+            Self::Service | Self::ReadOnly => (1.0, 0, Critical),
+            Self::NoAnswer => (1.0, MINUTE, Critical),
             Self::Offline => (3.0, 0, Critical),
             Self::Reboot | Self::Commands => (1.0, 0, Warning),
             Self::Clock => (30.0, 5 * MINUTE, Warning),

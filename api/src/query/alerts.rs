@@ -89,6 +89,8 @@ async fn mending(tx: &mut Tx, incident: &Incident) -> store::Result<Option<Comma
         | Rule::Memory
         | Rule::Swap
         | Rule::Inodes
+        | Rule::ReadOnly
+        | Rule::NoAnswer
         | Rule::Load
         | Rule::Offline
         | Rule::Reboot

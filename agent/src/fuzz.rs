@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use crate::{config::Settings, report::collect::disk};
+use crate::{config::Settings, report::collect::mounts};
 
 /// Reads `/proc/self/mountinfo`.
 pub fn mountinfo(bytes: &[u8]) {
-    disk::filesystems(bytes);
+    mounts::filesystems(bytes);
 }
 
 /// Reads `agent.toml`, with an empty environment.

@@ -4,12 +4,13 @@ use std::rc::Rc;
 
 use anyhow::Result;
 use ed25519_dalek::SigningKey;
+use osm_protocol::key::PublicKey;
 
 use crate::{
-    backend::{address::Api, client::Client},
+    backend::{address::Api, client::Client, error::ClientError, removal},
     config::Settings,
     host::{clock::Clock, random::Random},
-    state::dir::StateDir,
+    state::{dir::StateDir, pairing::Pairing},
 };
 
 /// This machine: what root configured, what the agent remembers, time and chance.
@@ -29,5 +30,11 @@ impl<'a> Machine<'a> {
     /// Makes a client for a backend, which signs with this key.
     pub fn client(&self, api: Api, key: SigningKey) -> Result<Client> {
         Client::new(api, self.settings.ca_file.as_deref(), key, Rc::clone(&self.clock), self.random)
+    }
+
+    /// Tells whether a refusal proves that the backend has removed the server of this pairing.
+    pub fn is_removed_by(&self, pairing: &Pairing, error: &ClientError) -> Result<bool> {
+        let (held, key) = (self.dir.trusted_keys(pairing)?, PublicKey::from(&pairing.key.signing_key()?));
+        Ok(removal::proven(error, &held, &key.to_string(), self.clock.now()).is_some())
     }
 }

@@ -8,6 +8,8 @@
 //! | `usecase` | [`Error`] |
 //! | `http` | [`Error`], turned into a problem document (RFC 9457) by `http::problem` |
 
+use osm_protocol::messages::Removal;
+
 use crate::domain::Millis;
 
 pub type Result<T> = std::result::Result<T, Error>;
@@ -38,8 +40,9 @@ pub enum Refusal {
     /// Wrong, used and expired tokens get this one answer.
     #[error("this pairing token is wrong, used or expired: ask the bot for a new one with /add_server")]
     Token,
+    /// With the proof, where it is known whose key asks.
     #[error("this server was removed; pair it again with a token from /add_server")]
-    Removed,
+    Removed(Option<Box<Removal>>),
     #[error("no such command for this server")]
     NoSuchCommand,
     #[error("no such file")]

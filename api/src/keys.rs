@@ -24,7 +24,8 @@ use hmac::{Hmac, KeyInit, Mac};
 use osm_protocol::{
     envelope::Envelope,
     key::PublicKey,
-    keyset::{KeySet, TrustedKeys},
+    keyset::{KeySet, Removed, TrustedKeys},
+    messages::Removal,
     pairing_token::PairingToken,
 };
 use sha2::Sha256;
@@ -83,6 +84,12 @@ impl Keys {
             None => Secret::new(BASE64URL_NOPAD.encode(&dir.bytes("webhook.secret")?)),
         };
         Ok(Self { command, pairing, key_set, trusted, webhook_secret })
+    }
+
+    /// Proves to the holder of this key that their server was removed.
+    pub fn removal(&self, agent_key: &PublicKey, now: Millis) -> Removal {
+        let removed = Removed { agent_key: agent_key.to_string(), at: now };
+        Removal { key_set: self.key_set.clone(), removed: removed.sign(&self.command) }
     }
 
     /// Gives the key set as it is; makes nothing.

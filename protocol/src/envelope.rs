@@ -16,6 +16,8 @@ pub const KEY_SET: &str = "application/vnd.online-server-monitor.keyset.v1+json"
 pub const PAIRING: &str = "application/vnd.online-server-monitor.pairing.v1+json";
 /// A replacement ([`crate::keyset::Replace`]), signed by an agent's old key.
 pub const REPLACE: &str = "application/vnd.online-server-monitor.replace.v1+json";
+/// A removal ([`crate::keyset::Removed`]), signed by a command key.
+pub const REMOVED: &str = "application/vnd.online-server-monitor.removed.v1+json";
 
 /// The largest envelope an agent looks at, in bytes of its JSON.
 pub const SIZE_MAX: usize = 16 * 1024;

@@ -9,6 +9,10 @@ use crate::{
     key::PublicKey,
 };
 
+/// How far from the agent's clock a removal may have been said, milliseconds: as long as a command lives, and beyond what a
+/// request's own time may be off.
+pub const REMOVED_MS: i64 = 5 * 60_000;
+
 /// Signed by the root key. Replaces one of a lower version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -38,6 +42,26 @@ pub struct Replace {
     pub server_id: ServerId,
     pub new_key: String,
     pub token_hash: String,
+}
+
+/// `removed.v1`, signed by a command key: a server was removed. One that somebody kept says nothing later.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Removed {
+    /// Of the agent that is told.
+    pub agent_key: String,
+    /// When it is told, milliseconds since the Unix epoch.
+    pub at: i64,
+}
+
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum RemovedError {
+    #[error(transparent)]
+    Envelope(#[from] EnvelopeError),
+    #[error("it names another agent's key")]
+    AgentKey,
+    #[error("it was said at {0}, and the time here is {1}")]
+    Stale(i64, i64),
 }
 
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -104,6 +128,25 @@ impl Pairing {
     }
 }
 
+impl Removed {
+    #[must_use]
+    pub fn sign(&self, command_key: &SigningKey) -> Envelope {
+        Envelope::sign_json(envelope::REMOVED, self, command_key)
+    }
+
+    /// Opens the removal of the agent that holds `agent_key`, said just now by the agent's clock.
+    pub fn open(envelope: &Envelope, keys: &TrustedKeys, agent_key: &str, now: i64) -> Result<Self, RemovedError> {
+        let removed: Self = strict_json(&envelope.open(envelope::REMOVED, &keys.command_keys)?)?;
+        if removed.agent_key != agent_key {
+            return Err(RemovedError::AgentKey);
+        }
+        if removed.at.abs_diff(now) > REMOVED_MS.unsigned_abs() {
+            return Err(RemovedError::Stale(removed.at, now));
+        }
+        Ok(removed)
+    }
+}
+
 impl Replace {
     pub fn open(envelope: &Envelope, old_key: &PublicKey) -> Result<Self, EnvelopeError> {
         strict_json(&envelope.open(envelope::REPLACE, [old_key])?)
@@ -143,6 +186,30 @@ mod tests {
         let mut other = set(5, &[&key(2)]);
         other.root_key = PublicKey::from(&key(9)).to_string();
         assert_eq!(KeySet::open(&other.sign(&key(1)), &root, 0), Err(KeySetError::Root));
+    }
+
+    #[test]
+    fn a_removal_names_the_agent_and_the_moment_and_is_signed_with_a_command_key() {
+        const NOW: i64 = 1_800_000_000_000;
+        let root = PublicKey::from(&key(1));
+        let keys = KeySet::open(&set(5, &[&key(2)]).sign(&key(1)), &root, 0).unwrap();
+        let removed = Removed { agent_key: PublicKey::from(&key(7)).to_string(), at: NOW };
+        let open = |signer: u8, agent: u8, now| {
+            Removed::open(&removed.sign(&key(signer)), &keys, &PublicKey::from(&key(agent)).to_string(), now)
+        };
+        assert_eq!(open(2, 7, NOW + REMOVED_MS), Ok(removed.clone()));
+        assert_eq!(open(2, 7, NOW + REMOVED_MS + 1), Err(RemovedError::Stale(NOW, NOW + REMOVED_MS + 1)));
+        assert_eq!(open(2, 7, NOW - REMOVED_MS - 1), Err(RemovedError::Stale(NOW, NOW - REMOVED_MS - 1)));
+        assert_eq!(open(2, 8, NOW), Err(RemovedError::AgentKey));
+        for stranger in [1, 3, 7] {
+            assert_eq!(open(stranger, 7, NOW), Err(RemovedError::Envelope(EnvelopeError::UnknownKey)));
+        }
+        // A document of another kind with the same words.
+        let other = Envelope::sign_json(envelope::PAIRING, &removed, &key(2));
+        assert!(matches!(
+            Removed::open(&other, &keys, &removed.agent_key, NOW),
+            Err(RemovedError::Envelope(EnvelopeError::Type(_)))
+        ));
     }
 
     #[test]

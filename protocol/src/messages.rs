@@ -21,6 +21,8 @@ pub mod limits {
     pub const PAIR_BODY: usize = 32 * 1024;
     pub const REPORTS: usize = 128;
     pub const DISKS: usize = 128;
+    /// Those without figures.
+    pub const UNREAD_DISKS: usize = 32;
     pub const SERVICES: usize = 512;
     /// Three by CPU and three by memory.
     pub const PROCESSES: usize = 6;
@@ -112,6 +114,14 @@ pub struct Report {
     #[cfg_attr(feature = "server", oai(skip_serializing_if_is_none))]
     pub load: Option<Load>,
     pub disks: Vec<Disk>,
+    /// Disks that are there and of which nothing could be read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "server", oai(default, skip_serializing_if_is_empty))]
+    pub unread_disks: Vec<UnreadDisk>,
+    /// How many more disks there are than fit here.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    #[cfg_attr(feature = "server", oai(default))]
+    pub disks_left_out: u32,
     pub systemd: Systemd,
     pub services: Vec<Service>,
     /// What this host lets the chat ask for, each once.
@@ -122,6 +132,10 @@ pub struct Report {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "server", oai(skip_serializing_if_is_none))]
     pub monitored_only: Option<String>,
+    /// Why commands do not reach this host, where it could ask for none for two minutes; at most 255 bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "server", oai(skip_serializing_if_is_none))]
+    pub commands_unreachable: Option<String>,
     /// The biggest processes, by CPU and by memory; empty unless the host's owner turned it on in agent.toml. Kept only with an
     /// alert that they explain.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -182,6 +196,30 @@ pub struct Disk {
     pub inodes_free: u64,
     /// Read-only by the superblock (a filesystem that failed), not by this process's own sandbox.
     pub read_only: bool,
+    /// It was to be written to, and is read-only by now.
+    #[serde(default, skip_serializing_if = "is_false")]
+    #[cfg_attr(feature = "server", oai(default))]
+    pub went_read_only: bool,
+}
+
+/// A mounted filesystem without figures.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(Object))]
+#[serde(deny_unknown_fields)]
+pub struct UnreadDisk {
+    pub mount: String,
+    pub fs_type: String,
+    pub why: Unread,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(Enum), oai(rename_all = "kebab-case"))]
+#[serde(rename_all = "kebab-case")]
+pub enum Unread {
+    /// It was asked, and does not answer.
+    NoAnswer,
+    /// The agent's user may not look there.
+    Forbidden,
 }
 
 /// Whether services can be seen on this host at all.
@@ -229,13 +267,23 @@ pub struct Process {
 }
 
 /// Answer to a batch of reports: it is durable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(Object))]
 pub struct Receipt {
     /// The backend's clock, milliseconds since the Unix epoch.
     pub now: i64,
     /// When higher than the one held: `GET /agent/v1/keys`.
     pub key_set_version: i64,
+    /// The request's nonce: tells this answer from whatever else comes back on the way.
+    pub nonce: String,
+}
+
+/// Answer to an outcome and to an unpairing: it is durable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(Object))]
+pub struct Acknowledgement {
+    /// The request's nonce.
+    pub nonce: String,
 }
 
 /// Answer to `GET /agent/v1/commands`.
@@ -263,15 +311,47 @@ pub struct Problem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "server", oai(skip_serializing_if_is_none))]
     pub now: Option<i64>,
+    /// The nonce of the request that this answers; absent where the request had none that could be read. An agent acts upon a
+    /// problem only with its own nonce in it: proxies, portals and firewalls answer with any status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "server", oai(skip_serializing_if_is_none))]
+    pub nonce: Option<String>,
+    /// The proof; with `removed` only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "server", oai(skip_serializing_if_is_none))]
+    pub removal: Option<Removal>,
 }
 
-/// The problem types an agent acts upon.
+impl Problem {
+    /// What all of [`problem`]'s types begin with.
+    pub const TYPES: &str = "urn:online-server-monitor:problem:";
+}
+
+/// Proves that a server was removed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(Object))]
+pub struct Removal {
+    /// The current key set: who was removed can no longer ask for it.
+    pub key_set: Envelope,
+    /// `removed.v1`, signed with a command key: names the agent's key and the time.
+    pub removed: Envelope,
+}
+
+/// The types of problems.
 pub mod problem {
-    pub const CLOCK_SKEW: &str = "urn:online-server-monitor:problem:clock-skew";
+    pub const MALFORMED: &str = "urn:online-server-monitor:problem:malformed";
     pub const SIGNATURE: &str = "urn:online-server-monitor:problem:signature";
+    pub const CLOCK_SKEW: &str = "urn:online-server-monitor:problem:clock-skew";
     pub const TOKEN: &str = "urn:online-server-monitor:problem:token";
+    pub const FORBIDDEN: &str = "urn:online-server-monitor:problem:forbidden";
+    pub const NOT_FOUND: &str = "urn:online-server-monitor:problem:not-found";
+    pub const TOO_SLOW: &str = "urn:online-server-monitor:problem:too-slow";
     pub const REMOVED: &str = "urn:online-server-monitor:problem:removed";
+    pub const TOO_LARGE: &str = "urn:online-server-monitor:problem:too-large";
     pub const INVALID: &str = "urn:online-server-monitor:problem:invalid";
+    pub const TOO_MANY: &str = "urn:online-server-monitor:problem:too-many";
+    pub const INTERNAL: &str = "urn:online-server-monitor:problem:internal";
+    pub const BUSY: &str = "urn:online-server-monitor:problem:busy";
 }
 
 /// What is wrong with a message; names the field.
@@ -348,8 +428,14 @@ impl Report {
         for disk in &self.disks {
             disk.validate()?;
         }
+        count("unread_disks", self.unread_disks.len(), 0..=limits::UNREAD_DISKS)?;
+        for disk in &self.unread_disks {
+            text("unread_disks.mount", &disk.mount, 1, limits::TEXT)?;
+            text("unread_disks.fs_type", &disk.fs_type, 1, 64)?;
+        }
         count("chores", self.chores.len(), 0..=Chore::ALL.len())?;
         text("monitored_only", self.monitored_only.as_deref().unwrap_or_default(), 0, limits::NAME)?;
+        text("commands_unreachable", self.commands_unreachable.as_deref().unwrap_or_default(), 0, limits::NAME)?;
         count("services", self.services.len(), 0..=limits::SERVICES)?;
         for service in &self.services {
             text("services.unit", &service.unit, 1, limits::NAME)?;
@@ -396,6 +482,16 @@ impl Disk {
         }
         Ok(())
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 /// Checks a text: its length in bytes, and that it has no control characters.

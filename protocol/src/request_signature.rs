@@ -23,6 +23,8 @@ const ALGORITHM: &str = "ed25519";
 pub const TOLERANCE_S: i64 = 60;
 /// Longest header this profile looks at, bytes.
 const HEADER_MAX: usize = 1024;
+/// Longest nonce, bytes.
+const NONCE_MAX: usize = 64;
 
 /// What a request is aimed at, as both sides know it.
 #[derive(Clone, Copy, Debug)]
@@ -124,6 +126,8 @@ pub struct Received {
     pub keyid: KeyId,
     /// Seconds since the Unix epoch.
     pub created: i64,
+    /// Stands in the answer again.
+    pub nonce: String,
 }
 
 impl Received {
@@ -160,7 +164,8 @@ impl Received {
         if text("tag")? != TAG {
             return Err(SignatureError::Parameter("tag"));
         }
-        if text("nonce")?.is_empty() {
+        let nonce = text("nonce")?;
+        if !(1..=NONCE_MAX).contains(&nonce.len()) {
             return Err(SignatureError::Parameter("nonce"));
         }
         // An expiry of the signer's own would have to be honoured; this profile has none.
@@ -174,7 +179,7 @@ impl Received {
             .and_then(BareItem::as_integer)
             .map(i64::from)
             .ok_or(SignatureError::Parameter("created"))?;
-        Ok(Self { input, signature, keyid, created })
+        Ok(Self { input, signature, keyid, created, nonce })
     }
 
     /// Tells whether the request is the one that `key` signed, before a byte of its body is read: the signature covers the header

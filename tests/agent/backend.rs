@@ -14,8 +14,10 @@ use osm_protocol::{
     command::{Audience, Command},
     envelope::{self, Envelope},
     key::PublicKey,
-    keyset::{KeySet, Pairing, Replace},
-    messages::{PairRequest, PairResponse, Problem, Receipt, Report, ReportBatch, Validate as _, problem},
+    keyset::{KeySet, Pairing, Removed, Replace},
+    messages::{
+        Acknowledgement, PairRequest, PairResponse, Problem, Receipt, Removal, Report, ReportBatch, Validate as _, problem,
+    },
     pairing_token::PairingToken,
     request_signature::{Received, SignatureError, Target},
 };
@@ -27,6 +29,8 @@ use tokio::{net::TcpListener, sync::Notify, task::JoinHandle};
 pub const SERVER: &str = "0190a6b0-7c00-7000-8000-00000000aaaa";
 /// How long a story waits for what must happen.
 pub const SOON: Duration = Duration::from_secs(40);
+
+pub const PROBLEM: &str = "application/problem+json";
 
 /// How long a poll without commands stays open.
 const POLL: Duration = Duration::from_secs(5);
@@ -98,6 +102,10 @@ pub struct State {
     pub keys_asked: usize,
     /// Answers every request but pairing.
     pub answer: Option<Answer>,
+    /// The same of polls alone.
+    pub poll_answer: Option<Answer>,
+    /// Reports that arrived, however they were answered.
+    pub reports_asked: usize,
     /// Requests that arrived, also those that a redirection brought.
     pub requests: usize,
     /// This backend's clock minus the host's, in milliseconds.
@@ -110,6 +118,8 @@ pub struct State {
     pub lose: usize,
     /// The same of outcomes.
     pub lose_outcomes: usize,
+    /// What the next outcomes are answered instead, one each.
+    pub outcome_answers: VecDeque<Answer>,
     /// Pairings are not answered as long as this is set.
     pub hold: bool,
     /// Tokens that are refused.
@@ -151,6 +161,31 @@ pub enum Answer {
     Redirect(String),
     Broken,
     Status(u16),
+    /// A page of this status, which asks to come again in an hour.
+    Page(u16),
+    /// A body of this status and media type, in which NONCE stands for the request's own.
+    Like(u16, &'static str, String),
+    /// The server was removed; the proof is made with these.
+    Removed(Proof),
+}
+
+/// What a removal is proven with.
+#[derive(Clone, Debug)]
+pub struct Proof {
+    pub key_set: Envelope,
+    pub signer: SigningKey,
+    /// The agent that is told; otherwise the paired one.
+    pub agent: Option<PublicKey>,
+    /// When it was said, milliseconds from now.
+    pub said_ms: i64,
+}
+
+impl Proof {
+    /// As the true backend gives it.
+    pub fn honest() -> Self {
+        let keys = [PublicKey::from(&command_key()).to_string()];
+        Self { key_set: key_set(1, &root(), &keys), signer: command_key(), agent: None, said_ms: 0 }
+    }
 }
 
 pub fn key(seed: u8) -> SigningKey {
@@ -214,11 +249,17 @@ impl Backend {
 
     /// Waits until something is so.
     #[track_caller]
-    pub fn until(&self, what: &str, mut is: impl FnMut(&mut State) -> bool) {
-        let end = Instant::now() + SOON;
+    pub fn until(&self, what: &str, is: impl FnMut(&mut State) -> bool) {
+        self.until_within(SOON, what, is);
+    }
+
+    /// Waits for longer.
+    #[track_caller]
+    pub fn until_within(&self, limit: Duration, what: &str, mut is: impl FnMut(&mut State) -> bool) {
+        let end = Instant::now() + limit;
         let mut state = self.shared.lock();
         while !is(&mut state) {
-            assert!(Instant::now() < end, "not within {SOON:?}: {what}");
+            assert!(Instant::now() < end, "not within {limit:?}: {what}");
             state = self.shared.changed.wait_timeout(state, LOOK).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
@@ -309,6 +350,12 @@ pub fn wire(envelope: &Envelope) -> String {
     serde_json::to_string(envelope).unwrap()
 }
 
+/// A problem document, with the request's nonce where it says NONCE.
+pub fn like(status: u16, media_type: &'static str, kind: &str, nonce: &str) -> Answer {
+    let body = json!({ "type": kind, "title": "no", "status": status, "detail": "", "nonce": nonce, "now": 1 });
+    Answer::Like(status, media_type, body.to_string())
+}
+
 pub fn key_set(version: i64, signer: &SigningKey, command_keys: &[String]) -> Envelope {
     KeySet { version, root_key: PublicKey::from(&root()).to_string(), command_keys: command_keys.to_vec() }.sign(signer)
 }
@@ -319,10 +366,16 @@ async fn answer(mut request: Request, shared: &Shared) -> Response {
     let canned = {
         let mut state = shared.lock();
         state.requests += 1;
-        state.answer.clone().filter(|_| path != "/agent/v1/pair")
+        state.reports_asked += usize::from(path == "/agent/v1/reports");
+        let of_poll = state.poll_answer.clone().filter(|_| path == "/agent/v1/commands");
+        of_poll.or_else(|| state.answer.clone().filter(|_| path != "/agent/v1/pair"))
     };
+    let nonce = nonce_of(&request);
     if let Some(answer) = canned {
-        return spoilt(answer, &path);
+        return match answer {
+            Answer::Removed(proof) => removed(&shared.lock(), &proof, nonce),
+            other => spoilt(other, &path, &nonce),
+        };
     }
     if let Some(refusal) = ill_signed(&request, &body, shared) {
         return refusal;
@@ -331,13 +384,13 @@ async fn answer(mut request: Request, shared: &Shared) -> Response {
         return poll(&request, shared).await;
     }
     if path == "/agent/v1/pair" {
-        let response = pair(&mut shared.lock(), &body);
+        let response = pair(&mut shared.lock(), &body, nonce);
         shared.wake();
         shared.take(|state| (!state.hold).then_some(())).await;
         return lost_or(response, &mut shared.lock().lose);
     }
     match path.as_str() {
-        "/agent/v1/reports" => take_reports(&mut shared.lock(), body),
+        "/agent/v1/reports" => take_reports(&mut shared.lock(), body, nonce),
         "/agent/v1/keys" => {
             let mut state = shared.lock();
             state.keys_asked += 1;
@@ -346,14 +399,17 @@ async fn answer(mut request: Request, shared: &Shared) -> Response {
         }
         "/agent/v1/unpair" => {
             shared.lock().left = true;
-            StatusCode::NO_CONTENT.into()
+            json_body(&Acknowledgement { nonce })
         }
         other => {
             let jti = other.strip_prefix("/agent/v1/commands/").and_then(|rest| rest.strip_suffix("/outcome"));
             let outcome = (jti.unwrap_or(other).to_owned(), serde_json::from_slice(&body).expect("an outcome"));
             let mut state = shared.lock();
             state.outcomes.push(outcome);
-            lost_or(StatusCode::NO_CONTENT.into(), &mut state.lose_outcomes)
+            match state.outcome_answers.pop_front() {
+                Some(answer) => spoilt(answer, &path, &nonce),
+                None => lost_or(json_body(&Acknowledgement { nonce }), &mut state.lose_outcomes),
+            }
         }
     }
 }
@@ -385,15 +441,15 @@ fn ill_signed(request: &Request, body: &[u8], shared: &Shared) -> Option<Respons
     });
     match verified {
         Ok(()) => None,
-        Err(SignatureError::Stale { .. }) => Some(refusal(401, problem::CLOCK_SKEW, Some(now))),
+        Err(SignatureError::Stale { .. }) => Some(refusal(401, problem::CLOCK_SKEW, Some(now), nonce_of(request))),
         Err(error) => {
             state.violations.push(format!("{path}: {error}"));
-            Some(refusal(401, problem::SIGNATURE, None))
+            Some(refusal(401, problem::SIGNATURE, None, nonce_of(request)))
         }
     }
 }
 
-fn take_reports(state: &mut State, body: Vec<u8>) -> Response {
+fn take_reports(state: &mut State, body: Vec<u8>, nonce: String) -> Response {
     let now = state.now();
     let broken = match serde_json::from_slice::<ReportBatch>(&body) {
         Ok(batch) => batch.validate(now).err().map(|invalid| invalid.to_string()),
@@ -401,10 +457,10 @@ fn take_reports(state: &mut State, body: Vec<u8>) -> Response {
     };
     if let Some(broken) = broken {
         state.violations.push(format!("a report: {broken}"));
-        return refusal(422, problem::INVALID, None);
+        return refusal(422, problem::INVALID, None, nonce);
     }
     state.reports.push(body);
-    json_body(&Receipt { now, key_set_version: state.key_set.as_ref().map_or(1, |(version, _)| *version) })
+    json_body(&Receipt { now, key_set_version: state.key_set.as_ref().map_or(1, |(version, _)| *version), nonce })
 }
 
 async fn poll(request: &Request, shared: &Shared) -> Response {
@@ -426,12 +482,12 @@ async fn poll(request: &Request, shared: &Shared) -> Response {
     Response::builder().content_type("application/json").body(format!(r#"{{"commands":[{}]}}"#, offer.join(",")))
 }
 
-fn pair(state: &mut State, body: &[u8]) -> Response {
+fn pair(state: &mut State, body: &[u8], nonce: String) -> Response {
     let request: PairRequest = serde_json::from_slice(body).expect("a pairing request");
     let token = PairingToken::parse(&request.token).expect("a token");
     let is_of_another = |earlier: &PairRequest| earlier.token == request.token && earlier.agent_key != request.agent_key;
     if state.used_up.contains(&request.token) || state.pairs.iter().any(is_of_another) && state.spoil.is_empty() {
-        return refusal(403, problem::TOKEN, None);
+        return refusal(403, problem::TOKEN, None, nonce);
     }
     let agent = PublicKey::parse(&request.agent_key).unwrap();
     if let Err(invalid) = request.validate(state.now()) {
@@ -472,13 +528,13 @@ fn pair(state: &mut State, body: &[u8]) -> Response {
         pairing: Envelope::sign_json(envelope::PAIRING, &pairing, &signer),
     };
     match spoil {
-        Some(Spoil::Html) => spoilt(Answer::Html, ""),
-        Some(Spoil::Redirect) => spoilt(Answer::Redirect("http://127.0.0.1:9".to_owned()), "/agent/v1/pair"),
+        Some(Spoil::Html) => spoilt(Answer::Html, "", &nonce),
+        Some(Spoil::Redirect) => spoilt(Answer::Redirect("http://127.0.0.1:9".to_owned()), "/agent/v1/pair", &nonce),
         _ => json_body(&answer),
     }
 }
 
-fn spoilt(answer: Answer, path: &str) -> Response {
+fn spoilt(answer: Answer, path: &str, nonce: &str) -> Response {
     match answer {
         Answer::Html => {
             Response::builder().content_type("text/html").body("<html><body>Welcome to the hotel's Wi-Fi</body></html>")
@@ -490,7 +546,24 @@ fn spoilt(answer: Answer, path: &str) -> Response {
         }
         Answer::Broken => broken(),
         Answer::Status(status) => json_body(&json!({})).with_status(status),
+        Answer::Page(status) => Response::builder()
+            .content_type("text/html")
+            .header("retry-after", 3600)
+            .body("<html><head><title>We will be back soon</title></head></html>")
+            .with_status(status),
+        Answer::Like(status, media_type, body) => {
+            Response::builder().content_type(media_type).body(body.replace("NONCE", nonce)).with_status(status)
+        }
+        Answer::Removed(_) => unreachable!("it is told by the agent's key"),
     }
+}
+
+/// Tells the paired agent that its server was removed.
+fn removed(state: &State, proof: &Proof, nonce: String) -> Response {
+    let agent = proof.agent.or(state.agent).expect("a paired agent");
+    let removed = Removed { agent_key: agent.to_string(), at: state.now() + proof.said_ms }.sign(&proof.signer);
+    let removal = Some(Removal { key_set: proof.key_set.clone(), removed });
+    problem_body(Problem { removal, ..problem(410, problem::REMOVED, nonce) })
 }
 
 /// Announces more than it sends, and ends.
@@ -501,8 +574,23 @@ fn broken() -> Response {
     Response::builder().content_type("application/json").header("content-length", 100).body(body)
 }
 
-fn refusal(status: u16, kind: &str, now: Option<i64>) -> Response {
-    json_body(&Problem { kind: kind.to_owned(), title: "no".to_owned(), status, detail: String::new(), now }).with_status(status)
+fn refusal(status: u16, kind: &str, now: Option<i64>, nonce: String) -> Response {
+    problem_body(Problem { now, ..problem(status, kind, nonce) })
+}
+
+fn problem(status: u16, kind: &str, nonce: String) -> Problem {
+    let (title, detail) = ("no".to_owned(), String::new());
+    Problem { kind: kind.to_owned(), title, status, detail, now: None, nonce: Some(nonce), removal: None }
+}
+
+fn problem_body(problem: Problem) -> Response {
+    let body = serde_json::to_vec(&problem).unwrap();
+    Response::builder().content_type(PROBLEM).body(body).with_status(problem.status)
+}
+
+fn nonce_of(request: &Request) -> String {
+    let header = |name: &str| request.header(name).unwrap_or_default();
+    Received::parse(header("signature-input"), header("signature")).map(|received| received.nonce).unwrap_or_default()
 }
 
 fn json_body<T: serde::Serialize>(body: &T) -> Response {

@@ -2,13 +2,14 @@
 
 use std::{fs, process::Command};
 
+use osm_protocol::messages::problem;
 use osm_tests::{
     database::Engine,
     process::{Host, in_namespace},
     world::World,
 };
 
-use crate::backend::{Answer, Backend};
+use crate::backend::{Answer, Backend, PROBLEM, like};
 
 /// What doctor printed, a line a check.
 #[derive(Debug)]
@@ -101,8 +102,15 @@ async fn doctor_says_that_the_server_was_removed() {
 async fn doctor_says_what_to_do_about_a_refused_key_a_busy_backend_and_a_clone() {
     let backend = Backend::start().await;
     let host = backend.paired("");
-    for (status, said) in [(401, "pair this server again"), (503, "the backend is busy"), (502, "502 Bad Gateway")] {
-        backend.with(|state| state.answer = Some(Answer::Status(status)));
+    for (answer, said) in [
+        (like(401, PROBLEM, problem::SIGNATURE, "NONCE"), "pair this server again"),
+        (like(503, PROBLEM, problem::BUSY, "NONCE"), "the backend is busy"),
+        (
+            Answer::Page(401),
+            "something in between answers in the backend's place (401 Unauthorized, text/html, “We will be back soon”)",
+        ),
+    ] {
+        backend.with(|state| state.answer = Some(answer));
         let found = examine(&host, |_| {});
         assert_eq!(found.failing(), ["API"], "{found:?}");
         assert!(found.line("API").contains(said), "{found:?}");

@@ -1,8 +1,10 @@
 //! The real agent against backends it must not trust, hosts that fail it, and the real backend.
 
 mod backend;
+mod between;
 mod completions;
 mod crash;
+mod disks;
 mod doctor;
 mod envelopes;
 mod machine;

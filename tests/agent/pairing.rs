@@ -21,7 +21,7 @@ async fn an_answer_that_the_token_does_not_vouch_for_is_refused_and_nothing_is_s
         (Spoil::AnotherToken, "another token"),
         (Spoil::AnotherSigner, "not from the backend that made this token"),
         (Spoil::TwoServers, "two servers"),
-        (Spoil::Html, "not understood"),
+        (Spoil::Html, "something in between answers"),
         (Spoil::Redirect, "307"),
     ] {
         let backend = Backend::start().await;

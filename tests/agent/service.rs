@@ -10,7 +10,7 @@ use osm_protocol::{
 use osm_tests::process::{Host, LISTED, terminate};
 use serde_json::{Value, json};
 
-use crate::backend::{Answer, Backend, Served, command_key, key, key_set, now, root, signed, wire};
+use crate::backend::{Answer, Backend, Proof, Served, command_key, key, key_set, now, root, signed, wire};
 
 fn restart(unit: &str) -> Value {
     json!({ "type": "restart-service", "unit": unit })
@@ -148,7 +148,7 @@ async fn new_command_keys_are_fetched_and_the_old_one_is_dead() {
 async fn a_removed_server_stops_sending_and_says_so() {
     let backend = Backend::start().await;
     let host = backend.paired("");
-    backend.with(|state| state.answer = Some(Answer::Status(410)));
+    backend.with(|state| state.answer = Some(Answer::Removed(Proof::honest())));
     let running = host.run();
     running.says("no longer knows this server");
     backend.until("its status", |_| status(&host).contains("no longer knows this server"));
@@ -156,7 +156,7 @@ async fn a_removed_server_stops_sending_and_says_so() {
     backend.until("two more reports, which are kept", |_| host.spooled().len() >= kept + 2);
     assert_eq!(backend.with(|state| state.requests), requests, "neither polls nor reports");
     terminate(running);
-    // Taken off already: the backend's 410 is as good as its consent.
+    // Taken off already: the proof of that is as good as the backend's consent.
     host.output(&mut host.command(&["unpair"])).succeeded();
     assert!(status(&host).contains("Not paired"));
 }

@@ -12,7 +12,7 @@ use osm_tests::process::terminate;
 use serde_json::{Value, json};
 
 use crate::{
-    backend::{Backend, command_key, key, key_set, now, root, signed, wire},
+    backend::{Answer, Backend, Proof, command_key, key, key_set, now, root, signed, wire},
     doctor::examine,
 };
 
@@ -54,6 +54,40 @@ async fn what_a_stolen_key_did_ends_with_its_rotation() {
     let reports = backend.with(|state| state.reports.len());
     backend.until("reports that go on", |state| state.reports.len() > reports);
     assert_ne!(PublicKey::from(&command_key()), PublicKey::from(&key(66)));
+    terminate(running);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_removal_that_a_stolen_key_signed_ends_with_its_rotation() {
+    let backend = Backend::start().await;
+    let host = backend.paired("");
+    backend.with(|state| state.answer = Some(Answer::Removed(Proof::honest())));
+    let running = host.run();
+    running.says("no longer knows this server");
+    backend.until("a report that is kept", |_| !host.spooled().is_empty());
+    assert!(host.state_dir().join("state.json").exists(), "it deletes nothing");
+
+    // `osm-api keys rotate --revoke`, and the agent asks again: hourly, or when it starts.
+    backend.with(|state| {
+        state.answer = None;
+        state.signer = Some(key(66));
+        state.key_set = Some((2, key_set(2, &root(), &[PublicKey::from(&key(66)).to_string()])));
+    });
+    terminate(running);
+    let running = host.run();
+    backend.until("all that was kept", |state| !state.reports.is_empty() && host.spooled().is_empty());
+    backend.until("the new keys", |_| host.state_dir().join("keys.json").exists());
+
+    // The thief, once more: nothing but an interval is lost.
+    let taken = backend.with(|state| {
+        state.answer = Some(Answer::Removed(Proof::honest()));
+        state.reports_asked = 0;
+        state.reports.len()
+    });
+    backend.until("two more tries", |state| state.reports_asked >= 2);
+    backend.with(|state| state.answer = None);
+    backend.until("reports that go on", |state| state.reports.len() > taken + 1 && host.spooled().is_empty());
+    assert!(!running.stderr().contains("no longer knows"), "{}", running.stderr());
     terminate(running);
 }
 

@@ -116,6 +116,9 @@ impl Server {
             systemd: Systemd::Available,
             chores: vec![],
             monitored_only: None,
+            unread_disks: Vec::new(),
+            disks_left_out: 0,
+            commands_unreachable: None,
             processes: vec![],
             services: SERVICES.map(service).to_vec(),
         }

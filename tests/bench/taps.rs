@@ -168,7 +168,7 @@ impl<'a> Person<'a> {
         let path = format!("/agent/v1/commands/{}/outcome", command.jti);
         let status =
             self.agent.exchange(&self.server.post(&backend.authority, &path, &serde_json::to_vec(&outcome)?)).await?.status;
-        ensure!(status == 204, "the outcome was answered {status}");
+        ensure!(status == 200, "the outcome was answered {status}");
         Ok(())
     }
 }

@@ -146,11 +146,14 @@ fn what(rule: Rule) -> &'static str {
         Rule::Swap => "swap",
         Rule::Disk => "each disk",
         Rule::Inodes => "each disk's inodes",
+        Rule::ReadOnly => "a disk that went read-only",
+        Rule::NoAnswer => "a disk that does not answer",
         Rule::Load => "load over 5 minutes, per CPU",
         Rule::Service => "a failed service",
         Rule::Offline => "a server that is silent",
         Rule::Reboot => "a reboot that nobody asked for",
         Rule::Clock => "a clock that is off",
+        Rule::Commands => "commands that do not reach a server",
     }
 }
 
@@ -159,13 +162,13 @@ fn unit(rule: Rule) -> &'static str {
         Rule::Cpu | Rule::Memory | Rule::Swap | Rule::Disk | Rule::Inodes => " %",
         Rule::Clock => " s",
         Rule::Offline => " missed reports",
-        Rule::Load | Rule::Service | Rule::Reboot => "",
+        Rule::ReadOnly | Rule::NoAnswer | Rule::Load | Rule::Service | Rule::Reboot | Rule::Commands => "",
     }
 }
 
 fn limit(rule: Rule, limits: Limits) -> String {
     if rule.range().is_none() {
-        return "at once".to_owned();
+        return if limits.hold > 0 { format!("after {} min", limits.hold / MINUTE) } else { "at once".to_owned() };
     }
     let mut text = format!("{}{}", limits.limit, unit(rule));
     if limits.hold > 0 {

@@ -140,6 +140,9 @@ impl Agent {
             systemd: Systemd::Available,
             chores: Chore::ALL.to_vec(),
             monitored_only: None,
+            unread_disks: Vec::new(),
+            disks_left_out: 0,
+            commands_unreachable: None,
             processes: vec![],
             services: vec![
                 service("nginx.service", "active", "running"),
@@ -252,6 +255,7 @@ pub fn disk(mount: &str, used: u64, available: u64) -> Disk {
         inodes_total: 1_000_000,
         inodes_free: 900_000,
         read_only: false,
+        went_read_only: false,
     }
 }
 

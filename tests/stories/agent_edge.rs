@@ -1,9 +1,12 @@
 //! What is wrong with an agent's requests is answered clearly, and changes nothing.
 
 use data_encoding::BASE64;
+use osm_api::domain::SECOND;
 use osm_protocol::{
-    messages::{Report, limits, problem},
-    request_signature::content_digest,
+    key::PublicKey,
+    keyset::{KeySet, Removed},
+    messages::{Acknowledgement, Problem, Receipt, Report, limits, problem},
+    request_signature::{Received, content_digest},
 };
 use osm_tests::{
     agent::{Agent, client, disk, service},
@@ -26,8 +29,9 @@ story!(wrong_used_and_expired_tokens_get_one_and_the_same_answer, |engine| {
     for token in [used.as_str(), expired.as_str(), wrong.as_str(), "not a token"] {
         let agent = Agent::new(&world);
         let reply = agent.post("/agent/v1/pair", &agent.pair_request(token)).await.unwrap();
-        assert_eq!(reply.problem().kind, problem::TOKEN, "{token}");
-        answers.push((reply.status, reply.body));
+        let problem = Problem { nonce: None, ..reply.problem() };
+        assert_eq!(problem.kind, problem::TOKEN, "{token}");
+        answers.push((reply.status, problem));
     }
     assert!(answers.iter().all(|answer| *answer == answers[0]));
     assert_eq!(answers[0].0, 403);
@@ -114,6 +118,48 @@ story!(spoilt_signatures_are_refused_by_what_is_wrong_with_them, |engine| {
     assert_eq!(stored().await, [[before[0][0] + 2, 2]]);
 });
 
+story!(every_answer_names_the_nonce_of_its_request_and_a_removal_brings_its_proof, |engine| {
+    let world = World::new(engine).await;
+    let agent = world.paired("web-1").await;
+    let send = async |method: &str, path: &str, body: &[u8]| {
+        let headers = agent.sign(method, path, None, body);
+        let nonce = Received::parse(&headers.signature_input, &headers.signature).unwrap().nonce;
+        (nonce, agent.send(method, path, None, &headers, body).await.unwrap())
+    };
+    let batch = |report| serde_json::to_vec(&json!({ "agent_version": "0.1.0", "reports": [report] })).unwrap();
+    let reports = "/agent/v1/reports";
+    let (nonce, reply) = send("POST", reports, &batch(agent.report())).await;
+    assert_eq!(reply.json::<Receipt>().unwrap().nonce, nonce);
+    let outcome = format!("/agent/v1/commands/{}/outcome", uuid::Uuid::nil());
+    let late = Report { at: 1, ..agent.report() };
+    for (path, body, kind) in [
+        (reports, b"{".to_vec(), problem::MALFORMED),
+        (reports, batch(late), problem::INVALID),
+        (&outcome, br#"{"result":"failed","detail":"","at":1}"#.to_vec(), problem::NOT_FOUND),
+    ] {
+        let (nonce, reply) = send("POST", path, &body).await;
+        assert_eq!(reply.header("content-type"), Some("application/problem+json"), "{kind}");
+        assert_eq!((reply.problem().kind.as_str(), reply.problem().nonce), (kind, Some(nonce)));
+    }
+    // What was not signed is named, too: by its nonce nobody learns anything.
+    let stranger = Agent::new(&world);
+    let headers = stranger.sign("GET", "/agent/v1/keys", None, b"");
+    let nonce = Received::parse(&headers.signature_input, &headers.signature).unwrap().nonce;
+    let reply = stranger.send("GET", "/agent/v1/keys", None, &headers, b"").await.unwrap();
+    assert_eq!((reply.problem().kind.as_str(), reply.problem().nonce), (problem::SIGNATURE, Some(nonce)));
+
+    let (nonce, reply) = send("POST", "/agent/v1/unpair", b"").await;
+    assert_eq!(reply.json::<Acknowledgement>().unwrap().nonce, nonce);
+    world.clock.advance(5 * SECOND);
+    let (nonce, reply) = send("POST", reports, &batch(agent.report())).await;
+    let problem = reply.problem();
+    assert_eq!((problem.kind.as_str(), problem.nonce), (problem::REMOVED, Some(nonce)));
+    let proof = problem.removal.expect("a proof");
+    let keys = KeySet::open(&proof.key_set, &world.core.keys.trusted.root, i64::MIN).unwrap();
+    let agent_key = PublicKey::from(&agent.key).to_string();
+    assert_eq!(Removed::open(&proof.removed, &keys, &agent_key, world.clock.now()).unwrap().at, world.clock.now());
+});
+
 story!(a_clock_an_hour_off_is_told_the_time_and_the_server_reports_and_says_so, |engine| {
     let world = World::new(engine).await;
     let mut agent = world.paired("web-1").await;
@@ -188,7 +234,7 @@ story!(what_a_report_must_not_hold_is_refused_by_field_and_nothing_changes, |eng
         "[".repeat(100_000),
     ] {
         let reply = agent.request("POST", "/agent/v1/reports", None, body.as_bytes()).await.unwrap();
-        assert_eq!((reply.status, reply.problem().kind.as_str()), (400, problem::INVALID), "{}", &body[..body.len().min(80)]);
+        assert_eq!((reply.status, reply.problem().kind.as_str()), (400, problem::MALFORMED), "{}", &body[..body.len().min(80)]);
     }
     let mut tx = world.core.store.read().await.unwrap();
     assert_eq!(osm_api::store::reports::count(&mut tx, agent.server_id).await.unwrap(), 1, "only the first report is stored");

@@ -3,7 +3,7 @@
 use osm_api::domain::{DAY, HOUR, MINUTE, SECOND};
 use osm_protocol::{
     action::OutcomeKind,
-    messages::{Memory, Process, Report},
+    messages::{Disk, Memory, Process, Report, Unread, UnreadDisk},
 };
 use osm_telegram_sim::{BotMessage, Failure, FailureKind};
 use osm_tests::{
@@ -339,6 +339,70 @@ story!(a_test_alert_comes_as_a_critical_one_does, |engine| {
     world.tap(&world.anna, &list, "Test alert").await;
     world.see(&world.anna, "This is a test").await;
     world.hears_nothing(&world.anna).await;
+});
+
+story!(commands_that_do_not_reach_a_server_are_told_although_it_reports, |engine| {
+    let world = World::new(engine).await;
+    let agent = world.paired("web-1").await;
+    world.clock.pass(30 * SECOND).await;
+    let why = "something in between answers (504 Gateway Timeout, text/html, “<b>nginx</b>”)";
+    agent.send_report(&Report { commands_unreachable: Some(why.to_owned()), ..agent.report() }).await.unwrap();
+    let alert = world.see(&world.anna, "web-1 · commands do not reach it").await;
+    assert!(alert.plain.contains("warning"), "{}", alert.plain);
+    world.sim.say(&world.anna, &world.anna, "/status");
+    let card = world.see(&world.anna, "online").await;
+    assert!(card.plain.contains(&format!("Commands do not reach this server: {why}")), "{}", card.plain);
+
+    world.clock.pass(30 * SECOND).await;
+    agent.send_report(&agent.report()).await.unwrap();
+    world.see(&world.anna, "Over: web-1 · commands do not reach it; it lasted 30 s").await;
+    world.becomes(&alert, "Over after").await;
+});
+
+story!(a_full_disk_that_stops_answering_stays_an_alert_and_is_told_as_that, |engine| {
+    let world = World::new(engine).await;
+    let agent = world.paired("web-1").await;
+    let full = |agent: &Agent| Report { disks: vec![disk("/srv", 99, 1)], ..agent.report() };
+    let silent = |agent: &Agent| Report {
+        disks: vec![disk("/", 10, 90)],
+        unread_disks: vec![
+            UnreadDisk { mount: "/srv".to_owned(), fs_type: "ext4".to_owned(), why: Unread::NoAnswer },
+            UnreadDisk { mount: "/closed".to_owned(), fs_type: "ext4".to_owned(), why: Unread::Forbidden },
+        ],
+        disks_left_out: 3,
+        ..agent.report()
+    };
+    keep_reporting(&world, &agent, 2 * MINUTE, full).await;
+    let alert = world.see(&world.anna, "disk /srv 99 % full").await;
+    world.tap(&world.anna, &alert, "I have it").await;
+    keep_reporting(&world, &agent, 10 * MINUTE, silent).await;
+    world.see(&world.anna, "disk /srv does not answer").await;
+    let card = world.ask(&world.anna, "/status", "online").await;
+    for said in ["/srv · does not answer", "/closed · the agent may not look there", "3 more disks do not fit"] {
+        assert!(card.plain.contains(said), "{said} is missing in\n{}", card.plain);
+    }
+    // It is back, and has room.
+    keep_reporting(&world, &agent, 3 * MINUTE, |agent| Report { disks: vec![disk("/srv", 10, 90)], ..agent.report() }).await;
+    world.see_all(&world.anna, &["disk /srv does not answer; it lasted", "disk /srv 99 % full; it lasted"]).await;
+});
+
+story!(a_disk_that_goes_read_only_is_told_and_one_that_was_meant_so_is_not, |engine| {
+    let world = World::new(engine).await;
+    let agent = world.paired("web-1").await;
+    let archive = || Disk { read_only: true, ..disk("/archive", 10, 90) };
+    let with = |agent: &Agent, srv: Disk| Report { disks: vec![archive(), srv], ..agent.report() };
+    let failed = || Disk { read_only: true, went_read_only: true, ..disk("/srv", 10, 90) };
+    world.clock.pass(30 * SECOND).await;
+    agent.send_report(&with(&agent, failed())).await.unwrap();
+    let alert = world.see(&world.anna, "disk /srv went read-only").await;
+    world.tap(&world.anna, &alert, "I have it").await;
+    // The agent was started anew, and cannot know any more.
+    world.clock.pass(30 * SECOND).await;
+    agent.send_report(&with(&agent, Disk { read_only: true, ..disk("/srv", 10, 90) })).await.unwrap();
+    world.hears_nothing(&world.anna).await;
+    world.clock.pass(30 * SECOND).await;
+    agent.send_report(&with(&agent, disk("/srv", 10, 90))).await.unwrap();
+    world.see(&world.anna, "Over: web-1 · disk /srv went read-only").await;
 });
 
 story!(a_reboot_that_was_asked_for_is_no_alert_and_one_that_was_not_is, |engine| {

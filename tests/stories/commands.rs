@@ -33,7 +33,7 @@ story!(each_refusal_of_the_host_is_told_with_its_fix, |engine| {
         let outcome =
             Outcome { result: OutcomeKind::Rejected, reason: Some(reason), detail: String::new(), at: world.clock.now() };
         let reply = agent.post(&format!("/agent/v1/commands/{}/outcome", command.jti), &outcome).await.unwrap();
-        assert_eq!(reply.status, 204);
+        assert_eq!(reply.status, 200);
         world.becomes(&question, said).await;
         // A second between messages of a chat is Telegram's pace, and the sender's.
         world.clock.advance(1000);

@@ -62,11 +62,11 @@ story!(a_service_is_restarted_from_the_card, |engine| {
     let command = agent.command().await.unwrap();
     assert_eq!(command.action, Action::RestartService { unit: "nginx.service".to_owned() });
     assert_eq!(command.exp - command.iat, 120_000);
-    assert_eq!(agent.finish(command.jti, OutcomeKind::Succeeded, "nginx.service is active (running)").await.unwrap().status, 204);
+    assert_eq!(agent.finish(command.jti, OutcomeKind::Succeeded, "nginx.service is active (running)").await.unwrap().status, 200);
     world.becomes(&question, "The host says: nginx.service is active (running)").await;
 
     // Saying it again, or saying something else later, changes nothing.
-    assert_eq!(agent.finish(command.jti, OutcomeKind::Failed, "no, it failed").await.unwrap().status, 204);
+    assert_eq!(agent.finish(command.jti, OutcomeKind::Failed, "no, it failed").await.unwrap().status, 200);
     world.hears_nothing(&world.anna).await;
     assert!(!world.sim.transcript(&world.anna).contains("no, it failed"));
 });
@@ -194,7 +194,7 @@ story!(of_a_removed_server_no_table_holds_a_row_but_what_happened_and_its_key_id
 story!(an_agent_that_unpairs_tells_the_chat, |engine| {
     let world = World::new(engine).await;
     let agent = world.paired("web-1").await;
-    assert_eq!(agent.request("POST", "/agent/v1/unpair", None, b"").await.unwrap().status, 204);
+    assert_eq!(agent.request("POST", "/agent/v1/unpair", None, b"").await.unwrap().status, 200);
     let unpaired = world.see(&world.anna, "unpaired").await;
     assert!(unpaired.plain.contains("web-1"), "{}", unpaired.plain);
 });

@@ -96,7 +96,7 @@ async fn a_command_reaches_an_agent_that_waits_at_the_other_backend() {
         let polled = timeout(CROSSED, poll).await.unwrap_or_else(|_| panic!("{round}: the poll is not woken"));
         let command;
         (agent, command) = polled.unwrap().unwrap();
-        assert_eq!(agent.finish(command.jti, OutcomeKind::Succeeded, "well").await.unwrap().status, 204);
+        assert_eq!(agent.finish(command.jti, OutcomeKind::Succeeded, "well").await.unwrap().status, 200);
         world.becomes(&question, "Done").await;
     }
     other.stop().await.unwrap();

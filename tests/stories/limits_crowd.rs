@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use osm_protocol::messages::limits;
+use osm_protocol::messages::{ReportBatch, limits};
 use osm_telegram_sim::Options;
 use osm_tests::{
     agent::{Agent, fresh_key},
@@ -82,6 +82,17 @@ impl Attack {
     }
 }
 
+/// What a request is answered in the end: one that finds the database busy comes again, as an agent does.
+async fn lasting(agent: &Agent, method: &str, path: &str, query: Option<&str>, body: &[u8]) -> u16 {
+    for _ in 0..20 {
+        match agent.request(method, path, query, body).await.unwrap().status {
+            503 => tokio::time::sleep(Duration::from_millis(500)).await,
+            status => return status,
+        }
+    }
+    503
+}
+
 /// All agents report and look for commands, side by side; gives what they were answered.
 async fn round(agents: &[Agent], ahead: i64) -> Vec<u16> {
     let mut calls = JoinSet::new();
@@ -92,8 +103,10 @@ async fn round(agents: &[Agent], ahead: i64) -> Vec<u16> {
             for agent in chunk {
                 let mut report = agent.report();
                 report.at += ahead;
-                statuses.push(agent.send_reports(vec![report]).await.unwrap().status);
-                statuses.push(agent.request("GET", "/agent/v1/commands", Some("wait=0"), b"").await.unwrap().status);
+                let batch = ReportBatch { agent_version: "0.1.0".to_owned(), reports: vec![report] };
+                let batch = serde_json::to_vec(&batch).unwrap();
+                statuses.push(lasting(&agent, "POST", "/agent/v1/reports", None, &batch).await);
+                statuses.push(lasting(&agent, "GET", "/agent/v1/commands", Some("wait=0"), b"").await);
             }
             statuses
         });

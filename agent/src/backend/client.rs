@@ -11,16 +11,17 @@ use osm_protocol::{
     action::Outcome,
     envelope::Envelope,
     ids::CommandId,
-    messages::{PairRequest, PairResponse, Problem, Receipt, ReportBatch, problem},
+    messages::{Acknowledgement, PairRequest, PairResponse, Receipt, ReportBatch, problem},
     request_signature::{self, Target},
 };
-use reqwest::{Certificate, Method, StatusCode, header};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use reqwest::{Certificate, Method, header};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{
     address::Api,
-    error::{ClientError, explain, problem_of},
+    answer::{self, Answer},
+    error::{ClientError, explain},
 };
 use crate::{
     host::{clock::Clock, durable, random::Random},
@@ -31,10 +32,6 @@ use crate::{
 const POLL_SECONDS: u64 = 25;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// The largest answer that is read.
-const ANSWER_MAX: usize = 1024 * 1024;
-/// The longest Retry-After that is honoured: a typo in a proxy must not silence a server for a day.
-const RETRY_AFTER_MAX: Duration = Duration::from_hours(1);
 
 pub struct Client {
     http: reqwest::Client,
@@ -78,7 +75,7 @@ impl Client {
     }
 
     pub async fn pair(&self, request: &PairRequest) -> Result<PairResponse, ClientError> {
-        parse(&self.send(&Call::post("/agent/v1/pair"), &json(request)?).await?)
+        self.send(&Call::post("/agent/v1/pair"), &json(request)?).await?.json()
     }
 
     /// Sends reports; the answer's clock is taken up. The batch is made anew when the clock turns out to be off: its samples'
@@ -86,33 +83,38 @@ impl Client {
     pub async fn report(&self, batch: impl Fn(&Clock) -> ReportBatch) -> Result<Receipt, ClientError> {
         let sent = self.clock.instant();
         let answer = self.send_made(&Call::post("/agent/v1/reports"), |clock| json(&batch(clock))).await?;
-        let receipt: Receipt = parse(&answer)?;
+        let receipt: Receipt = answer.json_with(|receipt: &Receipt| &receipt.nonce)?;
         self.clock.learn(receipt.now, self.clock.instant() - sent);
         Ok(receipt)
     }
 
     /// Waits for commands with a higher seq.
     pub async fn commands(&self, after: i64) -> Result<Delivered, ClientError> {
-        let query = format!("wait={POLL_SECONDS}&after={after}");
+        // In the order of their names: some proxies sort them, and the signature covers the query as it arrives.
+        let query = format!("after={after}&wait={POLL_SECONDS}");
         let timeout = TIMEOUT + Duration::from_secs(POLL_SECONDS);
         let call = Call { query: Some(&query), timeout, ..Call::get("/agent/v1/commands") };
-        parse(&self.send(&call, &[]).await?)
+        self.send(&call, &[]).await?.json()
     }
 
     /// Tells how a command ended.
     pub async fn outcome(&self, jti: CommandId, outcome: &Outcome) -> Result<(), ClientError> {
-        self.send(&Call::post(&format!("/agent/v1/commands/{jti}/outcome")), &json(outcome)?).await.map(drop)
+        self.acknowledged(&Call::post(&format!("/agent/v1/commands/{jti}/outcome")), &json(outcome)?).await
     }
 
     pub async fn keys(&self) -> Result<Envelope, ClientError> {
-        parse(&self.send(&Call::get("/agent/v1/keys"), &[]).await?)
+        self.send(&Call::get("/agent/v1/keys"), &[]).await?.json()
     }
 
     pub async fn unpair(&self) -> Result<(), ClientError> {
-        self.send(&Call::post("/agent/v1/unpair"), b"{}").await.map(drop)
+        self.acknowledged(&Call::post("/agent/v1/unpair"), b"{}").await
     }
 
-    async fn send(&self, call: &Call<'_>, body: &[u8]) -> Result<Vec<u8>, ClientError> {
+    async fn acknowledged(&self, call: &Call<'_>, body: &[u8]) -> Result<(), ClientError> {
+        self.send(call, body).await?.json_with(|done: &Acknowledgement| &done.nonce).map(drop)
+    }
+
+    async fn send(&self, call: &Call<'_>, body: &[u8]) -> Result<Answer, ClientError> {
         self.send_made(call, |_| Ok(body.to_vec())).await
     }
 
@@ -121,10 +123,10 @@ impl Client {
         &self,
         call: &Call<'_>,
         body: impl Fn(&Clock) -> Result<Vec<u8>, ClientError>,
-    ) -> Result<Vec<u8>, ClientError> {
+    ) -> Result<Answer, ClientError> {
         let sent = self.clock.instant();
         match self.send_once(call, body(&self.clock)?).await {
-            Err(ClientError::Refused(Problem { kind, status: 401, now: Some(now), .. })) if kind == problem::CLOCK_SKEW => {
+            Err(error) if let Some(now) = time_of(&error) => {
                 self.clock.learn(now, self.clock.instant() - sent);
                 let off = duration(self.clock.ahead());
                 log::warn!("this machine's clock is {off} off the backend's; what is sent is corrected");
@@ -134,11 +136,12 @@ impl Client {
         }
     }
 
-    async fn send_once(&self, call: &Call<'_>, body: Vec<u8>) -> Result<Vec<u8>, ClientError> {
+    async fn send_once(&self, call: &Call<'_>, body: Vec<u8>) -> Result<Answer, ClientError> {
         let nonce = self.random.bytes::<16>().map_err(|error| ClientError::Network(error.to_string()))?;
+        let nonce = HEXLOWER.encode(&nonce);
         let Call { method, path, query, timeout } = call;
         let target = Target { method: method.as_str(), authority: &self.api.authority, path, query: *query };
-        let signed = request_signature::sign(target, &body, &self.key, self.clock.now() / 1000, &HEXLOWER.encode(&nonce));
+        let signed = request_signature::sign(target, &body, &self.key, self.clock.now() / 1000, &nonce);
         let mut url = self.api.url.clone();
         url.set_path(path);
         url.set_query(*query);
@@ -154,42 +157,17 @@ impl Client {
             .send()
             .await
             .map_err(|error| ClientError::Network(explain(error)))?;
-        read(answer).await
+        answer::read(answer, nonce).await
     }
+}
+
+/// Gives the backend's time where it says that ours is off.
+fn time_of(error: &ClientError) -> Option<i64> {
+    error.refusal().filter(|problem| problem.kind == problem::CLOCK_SKEW)?.now
 }
 
 fn json<T: Serialize>(body: &T) -> Result<Vec<u8>, ClientError> {
-    serde_json::to_vec(body).map_err(|error| ClientError::Answer(error.to_string()))
-}
-
-/// Reads what an answer means; the body is read up to a limit only.
-async fn read(mut answer: reqwest::Response) -> Result<Vec<u8>, ClientError> {
-    let status = answer.status();
-    let retry_after = answer
-        .headers()
-        .get(header::RETRY_AFTER)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|text| text.trim().parse().ok())
-        .map(|seconds| Duration::from_secs(seconds).min(RETRY_AFTER_MAX));
-    let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(|error| ClientError::Network(explain(error)))? {
-        if body.len() + chunk.len() > ANSWER_MAX {
-            return Err(ClientError::Answer(format!("more than {ANSWER_MAX} bytes")));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    if status.is_success() {
-        return Ok(body);
-    }
-    match status {
-        StatusCode::GONE => Err(ClientError::Removed),
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Err(ClientError::Busy { retry_after }),
-        _ => Err(ClientError::Refused(problem_of(status, &body))),
-    }
-}
-
-fn parse<T: DeserializeOwned>(answer: &[u8]) -> Result<T, ClientError> {
-    serde_json::from_slice(answer).map_err(|error| ClientError::Answer(error.to_string()))
+    serde_json::to_vec(body).map_err(|error| ClientError::Network(format!("the request cannot be made: {error}")))
 }
 
 fn http(api: &Api, ca_file: Option<&Path>) -> Result<reqwest::Client> {

@@ -2,57 +2,53 @@
 
 use std::{error::Error as _, time::Duration};
 
-use osm_protocol::messages::Problem;
-use reqwest::StatusCode;
-
-use crate::text::shorten;
+use osm_protocol::messages::{Problem, problem};
 
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// No answer: network, DNS, TLS, time-out.
     #[error("{0}")]
     Network(String),
+    /// An answer that is not the backend's; what it looks like.
+    #[error("something in between answers in the backend's place ({0}): look at the proxy or firewall on the way")]
+    Between(String),
     /// 429 or 503.
     #[error("the backend is busy")]
     Busy { retry_after: Option<Duration> },
-    /// 410: the server was removed.
-    #[error("the backend no longer knows this server (it was removed); pair it again, or stop the agent")]
-    Removed,
-    /// Any other refusal.
+    /// Any other refusal, which is the backend's own.
     #[error("the backend refused: {} {}{}", .0.status, .0.title, if .0.detail.is_empty() { String::new() } else { format!(" ({})", .0.detail) })]
-    Refused(Problem),
-    /// Not what was agreed on: a proxy's page, a newer backend.
-    #[error("the answer is not understood: {0}")]
-    Answer(String),
+    Refused(Box<Problem>),
 }
 
 impl ClientError {
-    /// Says whether the body itself was refused: sending it again changes nothing.
-    pub fn is_about_the_body(&self) -> bool {
-        matches!(self, Self::Refused(problem) if matches!(problem.status, 400 | 413 | 422))
+    /// Gives the backend's own refusal.
+    pub fn refusal(&self) -> Option<&Problem> {
+        if let Self::Refused(problem) = self { Some(problem) } else { None }
     }
 
-    /// Says whether the backend does not know this command (any more), or will never take this outcome.
-    pub fn is_about_the_command(&self) -> bool {
-        matches!(self, Self::Refused(problem) if matches!(problem.status, 400 | 404 | 413 | 422))
+    /// Says whether the body itself was refused: sending the same again changes nothing.
+    pub fn is_about_the_body(&self) -> bool {
+        self.is_of(&[problem::MALFORMED, problem::TOO_LARGE, problem::INVALID])
     }
 
     /// Says whether the key was refused: nothing will be accepted until something changes on the other side.
     pub fn is_about_the_key(&self) -> bool {
-        matches!(self, Self::Refused(problem) if matches!(problem.status, 401 | 403))
+        self.is_of(&[problem::SIGNATURE])
     }
-}
 
-/// Reads the problem in an error's body; a proxy's HTML page is none, and is not shown.
-pub fn problem_of(status: StatusCode, body: &[u8]) -> Problem {
-    let problem = serde_json::from_slice::<Problem>(body).unwrap_or_else(|_| Problem {
-        kind: "about:blank".to_owned(),
-        title: status.canonical_reason().unwrap_or("unknown status").to_owned(),
-        status: status.as_u16(),
-        detail: String::new(),
-        now: None,
-    });
-    Problem { status: status.as_u16(), title: shorten(&problem.title, 300), detail: shorten(&problem.detail, 300), ..problem }
+    /// Gives what stays the same while the same trouble lasts, whatever time or counter its words hold.
+    pub fn likeness(&self) -> String {
+        match self {
+            Self::Network(text) => text.chars().filter(|c| !c.is_ascii_digit()).collect(),
+            Self::Between(look) => look.clone(),
+            Self::Busy { .. } => "busy".to_owned(),
+            Self::Refused(problem) => problem.kind.clone(),
+        }
+    }
+
+    fn is_of(&self, kinds: &[&str]) -> bool {
+        self.refusal().is_some_and(|problem| kinds.contains(&problem.kind.as_str()))
+    }
 }
 
 /// Puts the whole chain of an error in one line, with the fix where there is one.
@@ -85,18 +81,4 @@ pub fn explain(error: reqwest::Error) -> String {
         }
     }
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_page_of_a_proxy_is_a_problem_by_its_status_and_is_not_shown() {
-        let problem = problem_of(StatusCode::BAD_GATEWAY, b"<html>nginx</html>");
-        assert_eq!((problem.status, problem.title.as_str(), problem.detail.as_str()), (502, "Bad Gateway", ""));
-        let lying = br#"{"type":"about:blank","title":"x","status":200,"detail":"a\u001b[2Jb"}"#;
-        let problem = problem_of(StatusCode::BAD_REQUEST, lying);
-        assert_eq!((problem.status, problem.detail.as_str()), (400, "a [2Jb"));
-    }
 }

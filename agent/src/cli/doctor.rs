@@ -7,7 +7,7 @@ use osm_protocol::command::TOLERANCE_MS;
 use tokio::time::timeout;
 
 use crate::{
-    backend::{address::Api, client::Client, error::ClientError},
+    backend::{address::Api, client::Client, error::ClientError, removal},
     config::Settings,
     host::{
         durable, identity,
@@ -15,7 +15,7 @@ use crate::{
     },
     machine::Machine,
     policy::list::UnitList,
-    state::{dir::StateDir, status::Status},
+    state::{dir::StateDir, pairing::Pairing, status::Status},
     text::{duration, say},
 };
 
@@ -48,6 +48,8 @@ pub async fn doctor(settings: &Settings, state_dir: &Path, systemd: &impl System
     if let Some(dir) = &dir {
         check_processes(settings, dir, &mut report);
         check_ledger(dir, &mut report);
+        check_commands(dir, &mut report);
+        check_disks(dir, &mut report);
     }
     if let Some(dir) = &dir
         && let Err(error) = check_backend(&Machine::real(settings, dir), &mut report).await
@@ -94,6 +96,20 @@ async fn check_systemd(settings: &Settings, systemd: &impl Systemd, report: &mut
     }
 }
 
+/// Says whether commands arrived of late, by what the running service found.
+fn check_commands(dir: &StateDir, report: &mut Report) {
+    if let Some(why) = Status::read(dir).and_then(|status| status.commands_unreachable) {
+        report.fail("commands", &format!("they do not reach this machine, although the service asks for them: {why}"));
+    }
+}
+
+/// Looks with the eyes of the running service.
+fn check_disks(dir: &StateDir, report: &mut Report) {
+    for disk in Status::read(dir).unwrap_or_default().disks_unread {
+        report.fail("disks", &disk);
+    }
+}
+
 /// Says what the running service found.
 fn check_ledger(dir: &StateDir, report: &mut Report) {
     match Status::read(dir).and_then(|status| status.commands_off) {
@@ -133,7 +149,7 @@ async fn check_backend(here: &Machine<'_>, report: &mut Report) -> Result<()> {
     }
     let api = Api::parse(&pairing.api)?;
     check_dns(&api, report).await;
-    check_answer(&here.client(api, pairing.key.signing_key()?)?, report).await;
+    check_answer(here, &pairing, &here.client(api, pairing.key.signing_key()?)?, report).await?;
     check_clock(here, report);
     Ok(())
 }
@@ -152,7 +168,7 @@ async fn check_dns(api: &Api, report: &mut Report) {
 }
 
 /// Asks for the keys: any answer at all proves the connection; a signed request that was accepted proves the rest.
-async fn check_answer(client: &Client, report: &mut Report) {
+async fn check_answer(here: &Machine<'_>, pairing: &Pairing, client: &Client, report: &mut Report) -> Result<()> {
     let keys = client.keys().await;
     if client.api().is_plain() {
         Report::note("TLS", "plain http to this very machine");
@@ -163,9 +179,11 @@ async fn check_answer(client: &Client, report: &mut Report) {
     }
     match keys {
         Ok(_) => Report::ok("API", "the backend knows this server"),
+        Err(error) if here.is_removed_by(pairing, &error)? => report.fail("API", removal::SAID),
         Err(error) if error.is_about_the_key() => report.fail("API", &format!("{error}; pair this server again")),
         Err(error) => report.fail("API", &error.to_string()),
     }
+    Ok(())
 }
 
 /// Judges the clock by what this check's own request measured, else by what `run` measured last.

@@ -46,6 +46,9 @@ pub async fn status(here: &Machine<'_>, systemd: &impl Systemd) -> Result<()> {
         if let Some(trouble) = &status.commands_off {
             say!("Commands     refused: {trouble}");
         }
+        if let Some(why) = &status.commands_unreachable {
+            say!("Commands     do not reach this machine: {why}");
+        }
         if status.clock_ahead_ms.unsigned_abs() > CLOCK_WORTH_SAYING_MS {
             let direction = if status.clock_ahead_ms > 0 { "ahead of" } else { "behind" };
             say!(

@@ -109,6 +109,8 @@ fn status(golden: &[u8]) -> Result<()> {
         clock_ahead_ms: -1_500,
         removed: false,
         commands_off: Some("ledger.jsonl cannot be used: larger than 16777216 bytes".to_owned()),
+        commands_unreachable: Some("no answer in time".to_owned()),
+        disks_unread: vec!["/mnt does not answer".to_owned()],
         processes_hidden: true,
     };
     ensure!(dir.read::<Status>("status.json")?.as_ref() == Some(&example), "another status is read");
@@ -272,10 +274,14 @@ fn example_report() -> Report {
             inodes_total: 1_000_000,
             inodes_free: 900_000,
             read_only: false,
+            went_read_only: false,
         }],
         systemd: Systemd::Available,
         chores: Chore::ALL.to_vec(),
         monitored_only: Some("polkit 0.105 has no rules that tell services apart".to_owned()),
+        unread_disks: Vec::new(),
+        disks_left_out: 0,
+        commands_unreachable: None,
         services: vec![Service {
             unit: "nginx.service".to_owned(),
             active_state: "failed".to_owned(),

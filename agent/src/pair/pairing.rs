@@ -86,7 +86,8 @@ pub async fn unpair(here: &Machine<'_>, unpair: Unpair) -> Result<()> {
     if unpair == Unpair::Everywhere {
         let client = here.client(Api::parse(&pairing.api)?, pairing.key.signing_key()?)?;
         match client.unpair().await {
-            Ok(()) | Err(ClientError::Removed) => {}
+            Ok(()) => {}
+            Err(error) if here.is_removed_by(&pairing, &error)? => {}
             Err(error) => {
                 return Err(error).context(format!(
                     "{} did not confirm. Try again, or forget the pairing on this side only with `osm-agent unpair --local`",
@@ -159,8 +160,7 @@ fn verified(answer: &PairResponse, key: &SigningKey, token: &PairingToken, api: 
 
 fn explain(error: ClientError, dir: &StateDir) -> anyhow::Error {
     let retry = "run the same command again: the same token works until it expires";
-    let refused = if let ClientError::Refused(refusal) = &error { Some(refusal) } else { None };
-    match refused {
+    match error.refusal() {
         Some(refusal) if refusal.kind == problem::TOKEN => {
             // Wrong, used and expired get one answer; the key that was kept for a retry is of no more use.
             let _ = dir.remove_pending();

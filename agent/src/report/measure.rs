@@ -6,7 +6,7 @@ use super::collect::{self, cpu::Cpu, disk::Disks, processes::Processes};
 use crate::{
     config::Settings,
     host::{clock::Clock, identity::BootId, systemd::Systemd},
-    text::shorten,
+    text::clean,
 };
 
 /// The collectors that remember something from one report to the next.
@@ -27,11 +27,18 @@ impl Measured {
     /// Says that nothing may be asked for, for this reason.
     #[must_use]
     pub fn refusing(mut self, why: &str) -> Self {
-        self.report.monitored_only = Some(shorten(why, limits::NAME));
+        self.report.monitored_only = Some(clean(why, limits::NAME));
         self.report.chores.clear();
         for service in &mut self.report.services {
             service.restartable = false;
         }
+        self
+    }
+
+    /// Says why commands do not reach this host, where that is so.
+    #[must_use]
+    pub fn unreached(mut self, why: Option<&str>) -> Self {
+        self.report.commands_unreachable = why.map(|why| clean(why, limits::NAME));
         self
     }
 }
@@ -54,6 +61,7 @@ impl Reporter {
         let boot_at = clock.moment().boot;
         let at = clock.now();
         let services = collect::services::collect(settings, systemd).await;
+        let disks = self.disks.collect().await;
         let report = Report {
             at,
             interval_s: u32::try_from(settings.interval.as_secs()).unwrap_or(3600),
@@ -63,10 +71,13 @@ impl Reporter {
             cpu: self.cpu.collect(),
             memory: collect::memory::collect(),
             load: collect::load::collect(),
-            disks: self.disks.collect().await,
+            disks: disks.disks,
+            unread_disks: disks.unread,
+            disks_left_out: disks.left_out,
             systemd: services.systemd,
             chores: services.chores,
             monitored_only: services.monitored_only,
+            commands_unreachable: None,
             services: services.services,
             processes: self.processes.as_mut().map(Processes::collect).unwrap_or_default(),
         };

@@ -5,6 +5,7 @@
 //! power cut may cost the newest reports, and a torn one is dropped.
 
 use std::{
+    collections::HashSet,
     fs, io,
     os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
@@ -43,6 +44,8 @@ pub struct Spool {
     /// Oldest first.
     entries: Vec<Entry>,
     next: u64,
+    /// Numbers of those that were refused as they are.
+    aside: HashSet<u64>,
 }
 
 impl Spool {
@@ -63,7 +66,7 @@ impl Spool {
         }
         entries.sort_unstable_by_key(|entry| entry.number);
         let next = entries.last().map_or(0, |entry: &Entry| entry.number + 1);
-        Ok(Self { folder: folder.to_owned(), limits, entries, next })
+        Ok(Self { folder: folder.to_owned(), limits, entries, next, aside: HashSet::new() })
     }
 
     pub fn len(&self) -> usize {
@@ -102,12 +105,22 @@ impl Spool {
         Ok(entry)
     }
 
+    /// Keeps these out of what is sent: they were refused as they are, and would keep the others from being taken.
+    pub fn set_aside(&mut self, entries: &[Entry]) {
+        self.aside.extend(entries.iter().map(|entry| entry.number));
+    }
+
+    /// Lets all that was set aside be sent again.
+    pub fn take_back(&mut self) {
+        self.aside.clear();
+    }
+
     /// Reads the newest reports that fit into one request, at most `count`; newest first. Torn files are dropped.
     pub fn newest(&mut self, count: usize, clock: &Clock, boot: &BootId) -> Vec<(Entry, Report)> {
         let mut batch = Vec::new();
         let mut bytes = 0;
         let mut torn = Vec::new();
-        for entry in self.entries.iter().rev() {
+        for entry in self.entries.iter().rev().filter(|entry| !self.aside.contains(&entry.number)) {
             if batch.len() >= count || bytes + entry.size > BATCH_BYTES {
                 break;
             }
@@ -136,6 +149,7 @@ impl Spool {
             }
         }
         self.entries.retain(|entry| !taken.contains(entry));
+        self.aside.retain(|number| !taken.iter().any(|entry| entry.number == *number));
     }
 
     /// Makes room for `incoming` more bytes: what is too old goes, then the oldest.
@@ -245,6 +259,9 @@ mod tests {
             systemd: Systemd::Absent,
             chores: vec![],
             monitored_only: None,
+            unread_disks: Vec::new(),
+            disks_left_out: 0,
+            commands_unreachable: None,
             services: vec![],
             processes: vec![],
         }
@@ -270,6 +287,21 @@ mod tests {
         // What comes after a restart is newer than all before it.
         spool.add(&report(NOW - 7), 9, NOW).unwrap();
         assert_eq!(times(&mut spool, 2), [NOW - 7, NOW + 2]);
+    }
+
+    #[test]
+    fn what_was_set_aside_is_kept_and_out_of_the_way_until_it_is_taken_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut spool = Spool::open(folder.path(), DAY).unwrap();
+        let entries: Vec<Entry> = (0..3).map(|step| spool.add(&report(NOW + step), step, NOW).unwrap()).collect();
+        spool.set_aside(&entries[1..2]);
+        assert_eq!(times(&mut spool, 9), [NOW + 2, NOW]);
+        assert_eq!(spool.len(), 3);
+        spool.take_back();
+        assert_eq!(times(&mut spool, 9), [NOW + 2, NOW + 1, NOW]);
+        spool.set_aside(&entries);
+        spool.remove(&entries);
+        assert!(spool.aside.is_empty());
     }
 
     #[test]

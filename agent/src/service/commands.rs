@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{
     pauses::{BACKOFF_MAX, pause_after},
     session::Session,
 };
-use crate::{backend::backoff::Backoff, command::execute::Handled, host::systemd::Systemd};
+use crate::{
+    backend::{backoff::Backoff, error::ClientError},
+    command::execute::Handled,
+    host::systemd::Systemd,
+};
 
 /// Longest pause while the backend hands out what cannot be taken up.
 const IGNORED_MAX: Duration = Duration::from_mins(5);
@@ -16,17 +20,21 @@ const IGNORED_MAX: Duration = Duration::from_mins(5);
 const POLL_MIN: Duration = Duration::from_secs(1);
 /// Between two commands.
 const APART: Duration = Duration::from_millis(500);
+/// The way of the commands counts as broken when none could be asked for in this time.
+const BROKEN: Duration = Duration::from_mins(2);
 
 pub async fn run<S: Systemd>(session: &Session<'_, S>) {
     let machine = session.service.machine;
     let mut backoff = Backoff::new(BACKOFF_MAX);
     let mut ignored = Backoff::new(IGNORED_MAX);
+    let mut way = Way { session, worked: machine.clock.instant() };
     loop {
         let after = session.ledger.borrow().last_seq(session.identity.key_id);
         let asked = machine.clock.instant();
         match session.client.commands(after).await {
             Ok(delivered) => {
                 backoff.reset();
+                way.works();
                 let mut recorded = false;
                 for envelope in &delivered.commands {
                     recorded |= execute(session, envelope.get().as_bytes()).await == Handled::Recorded;
@@ -42,9 +50,39 @@ pub async fn run<S: Systemd>(session: &Session<'_, S>) {
                 }
             }
             Err(error) => {
-                log::debug!("commands cannot be asked for: {error}");
-                sleep(pause_after(&error, &mut backoff, machine.random)).await;
+                let pause = pause_after(session, &error, &mut backoff).await;
+                way.failed(&error);
+                // A server that is known again asks at once.
+                let _ = timeout(pause, session.taken_again.notified()).await;
             }
+        }
+    }
+}
+
+/// Whether commands can reach this machine, as far as the agent can tell. Reports may well go through where they do not: proxies
+/// cut long polls.
+struct Way<'a, S> {
+    session: &'a Session<'a, S>,
+    /// When commands could last be asked for.
+    worked: Instant,
+}
+
+impl<S: Systemd> Way<'_, S> {
+    fn works(&mut self) {
+        self.worked = self.session.service.machine.clock.instant();
+        if self.session.commands_unreachable.take().is_some() {
+            log::info!("commands can be asked for again");
+        }
+    }
+
+    fn failed(&self, error: &ClientError) {
+        log::debug!("commands cannot be asked for: {error}");
+        if self.session.removed.get() || self.session.service.machine.clock.instant() - self.worked < BROKEN {
+            return;
+        }
+        let before = self.session.commands_unreachable.replace(Some(error.to_string()));
+        if before.is_none() {
+            log::warn!("commands do not reach this machine: {error}");
         }
     }
 }

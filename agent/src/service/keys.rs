@@ -35,12 +35,6 @@ async fn fetch<S: Systemd>(session: &Session<'_, S>) -> Result<Fetched> {
         return Ok(Fetched::Same);
     }
     let keys = KeySet::open(&envelope, &root, held)?;
-    session.service.machine.dir.store_key_set(&envelope)?;
-    *session.keys.borrow_mut() = keys;
-    // What a stolen key has used up ahead of the clock ends with it. Not in the middle of a command.
-    let _executing = session.service.executing.lock().await;
-    if let Err(error) = session.ledger.borrow_mut().lower(session.service.machine.clock.moment()) {
-        log::error!("the ledger cannot be written: {error}");
-    }
+    session.take_up(&envelope, keys).await?;
     Ok(Fetched::Newer)
 }

@@ -2,30 +2,29 @@
 
 use std::time::Duration;
 
+use super::session::Session;
 use crate::{
     backend::{
         backoff::{Backoff, jittered},
         error::ClientError,
     },
-    host::random::Random,
+    host::systemd::Systemd,
 };
 
 /// How long a removed server waits before it asks again, in case it was a mistake.
 pub const REMOVED_PAUSE: Duration = Duration::from_hours(1);
-/// As long as the backend refuses: it does not know the agent's key, or the command.
-pub const KEY_PAUSE: Duration = Duration::from_mins(5);
-/// Longest pause between attempts when nothing answers.
+/// Longest pause between attempts, whatever else is answered.
 pub const BACKOFF_MAX: Duration = Duration::from_mins(1);
 
 /// Says how long to wait after a call that failed.
-pub fn pause_after(error: &ClientError, backoff: &mut Backoff, random: Random) -> Duration {
+pub async fn pause_after<S: Systemd>(session: &Session<'_, S>, error: &ClientError, backoff: &mut Backoff) -> Duration {
+    let random = session.service.machine.random;
+    if session.is_removed_by(error).await {
+        return jittered(REMOVED_PAUSE, random);
+    }
+    let pause = backoff.pause(random);
     match error {
-        ClientError::Removed => jittered(REMOVED_PAUSE, random),
-        ClientError::Busy { retry_after: Some(pause) } => *pause + backoff.pause(random),
-        // Refused as such: soon again would be refused again.
-        ClientError::Refused(problem) if problem.status < 500 => jittered(KEY_PAUSE, random),
-        ClientError::Network(_) | ClientError::Busy { retry_after: None } | ClientError::Refused(_) | ClientError::Answer(_) => {
-            backoff.pause(random)
-        }
+        ClientError::Busy { retry_after: Some(asked) } => jittered(*asked, random).max(pause),
+        ClientError::Network(_) | ClientError::Between(_) | ClientError::Busy { .. } | ClientError::Refused(_) => pause,
     }
 }

@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use osm_protocol::messages::{Receipt, limits};
+use osm_protocol::messages::{Receipt, Unread, UnreadDisk, limits};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::{
-    pauses::{BACKOFF_MAX, KEY_PAUSE, REMOVED_PAUSE},
+    pauses::{BACKOFF_MAX, REMOVED_PAUSE},
     session::Session,
 };
 use crate::{
-    backend::{backoff::jittered, error::ClientError},
+    backend::{backoff::jittered, error::ClientError, removal},
     crash,
     host::{
         clock::Clock,
@@ -22,13 +22,15 @@ use crate::{
         measure::{Measured, Reporter, batch, redated},
         spool::{Entry, Spool},
     },
-    state::status::{News, Status},
+    state::status::Status,
 };
 
 /// Sending gets at least this long, however short the interval.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Between the first reading of the CPUs and the first report.
 const WARM_UP: Duration = Duration::from_secs(1);
+/// How long a report that was refused is kept out of the backlog: a newer backend may take it.
+const ASIDE: Duration = Duration::from_hours(1);
 /// As many spooled reports as the contract allows.
 const BACKLOG_MAX: usize = limits::REPORTS;
 
@@ -39,10 +41,23 @@ pub struct Reports<'a, S> {
     status: Status,
     /// Nothing is sent before this: the backend asked for a pause, or refused us as a whole.
     held: Option<Instant>,
+    /// The likeness of the trouble that was said last.
+    said: Option<String>,
+    /// When what was set aside is tried again.
+    aside_until: Option<Instant>,
     /// How many spooled reports go into one request: fewer after a refusal, down to the one that is to blame.
     backlog: usize,
     /// The backend has taken the live report.
     taken: bool,
+}
+
+/// Says it to a person.
+fn unread(disk: &UnreadDisk) -> String {
+    let why = match disk.why {
+        Unread::NoAnswer => "does not answer",
+        Unread::Forbidden => "may not be looked at by the agent's user: a folder above it is closed",
+    };
+    format!("{} {why}", disk.mount)
 }
 
 impl<'a, S: Systemd> Reports<'a, S> {
@@ -60,6 +75,8 @@ impl<'a, S: Systemd> Reports<'a, S> {
             spool,
             status: Status::default(),
             held: None,
+            aside_until: None,
+            said: None,
             backlog: BACKLOG_MAX,
             taken: false,
         })
@@ -79,7 +96,7 @@ impl<'a, S: Systemd> Reports<'a, S> {
             self.taken = false;
             let in_time = timeout_at(patience, self.send(&measured, entry)).await;
             if in_time.is_err() && !self.taken {
-                self.failed(&ClientError::Network("no answer in time".to_owned()));
+                self.failed(&ClientError::Network("no answer in time".to_owned())).await;
             }
             self.tell();
             sleep_until(next).await;
@@ -90,10 +107,12 @@ impl<'a, S: Systemd> Reports<'a, S> {
         let Session { service, identity, ledger, .. } = self.session;
         let measured =
             self.reporter.measure(service.machine.settings, &service.machine.clock, &identity.boot, service.systemd).await;
-        match ledger.borrow().trouble() {
+        self.status.disks_unread = measured.report.unread_disks.iter().map(unread).collect();
+        let measured = match ledger.borrow().trouble() {
             Some(trouble) => measured.refusing(trouble),
             None => measured,
-        }
+        };
+        measured.unreached(self.session.commands_unreachable.borrow().as_deref())
     }
 
     /// Puts a report on disk before it is sent, so that a crash loses nothing; a full disk only costs that safety.
@@ -123,10 +142,9 @@ impl<'a, S: Systemd> Reports<'a, S> {
             }
             Err(error) => {
                 if error.is_about_the_body() {
-                    // It will never be taken: keeping it would only be in the way.
-                    self.spool.remove(entry.as_slice());
+                    self.set_aside(entry.as_slice());
                 }
-                self.failed(&error);
+                self.failed(&error).await;
             }
         }
     }
@@ -135,6 +153,10 @@ impl<'a, S: Systemd> Reports<'a, S> {
     async fn send_backlog(&mut self) {
         let session = self.session;
         let clock = &session.service.machine.clock;
+        if self.aside_until.is_some_and(|until| clock.instant() >= until) {
+            self.spool.take_back();
+            self.aside_until = None;
+        }
         let spooled = self.spool.newest(self.backlog, clock, &session.identity.boot);
         let (entries, reports): (Vec<_>, Vec<_>) = spooled.into_iter().unzip();
         if reports.is_empty() {
@@ -150,36 +172,50 @@ impl<'a, S: Systemd> Reports<'a, S> {
             }
             Err(error) if error.is_about_the_body() => {
                 if entries.len() == 1 {
-                    log::error!("a spooled report is dropped: {error}");
-                    self.spool.remove(&entries);
+                    log::error!("a report that was kept is refused, and tried again in an hour: {error}");
+                    self.set_aside(&entries);
                 }
                 self.backlog = (entries.len() / 2).max(1);
             }
-            Err(error) => self.failed(&error),
+            Err(error) => self.failed(&error).await,
         }
+    }
+
+    /// Keeps what was refused as it is out of the way of what is not.
+    fn set_aside(&mut self, entries: &[Entry]) {
+        self.spool.set_aside(entries);
+        let until = self.clock().instant() + ASIDE;
+        self.aside_until.get_or_insert(until);
     }
 
     fn accepted(&mut self, receipt: &Receipt) {
         self.held = None;
+        self.said = None;
+        self.session.taken();
         self.status.accepted(self.clock().now());
         if receipt.key_set_version > self.session.keys.borrow().version {
             self.session.keys_wanted.notify_one();
         }
     }
 
-    fn failed(&mut self, error: &ClientError) {
+    async fn failed(&mut self, error: &ClientError) {
         let random = self.session.service.machine.random;
+        let is_removed = self.session.is_removed_by(error).await;
         let pause = match error {
-            ClientError::Removed => Some(jittered(REMOVED_PAUSE, random)),
-            ClientError::Busy { retry_after } => Some(retry_after.unwrap_or_else(|| jittered(BACKOFF_MAX, random))),
-            error if error.is_about_the_key() => Some(jittered(KEY_PAUSE, random)),
-            ClientError::Network(_) | ClientError::Refused(_) | ClientError::Answer(_) => None,
+            _ if is_removed => Some(REMOVED_PAUSE),
+            ClientError::Busy { retry_after } => Some(retry_after.unwrap_or(BACKOFF_MAX)),
+            error if error.is_about_the_key() => Some(BACKOFF_MAX),
+            ClientError::Network(_) | ClientError::Between(_) | ClientError::Refused(_) => None,
         };
-        self.held = pause.map(|pause| self.clock().instant() + pause);
-        self.status.removed = matches!(error, ClientError::Removed);
-        if self.status.failed(error.to_string(), self.clock().now()) == News::New {
-            log::warn!("reports are kept on this machine: {error}");
+        self.held = pause.map(|pause| self.clock().instant() + jittered(pause, random));
+        self.status.removed = is_removed;
+        let (why, likeness) =
+            if is_removed { (removal::SAID.to_owned(), "removed".to_owned()) } else { (error.to_string(), error.likeness()) };
+        if self.said.as_ref() != Some(&likeness) {
+            log::warn!("reports are kept on this machine: {why}");
+            self.said = Some(likeness);
         }
+        self.status.failed(why, self.clock().now());
     }
 
     /// Says how it goes, to systemd and to `osm-agent status`.
@@ -189,6 +225,7 @@ impl<'a, S: Systemd> Reports<'a, S> {
         self.status.clock_ahead_ms = self.clock().ahead();
         self.status.processes_hidden = service.machine.settings.top_processes && !processes::are_visible();
         self.status.commands_off = ledger.borrow().trouble().map(str::to_owned);
+        self.status.commands_unreachable.clone_from(&self.session.commands_unreachable.borrow());
         self.status.open_outcomes = ledger.borrow().open_outcomes(identity.key_id).len();
         notify::status(&self.status.line(self.clock().now()));
         self.status.write(service.machine.dir);

@@ -1,13 +1,13 @@
 //! Work under one pairing: what its loops share.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use anyhow::Result;
-use osm_protocol::{key::PublicKey, keyset::TrustedKeys};
+use osm_protocol::{envelope::Envelope, key::PublicKey, keyset::TrustedKeys};
 use tokio::sync::{Mutex, Notify};
 
 use crate::{
-    backend::{address::Api, client::Client},
+    backend::{address::Api, client::Client, error::ClientError, removal},
     command::{execute::Executor, judge::Identity, ledger::Ledger},
     host::{identity, systemd::Systemd},
     machine::Machine,
@@ -35,6 +35,12 @@ pub struct Session<'a, S> {
     pub outcomes: Notify,
     /// There may be a reboot ahead.
     pub reboot: Notify,
+    /// The backend has proven that it removed this server, and has taken no report since.
+    pub removed: Cell<bool>,
+    /// A report was taken after that.
+    pub taken_again: Notify,
+    /// Why no command has arrived for a while.
+    pub commands_unreachable: RefCell<Option<String>>,
 }
 
 impl<'a, S: Systemd> Session<'a, S> {
@@ -54,7 +60,45 @@ impl<'a, S: Systemd> Session<'a, S> {
             ledger: RefCell::new(ledger),
             outcomes: Notify::new(),
             reboot: Notify::new(),
+            removed: Cell::new(false),
+            taken_again: Notify::new(),
+            commands_unreachable: RefCell::default(),
         })
+    }
+
+    /// Takes up newer command keys.
+    pub async fn take_up(&self, set: &Envelope, keys: TrustedKeys) -> Result<()> {
+        self.service.machine.dir.store_key_set(set)?;
+        *self.keys.borrow_mut() = keys;
+        // What a stolen key has used up ahead of the clock ends with it. Not in the middle of a command.
+        let _executing = self.service.executing.lock().await;
+        if let Err(error) = self.ledger.borrow_mut().lower(self.service.machine.clock.moment()) {
+            log::error!("the ledger cannot be written: {error}");
+        }
+        Ok(())
+    }
+
+    /// Tells whether a refusal proves that the backend removed this server, and takes up the keys that come with the proof.
+    pub async fn is_removed_by(&self, error: &ClientError) -> bool {
+        let held = self.keys.borrow().clone();
+        let Some(proof) = removal::proven(error, &held, &self.identity.agent_key, self.service.machine.clock.now()) else {
+            return false;
+        };
+        if let Some(newer) = &proof.newer
+            && let Err(error) = self.take_up(newer, proof.keys).await
+        {
+            log::warn!("the key set cannot be renewed: {error:#}");
+        }
+        self.removed.set(true);
+        true
+    }
+
+    /// Notes that a report was taken: a server that was removed is known again.
+    pub fn taken(&self) {
+        if self.removed.replace(false) {
+            self.taken_again.notify_one();
+            self.outcomes.notify_one();
+        }
     }
 
     /// Gives what a command is done with.

@@ -8,12 +8,6 @@ use super::dir::StateDir;
 use crate::text::duration;
 
 const FILE: &str = "status.json";
-/// Whether something is worth a line of the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum News {
-    New,
-    Old,
-}
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
@@ -28,6 +22,12 @@ pub struct Status {
     /// Why every command is refused, where that is so.
     #[serde(default)]
     pub commands_off: Option<String>,
+    /// Why no command has arrived for a while, where that is so.
+    #[serde(default)]
+    pub commands_unreachable: Option<String>,
+    /// Disks of which nothing could be read, and why.
+    #[serde(default)]
+    pub disks_unread: Vec<String>,
     /// Processes are to be reported, and this one's sandbox hides them.
     #[serde(default)]
     pub processes_hidden: bool,
@@ -47,12 +47,10 @@ impl Status {
         self.removed = false;
     }
 
-    /// Notes that reports are not taken, and says whether that is news: the same error again is not.
-    pub fn failed(&mut self, why: String, now: i64) -> News {
-        let news = if self.last_error.as_ref() == Some(&why) { News::Old } else { News::New };
+    /// Notes that reports are not taken.
+    pub fn failed(&mut self, why: String, now: i64) {
         self.last_error = Some(why);
         self.last_error_at = Some(now);
-        news
     }
 
     /// Puts it in one line, for `systemctl status`.
@@ -82,11 +80,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_error_is_news_once_and_gone_after_a_success() {
+    fn an_error_is_gone_after_a_success() {
         let mut status = Status::default();
-        assert_eq!(status.failed("x".to_owned(), 1), News::New);
-        assert_eq!(status.failed("x".to_owned(), 2), News::Old);
-        assert_eq!(status.failed("it was removed".to_owned(), 3), News::New);
+        status.failed("it was removed".to_owned(), 3);
         status.removed = true;
         assert!(status.line(3).contains("it was removed"));
         status.accepted(4);

@@ -63,11 +63,14 @@ button-memory = Memory
 button-swap = Swap
 button-disk = Disk
 button-inodes = Inodes
+button-read-only = Read-only
+button-no-answer = No answer
 button-load = Load
 button-service = Services
 button-offline = Offline
 button-rebooted = Reboots
 button-clock = Clock
+button-commands = Commands
 button-confirm-restart = ✅ Restart
 button-confirm-clean-journal = ✅ Clean
 button-confirm-logrotate = ✅ Rotate
@@ -249,6 +252,7 @@ status-unpaired = Its host was paired anew in another chat, and reports there. W
 status-figures = Figures of { $moment }, { $ago }
 status-figures-stale = ⚠ Last known figures, of { $moment }, { $ago }. Is the host up? <code>osm-agent doctor</code> there says what is wrong.
 status-suspended = ⚠ Commands are suspended: two hosts report with this server’s key. Pair it again with /add_server.
+status-commands-unreachable = ⚠ Commands do not reach this server: { $why }
 status-clock-ahead = ⚠ Its clock is { $duration } ahead. Beyond 30 s it refuses commands: <code>sudo timedatectl set-ntp true</code>
 status-clock-behind = ⚠ Its clock is { $duration } behind. Beyond 30 s it refuses commands: <code>sudo timedatectl set-ntp true</code>
 status-system = { $os } · { $arch }
@@ -267,6 +271,12 @@ status-load = <b>Load</b> { $one }, { $five }, { $fifteen } over 1, 5, 15 min on
    *[other] { $cpus } CPUs
  }
 status-disks = <b>Disks</b>
+status-disk-no-answer = ⚠ { $mount } · does not answer
+status-disk-forbidden = 🔒 { $mount } · the agent may not look there
+status-disks-left-out = { $count ->
+    [one] 1 more disk does not fit in here.
+   *[other] { $count } more disks do not fit in here.
+ }
 status-disk = { $mount } { $percent } of { $total } · { $free } free
 status-inodes = inodes { $percent }
 status-read-only = read-only
@@ -290,11 +300,14 @@ alert-memory = memory { $value } full
 alert-swap = swap { $value } full
 alert-disk = disk { $mount } { $value } full
 alert-inodes = inodes of { $mount } { $value } used
+alert-read-only = disk { $mount } went read-only
+alert-no-answer = disk { $mount } does not answer
 alert-load = load { $value }
 alert-service = { $unit } failed
 alert-offline = offline, last heard at { $moment }
 alert-reboot = rebooted at { $moment }
 alert-clock = clock off by { $value }
+alert-commands = commands do not reach it
 per-cpu = { $value } per CPU
 missed-reports = { $count ->
     [one] 1 missed report
@@ -362,11 +375,14 @@ rule-memory = Memory, used of what there is
 rule-swap = Swap, used
 rule-disk = Disks, each, used
 rule-inodes = Inodes of disks, each, used
+rule-read-only = A disk went read-only
+rule-no-answer = A disk does not answer
 rule-load = Load over 5 min
 rule-service = A service failed
 rule-offline = A server stopped reporting
 rule-reboot = A server rebooted unasked
 rule-clock = The clock is off
+rule-commands = Commands do not reach a server
 
 ## Silence
 

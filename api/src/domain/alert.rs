@@ -19,6 +19,10 @@ pub enum Rule {
     Disk,
     /// The inodes of each disk.
     Inodes,
+    /// A disk that was to be written to is read-only.
+    ReadOnly,
+    /// A disk that does not answer.
+    NoAnswer,
     /// Load average over five minutes, per CPU.
     Load,
     /// Each failed service.
@@ -29,6 +33,8 @@ pub enum Rule {
     Reboot,
     /// The clock is off by so many seconds.
     Clock,
+    /// Reports arrive, and the host cannot ask for commands.
+    Commands,
 }
 
 /// Which goes first, and which is repeated until somebody has seen it.
@@ -68,17 +74,20 @@ pub struct Range {
 pub const HOLDS: [Millis; 8] = [0, MINUTE, 2 * MINUTE, 5 * MINUTE, 10 * MINUTE, 15 * MINUTE, 30 * MINUTE, 60 * MINUTE];
 
 impl Rule {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::Cpu,
         Self::Memory,
         Self::Swap,
         Self::Disk,
         Self::Inodes,
+        Self::ReadOnly,
+        Self::NoAnswer,
         Self::Load,
         Self::Service,
         Self::Offline,
         Self::Reboot,
         Self::Clock,
+        Self::Commands,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -88,11 +97,14 @@ impl Rule {
             Self::Swap => "swap",
             Self::Disk => "disk",
             Self::Inodes => "inodes",
+            Self::ReadOnly => "read-only",
+            Self::NoAnswer => "no-answer",
             Self::Load => "load",
             Self::Service => "service",
             Self::Offline => "offline",
             Self::Reboot => "reboot",
             Self::Clock => "clock",
+            Self::Commands => "commands",
         }
     }
 
@@ -111,7 +123,7 @@ impl Rule {
             Self::Offline => Some(Range { min: 2.0, max: 60.0, step: 1.0, margin: 0.0 }),
             // Seconds. Beyond 30 s a host refuses commands.
             Self::Clock => Some(Range { min: 5.0, max: 3600.0, step: 5.0, margin: 2.0 }),
-            Self::Service | Self::Reboot => None,
+            Self::ReadOnly | Self::NoAnswer | Self::Service | Self::Reboot | Self::Commands => None,
         }
     }
 
@@ -128,9 +140,10 @@ impl Rule {
             Self::Swap => (80.0, 5 * MINUTE, Warning),
             Self::Disk | Self::Inodes => (90.0, MINUTE, Critical),
             Self::Load => (2.0, 15 * MINUTE, Warning),
-            Self::Service => (1.0, 0, Critical),
+            Self::Service | Self::ReadOnly => (1.0, 0, Critical),
+            Self::NoAnswer => (1.0, MINUTE, Critical),
             Self::Offline => (3.0, 0, Critical),
-            Self::Reboot => (1.0, 0, Warning),
+            Self::Reboot | Self::Commands => (1.0, 0, Warning),
             Self::Clock => (30.0, 5 * MINUTE, Warning),
         };
         let margin = self.range().map_or(0.0, |range| range.margin);

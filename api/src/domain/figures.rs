@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, hash_map::Entry};
 
-use osm_protocol::messages::Report;
+use osm_protocol::messages::{Report, Unread};
 
 use crate::domain::{
     alert::Rule,
@@ -53,13 +53,19 @@ fn reported(report: &Report) -> Vec<Figure<'_>> {
     for disk in &report.disks {
         figures.push((Rule::Disk, &disk.mount, disk_percent(disk)));
         figures.extend(inode_percent(disk).map(|inodes| (Rule::Inodes, disk.mount.as_str(), inodes)));
+        // One that was read-only before the agent could see it otherwise says nothing, and ends nothing.
+        let went = if disk.went_read_only { 1.0 } else { f64::NAN };
+        figures.push((Rule::ReadOnly, &disk.mount, if disk.read_only { went } else { 0.0 }));
     }
+    let silent = report.unread_disks.iter().filter(|disk| disk.why == Unread::NoAnswer);
+    figures.extend(silent.map(|disk| (Rule::NoAnswer, disk.mount.as_str(), 1.0)));
     for service in &report.services {
         let is_failed = service.active_state == "failed";
         figures.push((Rule::Service, &service.unit, if is_failed { 1.0 } else { 0.0 }));
     }
     #[expect(clippy::cast_precision_loss, reason = "seconds, for people")]
     figures.push((Rule::Clock, "", report.clock_ahead_ms.unsigned_abs() as f64 / 1000.0));
+    figures.push((Rule::Commands, "", if report.commands_unreachable.is_some() { 1.0 } else { 0.0 }));
     figures
 }
 
@@ -78,6 +84,7 @@ mod tests {
             inodes_total: 100,
             inodes_free: 40,
             read_only: false,
+            went_read_only: false,
         };
         let service = |unit: &str, state: &str| Service {
             unit: unit.to_owned(),
@@ -107,6 +114,9 @@ mod tests {
             systemd: Systemd::Available,
             chores: vec![],
             monitored_only: None,
+            unread_disks: Vec::new(),
+            disks_left_out: 0,
+            commands_unreachable: None,
             services: vec![service("a.service", "failed"), service("b.service", "active"), service("a.service", "active")],
             processes: vec![],
         }
@@ -123,9 +133,11 @@ mod tests {
                 (Rule::Load, "", 1.5),
                 (Rule::Disk, "/", 95.0),
                 (Rule::Inodes, "/", 60.0),
+                (Rule::ReadOnly, "/", 0.0),
                 (Rule::Service, "a.service", 1.0),
                 (Rule::Service, "b.service", 0.0),
                 (Rule::Clock, "", 31.5),
+                (Rule::Commands, "", 0.0),
             ]
         );
         assert_eq!(worst_of(Rule::Service, &report()), Some(("a.service", 1.0)));

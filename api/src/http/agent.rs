@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use osm_protocol::{
     action::Outcome,
     envelope::Envelope,
-    messages::{Commands, PairResponse, Problem, Receipt, ReportBatch},
+    messages::{Acknowledgement, Commands, PairResponse, Problem, Receipt, ReportBatch},
 };
 use poem::web::Data;
 use poem_openapi::{
@@ -23,7 +23,7 @@ use crate::{
     http::{
         keys::Owner,
         problem,
-        signed::{RETRY_S, SelfSigned, Signed, SignedJson},
+        signed::{Caller, RETRY_S, SelfSigned, Signed, SignedJson},
         state::Http,
     },
     usecase::{command::finish, pair::complete::complete, report::Submission, server::remove},
@@ -62,9 +62,10 @@ impl AgentApi {
         let core = &http.core;
         let SignedJson { caller, body: batch, held } = request;
         let now = core.clock.now();
-        http.reports.submit(Submission { server_id: caller.server_id, batch, address: caller.address, received_at: now }).await?;
+        let Caller { server_id, address, nonce } = caller;
+        http.reports.submit(Submission { server_id, batch, address, received_at: now }).await?;
         drop(held);
-        Ok(Json(Receipt { now: core.clock.now(), key_set_version: core.keys.trusted.version }))
+        Ok(Json(Receipt { now: core.clock.now(), key_set_version: core.keys.trusted.version, nonce }))
     }
 
     /// Wait for commands
@@ -107,8 +108,15 @@ impl AgentApi {
     ///
     /// Saying it again changes nothing. An outcome overrides what the backend had assumed.
     #[oai(path = "/commands/:id/outcome", method = "post", operation_id = "outcome")]
-    async fn outcome(&self, http: Data<&Arc<Http>>, request: SignedJson<Outcome>, id: Path<CommandId>) -> Result<NoContent> {
-        finish::finish(&http.core, request.caller.server_id, id.0, &request.body).await.map(|()| NoContent)
+    async fn outcome(
+        &self,
+        http: Data<&Arc<Http>>,
+        request: SignedJson<Outcome>,
+        id: Path<CommandId>,
+    ) -> Result<Json<Acknowledgement>> {
+        let Caller { server_id, nonce, .. } = request.caller;
+        finish::finish(&http.core, server_id, id.0, &request.body).await?;
+        Ok(Json(Acknowledgement { nonce }))
     }
 
     /// The key set
@@ -124,40 +132,27 @@ impl AgentApi {
     ///
     /// Deletes the server with all that is stored of it, and tells the chat.
     #[oai(path = "/unpair", method = "post", operation_id = "unpair")]
-    async fn unpair(&self, http: Data<&Arc<Http>>, request: Signed) -> Result<NoContent> {
-        remove::unpair(&http.core, request.0.server_id).await.map(|()| NoContent)
+    async fn unpair(&self, http: Data<&Arc<Http>>, request: Signed) -> Result<Json<Acknowledgement>> {
+        let Caller { server_id, nonce, .. } = request.0;
+        remove::unpair(&http.core, server_id).await?;
+        Ok(Json(Acknowledgement { nonce }))
     }
-}
-
-/// 204.
-struct NoContent;
-
-impl poem::IntoResponse for NoContent {
-    fn into_response(self) -> poem::Response {
-        poem::http::StatusCode::NO_CONTENT.into_response()
-    }
-}
-
-impl ApiResponse for NoContent {
-    fn meta() -> MetaResponses {
-        MetaResponses { responses: vec![response(204, "Done.", Vec::new())] }
-    }
-
-    fn register(_registry: &mut Registry) {}
 }
 
 impl ApiResponse for Error {
     fn meta() -> MetaResponses {
         let content = || vec![MetaMediaType { content_type: problem::MEDIA_TYPE, schema: Problem::schema_ref() }];
-        let responses = problem::documented().into_iter().map(|(status, text)| response(status, text, content()));
+        let responses = problem::documented().into_iter().map(|(status, description)| MetaResponse {
+            description,
+            status: Some(status),
+            status_range: None,
+            content: content(),
+            headers: Vec::new(),
+        });
         MetaResponses { responses: responses.collect() }
     }
 
     fn register(registry: &mut Registry) {
         <Json<Problem> as Payload>::register(registry);
     }
-}
-
-fn response(status: u16, description: &'static str, content: Vec<MetaMediaType>) -> MetaResponse {
-    MetaResponse { description, status: Some(status), status_range: None, content, headers: Vec::new() }
 }

@@ -53,7 +53,8 @@ pub fn routes(http: &Arc<Http>) -> impl Endpoint + use<> {
 pub fn edge(http: &Arc<Http>, routes: Route) -> impl Endpoint<Output = Response> + use<> {
     let routes = headers::with_room(http.clone(), routes.map_to_response());
     let routes = address::with_network(http.core.clone(), routes);
-    let routes = routes.with(CatchPanic::new().with_handler(problem::panicked)).catch_all_error(problem::respond);
+    let routes = routes.with(CatchPanic::new().with_handler(problem::panicked));
+    let routes = problem::told(routes);
     headers::guarded(routes)
 }
 

@@ -3,9 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use osm_protocol::messages::{Problem, problem};
+use osm_protocol::{
+    messages::{Problem, problem},
+    request_signature::Received,
+};
 use poem::{
-    Response,
+    Endpoint, EndpointExt as _, IntoResponse, Response,
     error::ResponseError,
     http::{HeaderValue, StatusCode, header::CONNECTION},
 };
@@ -24,8 +27,9 @@ enum Kind {
     Malformed,
     Signature,
     ClockSkew,
+    Token,
     Forbidden,
-    Missing,
+    NotFound,
     TooSlow,
     Removed,
     TooLarge,
@@ -36,12 +40,13 @@ enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Malformed,
         Self::Signature,
         Self::ClockSkew,
+        Self::Token,
         Self::Forbidden,
-        Self::Missing,
+        Self::NotFound,
         Self::TooSlow,
         Self::Removed,
         Self::TooLarge,
@@ -63,9 +68,10 @@ impl Kind {
             Refusal::Invalid(_) => Self::Invalid,
             Refusal::Signature(_) | Refusal::UnknownKey => Self::Signature,
             Refusal::ClockSkew { .. } => Self::ClockSkew,
-            Refusal::Token | Refusal::Forbidden => Self::Forbidden,
-            Refusal::Removed => Self::Removed,
-            Refusal::NoSuchCommand | Refusal::NoSuchFile => Self::Missing,
+            Refusal::Token => Self::Token,
+            Refusal::Forbidden => Self::Forbidden,
+            Refusal::Removed(_) => Self::Removed,
+            Refusal::NoSuchCommand | Refusal::NoSuchFile => Self::NotFound,
             Refusal::TooLarge(_) => Self::TooLarge,
             Refusal::TooSlow => Self::TooSlow,
             Refusal::TooMany { .. } | Refusal::TooManyOfKey { .. } => Self::TooMany,
@@ -77,8 +83,8 @@ impl Kind {
         match self {
             Self::Malformed => StatusCode::BAD_REQUEST,
             Self::Signature | Self::ClockSkew => StatusCode::UNAUTHORIZED,
-            Self::Forbidden => StatusCode::FORBIDDEN,
-            Self::Missing => StatusCode::NOT_FOUND,
+            Self::Token | Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::NotFound => StatusCode::NOT_FOUND,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Removed => StatusCode::GONE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -89,6 +95,25 @@ impl Kind {
         }
     }
 
+    /// Gives the type (RFC 9457) by which a program tells an error from others of its status.
+    fn type_of(self) -> &'static str {
+        match self {
+            Self::Malformed => problem::MALFORMED,
+            Self::Signature => problem::SIGNATURE,
+            Self::ClockSkew => problem::CLOCK_SKEW,
+            Self::Token => problem::TOKEN,
+            Self::Forbidden => problem::FORBIDDEN,
+            Self::NotFound => problem::NOT_FOUND,
+            Self::TooSlow => problem::TOO_SLOW,
+            Self::Removed => problem::REMOVED,
+            Self::TooLarge => problem::TOO_LARGE,
+            Self::Invalid => problem::INVALID,
+            Self::TooMany => problem::TOO_MANY,
+            Self::Internal => problem::INTERNAL,
+            Self::Busy => problem::BUSY,
+        }
+    }
+
     /// Tells what it means in the OpenAPI document.
     fn meaning(self) -> &'static str {
         match self {
@@ -96,39 +121,16 @@ impl Kind {
             Self::Signature | Self::ClockSkew => {
                 "The signature is missing, not of this profile, does not hold, or its time is off (type clock-skew, with `now`)."
             }
-            Self::Forbidden => "The pairing token is wrong, used or expired.",
-            Self::Missing => "No such command for this server.",
+            Self::Token | Self::Forbidden => "The pairing token is wrong, used or expired.",
+            Self::NotFound => "No such command for this server.",
             Self::TooSlow => "The body did not arrive within 15 s.",
-            Self::Removed => "The server was removed: stop, and pair again.",
+            Self::Removed => "The server was removed: stop, and pair again. Believe it only with its proof in `removal`.",
             Self::TooLarge => "The body is larger than 1 MiB, or a pairing's larger than 32 KiB.",
             Self::Invalid => "A field is out of its range; the detail names it.",
             Self::TooMany => "Too many requests; see Retry-After.",
             Self::Internal => "A fault of the backend; its log says more.",
             Self::Busy => "Busy, or the database is away; see Retry-After. Keep what was not accepted.",
         }
-    }
-}
-
-/// Gives the type (RFC 9457) by which a program tells an error from others of its status.
-fn type_of(error: &Error) -> &'static str {
-    match error {
-        Error::Database(_) | Error::Internal(_) => BLANK,
-        Error::Refused(refusal) => match refusal {
-            Refusal::Signature(_) | Refusal::UnknownKey => problem::SIGNATURE,
-            Refusal::ClockSkew { .. } => problem::CLOCK_SKEW,
-            Refusal::Token => problem::TOKEN,
-            Refusal::Removed => problem::REMOVED,
-            Refusal::Invalid(_) | Refusal::Malformed(_) => problem::INVALID,
-            Refusal::NoSuchCommand
-            | Refusal::NoSuchFile
-            | Refusal::TooLarge(_)
-            | Refusal::TooSlow
-            | Refusal::TooMany { .. }
-            | Refusal::TooManyOfKey { .. }
-            | Refusal::Busy { .. }
-            | Refusal::NoRoom { .. }
-            | Refusal::Forbidden => BLANK,
-        },
     }
 }
 
@@ -148,8 +150,8 @@ fn retry_after_s(error: &Error) -> Option<u64> {
 /// Says whether the connection ends with the refusal: what is left of the request was not read, and is not going to be.
 fn hangs_up(kind: Kind) -> bool {
     match kind {
-        Kind::Signature | Kind::Forbidden | Kind::TooSlow | Kind::TooLarge | Kind::TooMany | Kind::Busy => true,
-        Kind::Malformed | Kind::ClockSkew | Kind::Missing | Kind::Removed | Kind::Invalid | Kind::Internal => false,
+        Kind::Signature | Kind::Token | Kind::Forbidden | Kind::TooSlow | Kind::TooLarge | Kind::TooMany | Kind::Busy => true,
+        Kind::Malformed | Kind::ClockSkew | Kind::NotFound | Kind::Removed | Kind::Invalid | Kind::Internal => false,
     }
 }
 
@@ -158,16 +160,31 @@ pub fn documented() -> BTreeMap<u16, &'static str> {
     Kind::ALL.into_iter().map(|kind| (kind.status().as_u16(), kind.meaning())).collect()
 }
 
-/// Puts an error into a problem document.
-pub fn document(error: &Error) -> Problem {
-    let status = Kind::of(error).status();
-    let (detail, now) = match error {
-        Error::Refused(Refusal::ClockSkew { now, .. }) => (error.to_string(), Some(*now)),
-        Error::Refused(_) => (error.to_string(), None),
-        Error::Database(_) => ("the database does not answer".to_owned(), None),
-        Error::Internal(_) => ("a fault of the backend; its log says more".to_owned(), None),
+/// Puts an error into a problem document, for the request with this nonce.
+pub fn document(error: &Error, nonce: Option<String>) -> Problem {
+    let kind = Kind::of(error);
+    let (mut now, mut removal) = (None, None);
+    let detail = match error {
+        Error::Refused(refusal) => {
+            match refusal {
+                Refusal::ClockSkew { now: is, .. } => now = Some(*is),
+                Refusal::Removed(proof) => removal = proof.as_deref().cloned(),
+                _ => {}
+            }
+            error.to_string()
+        }
+        Error::Database(_) => "the database does not answer".to_owned(),
+        Error::Internal(_) => "a fault of the backend; its log says more".to_owned(),
     };
-    Problem { kind: type_of(error).to_owned(), title: title(status), status: status.as_u16(), detail, now }
+    Problem {
+        kind: kind.type_of().to_owned(),
+        title: title(kind.status()),
+        status: kind.status().as_u16(),
+        detail,
+        now,
+        nonce,
+        removal,
+    }
 }
 
 /// Logs what is our own fault: its caller learns only that it is not theirs.
@@ -185,23 +202,43 @@ impl ResponseError for Error {
     }
 
     fn as_response(&self) -> Response {
-        log(self);
-        let mut response = answer(&document(self), retry_after_s(self));
-        if hangs_up(Kind::of(self)) {
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        response
+        refuse(self, None)
     }
 }
 
-/// Answers any error of a request with a problem document: also those of poem itself, for a path or a parameter that is not ours.
-pub async fn respond(error: poem::Error) -> Response {
-    if error.is::<Error>() {
-        return error.into_response();
+/// Answers every error with a problem document that names the request's nonce.
+pub fn told(endpoint: impl Endpoint<Output: IntoResponse> + 'static) -> impl Endpoint<Output = Response> {
+    endpoint.around(|endpoint, request| async move {
+        let [input, signature] = ["Signature-Input", "Signature"].map(|name| request.headers().get(name).cloned());
+        match endpoint.call(request).await {
+            Ok(response) => Ok(response.into_response()),
+            Err(error) => Ok(respond(&error, nonce(input.as_ref(), signature.as_ref()))),
+        }
+    })
+}
+
+/// Gives the nonce of a request, by the two headers of its signature.
+fn nonce(input: Option<&HeaderValue>, signature: Option<&HeaderValue>) -> Option<String> {
+    Received::parse(input?.to_str().ok()?, signature?.to_str().ok()?).ok().map(|received| received.nonce)
+}
+
+/// Also answers the errors of poem itself, for a path or a parameter that is not ours.
+fn respond(error: &poem::Error, nonce: Option<String>) -> Response {
+    if let Some(error) = error.downcast_ref::<Error>() {
+        return refuse(error, nonce);
     }
     let status = error.status();
     let (kind, detail) = (BLANK.to_owned(), error.to_string());
-    answer(&Problem { kind, title: title(status), status: status.as_u16(), detail, now: None }, None)
+    answer(&Problem { kind, title: title(status), status: status.as_u16(), detail, now: None, nonce, removal: None }, None)
+}
+
+fn refuse(error: &Error, nonce: Option<String>) -> Response {
+    log(error);
+    let mut response = answer(&document(error, nonce), retry_after_s(error));
+    if hangs_up(Kind::of(error)) {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 /// Answers after a panic of a handler: its text is in the log.
@@ -247,13 +284,13 @@ mod tests {
 
     #[test]
     fn a_refusal_keeps_its_type_and_says_when_to_come_again() {
-        let of = |refusal: Refusal| document(&refusal.into());
+        let of = |refusal: Refusal| document(&refusal.into(), None);
         assert_eq!((of(Refusal::Token).status, of(Refusal::Token).kind.as_str()), (403, problem::TOKEN));
         assert_eq!((of(Refusal::UnknownKey).status, of(Refusal::UnknownKey).kind.as_str()), (401, problem::SIGNATURE));
         assert_eq!(of(Refusal::ClockSkew { skew_s: 90, now: 7 }).now, Some(7));
         assert_eq!(retry_after_s(&Refusal::Busy { retry_after_s: 5 }.into()), Some(5));
-        assert_eq!(retry_after_s(&Refusal::Removed.into()), None);
-        let ours = document(&Error::internal("the password is 7"));
+        assert_eq!(retry_after_s(&Refusal::Removed(None).into()), None);
+        let ours = document(&Error::internal("the password is 7"), None);
         assert!(!ours.detail.contains('7'), "{}", ours.detail);
     }
 }

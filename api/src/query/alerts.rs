@@ -85,9 +85,17 @@ async fn mending(tx: &mut Tx, incident: &Incident) -> store::Result<Option<Comma
     let action = match incident.rule {
         Rule::Service => Action::RestartService { unit: incident.subject.clone() },
         Rule::Disk => Action::CleanJournal {},
-        Rule::Cpu | Rule::Memory | Rule::Swap | Rule::Inodes | Rule::Load | Rule::Offline | Rule::Reboot | Rule::Clock => {
-            return Ok(None);
-        }
+        Rule::Cpu
+        | Rule::Memory
+        | Rule::Swap
+        | Rule::Inodes
+        | Rule::ReadOnly
+        | Rule::NoAnswer
+        | Rule::Load
+        | Rule::Offline
+        | Rule::Reboot
+        | Rule::Clock
+        | Rule::Commands => return Ok(None),
     };
     let asked = commands::asked(tx, incident.server_id, incident.opened_at).await?;
     match asked.into_iter().find(|asked| asked.action == action) {

@@ -198,11 +198,14 @@ fn rule_letter(rule: Rule) -> &'static str {
         Rule::Swap => "s",
         Rule::Disk => "d",
         Rule::Inodes => "i",
+        Rule::ReadOnly => "w",
+        Rule::NoAnswer => "n",
         Rule::Load => "l",
         Rule::Service => "u",
         Rule::Offline => "o",
         Rule::Reboot => "r",
         Rule::Clock => "t",
+        Rule::Commands => "a",
     }
 }
 

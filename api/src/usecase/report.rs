@@ -136,7 +136,7 @@ async fn commit(core: &Core, submissions: &[&Submission]) -> store::Result<Vec<R
     let mut results = Vec::with_capacity(submissions.len());
     for submission in submissions {
         let Some(known) = known.get(&submission.server_id) else {
-            results.push(Err(Refusal::Removed.into()));
+            results.push(Err(Refusal::Removed(None).into()));
             continue;
         };
         written.figures.extend(submission.batch.reports.iter().map(|report| figures_of(submission, report)));

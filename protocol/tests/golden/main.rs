@@ -11,8 +11,8 @@ use osm_protocol::{
     command::Command,
     envelope::{self, Envelope},
     key::PublicKey,
-    keyset::{KeySet, Pairing, Replace},
-    messages::{Commands, PairRequest, PairResponse, Receipt, ReportBatch, Systemd},
+    keyset::{KeySet, Pairing, Removed, Replace},
+    messages::{Acknowledgement, Commands, PairRequest, PairResponse, Problem, Receipt, ReportBatch, Systemd},
     pairing_token::PairingToken,
     request_signature::{self, Target},
 };
@@ -57,6 +57,8 @@ fn messages(golden: &mut Golden) {
     golden.forms::<PairRequest>("pair-request.jsonl");
     golden.forms::<PairResponse>("pair-response.jsonl");
     golden.forms::<Receipt>("receipt.jsonl");
+    golden.forms::<Acknowledgement>("acknowledgement.jsonl");
+    golden.forms::<Problem>("problem.jsonl");
     golden.forms::<Commands>("commands.jsonl");
     let batches: Vec<ReportBatch> = golden.forms("report-batch.jsonl");
     let reports = || batches.iter().flat_map(|batch| &batch.reports);
@@ -76,6 +78,7 @@ fn documents(golden: &mut Golden) {
     golden.forms::<KeySet>("key-set.jsonl");
     golden.forms::<Pairing>("pairing.jsonl");
     golden.forms::<Replace>("replace.jsonl");
+    golden.forms::<Removed>("removed.jsonl");
     let key = signing_key(1);
     let envelopes: Vec<Envelope> = golden.forms("envelope.jsonl");
     for (payload_type, file) in [
@@ -83,6 +86,7 @@ fn documents(golden: &mut Golden) {
         (envelope::KEY_SET, "key-set.jsonl"),
         (envelope::PAIRING, "pairing.jsonl"),
         (envelope::REPLACE, "replace.jsonl"),
+        (envelope::REMOVED, "removed.jsonl"),
     ] {
         let text = golden.text(file);
         let document = text.lines().next().unwrap_or_default();

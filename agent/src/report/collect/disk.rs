@@ -1,256 +1,180 @@
-//! Mounted filesystems, each once, from /proc/self/mountinfo, and their sizes by statvfs(3).
+//! The sizes of mounted filesystems, by statvfs(3).
 //!
-//! Network filesystems are never touched: statvfs on a dead one hangs for good. What else might hang (a dying disk) runs
-//! on a thread of its own with a time limit.
+//! Network filesystems are never touched: statvfs on a dead one hangs for good. What else might hang (a dying disk) is asked on a
+//! thread of its own with a time limit. Nothing is left out in silence: what does not answer, what the agent may not look at and
+//! what does not fit is reported as that.
 
 use std::{
-    collections::HashSet,
-    fs,
-    path::PathBuf,
+    cmp::Reverse,
+    collections::{HashMap, HashSet},
+    fs, io,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use osm_protocol::messages::{Disk, limits};
+use osm_protocol::messages::{Disk, Unread, UnreadDisk, limits};
 use rustix::fs::StatVfs;
+use tokio::{sync::oneshot, time::timeout};
 
-use crate::text::{clean, clean_or};
+use super::mounts::{Fstab, Mount, filesystems};
+use crate::text::clean_or;
 
 const STATVFS_LIMIT: Duration = Duration::from_secs(2);
-/// So many hanging filesystems, and no further one is asked: each holds a thread that DNS needs too.
-const STUCK_MAX: usize = 4;
+/// So many hanging filesystems, and no further one is asked: each holds a thread for good, and the unit allows 32.
+const STUCK_MAX: usize = 12;
+/// Asked side by side.
+const AT_ONCE: usize = 8;
+/// Filesystems that are looked at.
+const ASKED_MAX: usize = 1024;
+const STACK: usize = 64 * 1024;
+/// What is reported first where not all fit.
+const IMPORTANT: [&str; 6] = ["/", "/var", "/srv", "/home", "/boot", "/data"];
 
-/// Filesystems without storage of their own, or whose figures say nothing about this host's disks.
-const PSEUDO: &[&str] = &[
-    "autofs",
-    "binfmt_misc",
-    "bpf",
-    "cgroup",
-    "cgroup2",
-    "configfs",
-    "cramfs",
-    "debugfs",
-    "devpts",
-    "devtmpfs",
-    "efivarfs",
-    "fusectl",
-    "hugetlbfs",
-    "iso9660",
-    "mqueue",
-    "nsfs",
-    "overlay",
-    "overlayfs",
-    "aufs",
-    "proc",
-    "pstore",
-    "ramfs",
-    "rootfs",
-    "rpc_pipefs",
-    "securityfs",
-    "selinuxfs",
-    "squashfs",
-    "erofs",
-    "sysfs",
-    "tmpfs",
-    "tracefs",
-    "udf",
-    "fuse.gvfsd-fuse",
-    "fuse.portal",
-    "fuse.lxcfs",
-    "fuse.snapfuse",
-    "nfsd",
-];
-
-/// Filesystems whose server is elsewhere.
-const NETWORK: &[&str] = &[
-    "9p",
-    "afs",
-    "beegfs",
-    "ceph",
-    "cifs",
-    "coda",
-    "davfs",
-    "fuse.ceph",
-    "gfs",
-    "gfs2",
-    "glusterfs",
-    "gpfs",
-    "lustre",
-    "ncp",
-    "ncpfs",
-    "nfs",
-    "nfs3",
-    "nfs4",
-    "ocfs2",
-    "orangefs",
-    "panfs",
-    "pvfs2",
-    "smb3",
-    "smbfs",
-    "virtiofs",
-    "vboxsf",
-    "vmhgfs",
-];
-
-/// FUSE filesystems on a local block device; every other FUSE filesystem may be a network one.
-const LOCAL_FUSE: &[&str] = &["fuseblk", "fuse.ntfs", "fuse.ntfs-3g", "fuse.exfat", "fuse.mergerfs"];
-
-/// A line of mountinfo (`proc_pid_mountinfo(5)`), as far as it matters here.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mount {
-    /// `major:minor` of the filesystem: the same for every bind mount of it.
-    pub device: String,
-    pub path: Vec<u8>,
-    pub fs_type: String,
-    /// By the superblock: this process's own sandbox mounts everything read-only.
-    pub read_only: bool,
-    /// Shows the filesystem's root, not a folder of it.
-    whole: bool,
+/// All that can be said about the disks of this host.
+#[derive(Debug, Default)]
+pub struct Seen {
+    pub disks: Vec<Disk>,
+    pub unread: Vec<UnreadDisk>,
+    /// How many more there are than fit into a report.
+    pub left_out: u32,
 }
 
-/// Mounts whose statvfs has not come back yet.
-#[derive(Clone, Default)]
+/// What is remembered from one report to the next.
+#[derive(Default)]
 pub struct Disks {
+    /// Mounts whose statvfs has not come back yet.
     stuck: Arc<Mutex<HashSet<Vec<u8>>>>,
+    /// Mounts that were writable.
+    writable: HashSet<Vec<u8>>,
 }
 
 impl Disks {
-    pub async fn collect(&self) -> Vec<Disk> {
+    pub async fn collect(&mut self) -> Seen {
         let Ok(text) = fs::read("/proc/self/mountinfo") else {
             log::warn!("/proc/self/mountinfo cannot be read: no disks are reported");
-            return Vec::new();
+            return Seen::default();
         };
-        let mut disks = Vec::new();
-        for mount in filesystems(&text).into_iter().take(limits::DISKS) {
-            if let Some(stat) = self.statvfs(&mount.path).await
-                && let Some(disk) = disk(&mount, &stat)
-            {
-                disks.push(disk);
+        let fstab = Fstab::parse(&fs::read("/etc/fstab").unwrap_or_default());
+        let mut mounts = filesystems(&text);
+        let over = mounts.len().saturating_sub(ASKED_MAX);
+        mounts.truncate(ASKED_MAX);
+        let (mut read, mut unread) = (Vec::new(), Vec::new());
+        for (mount, stat) in self.ask_all(&mounts).await {
+            match stat {
+                Ok(stat) => {
+                    let went_read_only = self.went_read_only(mount, &fstab);
+                    read.extend(disk(mount, &stat).map(|disk| (mount.pool(), Disk { went_read_only, ..disk })));
+                }
+                Err(Some(why)) => unread.push(unread_disk(mount, why)),
+                Err(None) => {}
             }
         }
-        disks
+        self.writable.retain(|path| mounts.iter().any(|mount| mount.path == *path));
+        fitting(pooled(read), unread, over)
     }
 
-    async fn statvfs(&self, path: &[u8]) -> Option<StatVfs> {
+    /// Asks each; the error says why there are no figures, or that there is nothing to be told.
+    async fn ask_all<'m>(&self, mounts: &'m [Mount]) -> Vec<(&'m Mount, Result<StatVfs, Option<Unread>>)> {
+        let mut answers = Vec::with_capacity(mounts.len());
+        for some in mounts.chunks(AT_ONCE) {
+            let asked = some.iter().map(async |mount| (mount, self.statvfs(&mount.path).await));
+            answers.extend(futures_util::future::join_all(asked).await);
+        }
+        answers
+    }
+
+    async fn statvfs(&self, path: &[u8]) -> Result<StatVfs, Option<Unread>> {
         {
             let mut stuck = self.stuck.lock().unwrap_or_else(PoisonError::into_inner);
             if stuck.len() >= STUCK_MAX || !stuck.insert(path.to_owned()) {
-                return None;
+                return Err(Some(Unread::NoAnswer));
             }
         }
-        let stuck = Arc::clone(&self.stuck);
-        let asked = path.to_owned();
-        let asking = tokio::task::spawn_blocking(move || {
-            let stat = rustix::fs::statvfs(asked.as_slice());
+        let (tell, told) = oneshot::channel();
+        let (stuck, asked) = (Arc::clone(&self.stuck), path.to_owned());
+        let thread = std::thread::Builder::new().name("statvfs".to_owned()).stack_size(STACK).spawn(move || {
+            let stat = rustix::fs::statvfs(asked.as_slice()).map_err(io::Error::from);
             stuck.lock().unwrap_or_else(PoisonError::into_inner).remove(&asked);
-            stat
+            let _ = tell.send(stat);
         });
         let name = || String::from_utf8_lossy(path).into_owned();
-        match tokio::time::timeout(STATVFS_LIMIT, asking).await {
-            Ok(Ok(Ok(stat))) => Some(stat),
-            Ok(Ok(Err(error))) => {
-                log::debug!("{}: {error}", name());
-                None
-            }
-            Ok(Err(_)) => None,
+        if let Err(error) = thread {
+            self.stuck.lock().unwrap_or_else(PoisonError::into_inner).remove(path);
+            log::warn!("{} cannot be asked: {error}", name());
+            return Err(Some(Unread::NoAnswer));
+        }
+        match timeout(STATVFS_LIMIT, told).await {
+            Ok(Ok(Ok(stat))) => Ok(stat),
+            Ok(Ok(Err(error))) => Err(match error.kind() {
+                io::ErrorKind::PermissionDenied => Some(Unread::Forbidden),
+                // Not mounted any more.
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => None,
+                _ => Some(Unread::NoAnswer),
+            }),
+            Ok(Err(_)) => Err(Some(Unread::NoAnswer)),
             Err(_) => {
-                log::warn!("{} does not answer; it is left out until it does", name());
-                None
+                log::warn!("{} does not answer", name());
+                Err(Some(Unread::NoAnswer))
             }
         }
     }
+
+    /// Tells whether a filesystem that was to be written to is read-only by now: the kernel does that to one that fails.
+    fn went_read_only(&mut self, mount: &Mount, fstab: &Fstab) -> bool {
+        if mount.read_only {
+            return self.writable.contains(&mount.path) || fstab.wants_writable(&mount.path);
+        }
+        if !self.writable.contains(&mount.path) {
+            self.writable.insert(mount.path.clone());
+        }
+        false
+    }
 }
 
-/// Lists local filesystems with storage of their own, each once: of several mounts of one filesystem the one that shows its root,
-/// then the shortest path. In the order of the paths.
-pub fn filesystems(mountinfo: &[u8]) -> Vec<Mount> {
-    let mounts: Vec<Mount> = mountinfo.split(|&byte| byte == b'\n').filter_map(parse).collect();
-    let mut found: Vec<Mount> = Vec::new();
-    for (index, mount) in mounts.iter().enumerate() {
-        // A later mount over it or over a folder above it: its path leads elsewhere now, perhaps to a dead server.
-        let covered = mounts[index + 1..].iter().any(|later| is_within(&mount.path, &later.path));
-        if covered || !(is_local(&mount.fs_type) || is_containers_root(mount)) || is_hidden(&mount.path) {
+/// Makes one disk of all datasets of a ZFS pool that share what is free: used is what all of them use. One with a quota of its
+/// own has less free, and stays a disk.
+fn pooled(read: Vec<(Option<&[u8]>, Disk)>) -> Vec<Disk> {
+    let mut disks: Vec<Disk> = Vec::with_capacity(read.len());
+    let mut pools: HashMap<(&[u8], u64), usize> = HashMap::new();
+    for (pool, disk) in read {
+        let Some(pool) = pool else {
+            disks.push(disk);
             continue;
-        }
-        let mount = mount.clone();
-        match found.iter_mut().find(|other| other.device == mount.device) {
-            None => found.push(mount),
-            Some(other) => {
-                let rank = |mount: &Mount| (!mount.whole, mount.path.len());
-                if rank(&mount) < rank(other) {
-                    *other = mount;
-                }
+        };
+        match pools.get(&(pool, disk.available)) {
+            None => {
+                pools.insert((pool, disk.available), disks.len());
+                disks.push(disk);
             }
+            Some(&place) => add(&mut disks[place], &disk),
         }
     }
-    found.sort_by(|one, other| one.path.cmp(&other.path));
-    found
+    disks
 }
 
-/// Says whether `path` is `folder` or lies in it; the root covers nothing, since it may be listed after what is mounted in it.
-fn is_within(path: &[u8], folder: &[u8]) -> bool {
-    path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || (rest[0] == b'/' && folder != b"/"))
-}
-
-/// Recognises the root inside a container: an overlay, and the only disk there is.
-fn is_containers_root(mount: &Mount) -> bool {
-    mount.path == b"/" && mount.fs_type == "overlay"
-}
-
-fn is_local(fs_type: &str) -> bool {
-    if fs_type.starts_with("fuse") {
-        return LOCAL_FUSE.contains(&fs_type);
+fn add(whole: &mut Disk, part: &Disk) {
+    whole.used = whole.used.saturating_add(part.used).min(limits::BYTES - whole.available.min(limits::BYTES));
+    whole.total = whole.used + whole.available;
+    if part.mount.len() < whole.mount.len() {
+        whole.mount.clone_from(&part.mount);
     }
-    !PSEUDO.contains(&fs_type) && !NETWORK.contains(&fs_type)
+    // Inodes of ZFS are made as they are needed, and are as many for each dataset.
+    whole.read_only &= part.read_only;
+    whole.went_read_only |= part.went_read_only;
 }
 
-/// Recognises files that a container runtime mounts one by one, and what it keeps for itself.
-fn is_hidden(path: &[u8]) -> bool {
-    ["/proc", "/sys", "/dev", "/run", "/snap", "/var/lib/docker", "/var/lib/containers", "/var/lib/kubelet", "/var/lib/snapd"]
-        .iter()
-        .any(|hidden| path.strip_prefix(hidden.as_bytes()).is_some_and(|rest| rest.is_empty() || rest[0] == b'/'))
-        || [&b"/etc/hosts"[..], b"/etc/hostname", b"/etc/resolv.conf"].contains(&path)
-}
-
-fn parse(line: &[u8]) -> Option<Mount> {
-    // 36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue
-    let mut fields = line.split(|&byte| byte == b' ');
-    let device = fields.nth(2)?;
-    let root = fields.next()?;
-    let path = unescape(fields.next()?);
-    // Options, then any number of optional fields, then a lone hyphen.
-    fields.by_ref().find(|field| *field == b"-")?;
-    let fs_type = fields.next()?;
-    let _source = fields.next()?;
-    let read_only = fields.next()?.split(|&byte| byte == b',').any(|option| option == b"ro");
-    let device = std::str::from_utf8(device).ok().filter(|device| device.contains(':'))?;
-    (path.first() == Some(&b'/')).then(|| Mount {
-        device: device.to_owned(),
-        path,
-        fs_type: String::from_utf8_lossy(fs_type).into_owned(),
-        read_only,
-        whole: root == b"/",
-    })
-}
-
-/// Undoes the writing of blank, tab, newline and backslash as three octal digits.
-fn unescape(field: &[u8]) -> Vec<u8> {
-    let mut path = Vec::with_capacity(field.len());
-    let mut rest = field;
-    while let Some((&byte, after)) = rest.split_first() {
-        if byte == b'\\'
-            && let Some(octal) = after.get(..3)
-            && octal.iter().all(|digit| (b'0'..=b'7').contains(digit))
-            && let Ok(unescaped) = u8::try_from(octal.iter().fold(0_u32, |value, digit| value * 8 + u32::from(digit - b'0')))
-        {
-            path.push(unescaped);
-            rest = &after[3..];
-        } else {
-            path.push(byte);
-            rest = after;
-        }
+/// Keeps what fits into a report: what is important, then what is fullest.
+fn fitting(mut disks: Vec<Disk>, mut unread: Vec<UnreadDisk>, over: usize) -> Seen {
+    let share = |disk: &Disk| disk.used * 1000 / (disk.used + disk.available).max(1);
+    let rank = |disk: &Disk| (!IMPORTANT.contains(&disk.mount.as_str()), !disk.went_read_only, Reverse(share(disk)));
+    let left_out = over + disks.len().saturating_sub(limits::DISKS) + unread.len().saturating_sub(limits::UNREAD_DISKS);
+    if disks.len() > limits::DISKS {
+        disks.sort_by_cached_key(rank);
+        disks.truncate(limits::DISKS);
+        disks.sort_by(|one, other| one.mount.cmp(&other.mount));
     }
-    path
+    unread.truncate(limits::UNREAD_DISKS);
+    Seen { disks, unread, left_out: u32::try_from(left_out).unwrap_or(u32::MAX) }
 }
 
 /// Gives the figures as df(1) counts them; `None` for a filesystem without any storage.
@@ -260,130 +184,104 @@ fn disk(mount: &Mount, stat: &StatVfs) -> Option<Disk> {
     let total = bytes(stat.f_blocks);
     let inodes_total = stat.f_files.min(limits::BYTES);
     (total > 0).then(|| Disk {
-        mount: clean_or(&path_text(&mount.path), limits::TEXT, "/"),
-        fs_type: clean_or(&mount.fs_type, 64, "unknown"),
+        mount: mount.name(),
+        fs_type: fs_type(mount),
         total,
         used: bytes(stat.f_blocks.saturating_sub(stat.f_bfree)).min(total),
         available: bytes(stat.f_bavail).min(total),
         inodes_total,
         inodes_free: stat.f_ffree.min(inodes_total),
         read_only: mount.read_only,
+        went_read_only: false,
     })
 }
 
-fn path_text(path: &[u8]) -> String {
-    clean(&PathBuf::from(String::from_utf8_lossy(path).into_owned()).to_string_lossy(), limits::TEXT)
+fn unread_disk(mount: &Mount, why: Unread) -> UnreadDisk {
+    UnreadDisk { mount: mount.name(), fs_type: fs_type(mount), why }
+}
+
+fn fs_type(mount: &Mount) -> String {
+    clean_or(&mount.fs_type, 64, "unknown")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Debian 12 in a VM with an NFS home, a bind mount, a sandbox's view (everything `ro`), a failed disk and snaps.
-    const DEBIAN: &str = "\
-22 28 0:20 / /sys rw,nosuid,nodev,noexec,relatime shared:7 - sysfs sysfs rw
-23 28 0:21 / /proc rw,nosuid,nodev,noexec,relatime shared:14 - proc proc rw
-24 28 0:5 / /dev rw,nosuid,relatime shared:2 - devtmpfs udev rw,size=1990164k,nr_inodes=497541,mode=755,inode64
-26 28 0:23 / /run rw,nosuid,nodev,noexec,relatime shared:5 - tmpfs tmpfs rw,size=402616k,mode=755,inode64
-28 1 8:1 / / ro,relatime shared:1 - ext4 /dev/sda1 rw,errors=remount-ro
-30 28 8:15 / /boot/efi ro,relatime shared:30 - vfat /dev/sda15 rw,fmask=0022
-31 28 254:0 / /srv/data\\040disk ro,noatime shared:31 - xfs /dev/mapper/vg0-data rw,attr2,inode64
-32 28 8:1 /var/lib/app /srv/app ro,relatime shared:1 - ext4 /dev/sda1 rw,errors=remount-ro
-33 28 8:32 / /mnt/failed rw,relatime shared:33 - ext4 /dev/sdc ro,errors=remount-ro
-34 28 0:50 / /home rw,relatime shared:34 - nfs4 nas:/home rw,vers=4.2,addr=10.0.0.9
-35 28 0:51 / /mnt/share rw,relatime shared:35 - cifs //nas/share rw,vers=3.0
-36 28 0:52 / /mnt/ssh rw,relatime shared:36 - fuse.sshfs user@host:/ rw
-37 28 0:53 / /net rw,relatime shared:37 - autofs systemd-1 rw,fd=30
-38 28 0:54 / /mnt/host rw,relatime - 9p hostshare rw,trans=virtio
-39 28 0:55 / /mnt/ceph rw,relatime - ceph mon:/ rw
-40 28 7:0 / /snap/core/1 ro,nodev,relatime shared:40 - squashfs /dev/loop0 ro
-41 28 0:56 / /var/lib/docker/overlay2/x/merged rw,relatime - overlay overlay rw,lowerdir=/a
-42 28 0:57 /@ /mnt/btrfs rw,relatime shared:42 - btrfs /dev/sdd rw,subvol=/@
-43 28 0:57 /@home /mnt/btrfs/home rw,relatime shared:43 - btrfs /dev/sdd rw,subvol=/@home
-44 28 8:48 / /mnt/usb rw,relatime shared:44 - fuseblk /dev/sdd1 rw,user_id=0
-";
-
-    fn paths(text: &[u8]) -> Vec<String> {
-        filesystems(text).iter().map(|mount| String::from_utf8_lossy(&mount.path).into_owned()).collect()
-    }
-
-    #[test]
-    fn each_local_filesystem_is_found_once_and_nothing_pseudo_or_remote() {
-        assert_eq!(paths(DEBIAN.as_bytes()), ["/", "/boot/efi", "/mnt/btrfs", "/mnt/failed", "/mnt/usb", "/srv/data disk"]);
-    }
-
-    #[test]
-    fn read_only_is_the_superblocks_word_not_the_sandboxs() {
-        let read_only: Vec<_> =
-            filesystems(DEBIAN.as_bytes()).into_iter().filter(|mount| mount.read_only).map(|mount| mount.path).collect();
-        assert_eq!(read_only, [b"/mnt/failed"]);
-    }
-
-    #[test]
-    fn a_bind_mount_that_comes_first_gives_way_to_the_whole_filesystem() {
-        let text = "1 0 8:1 /sub /a rw - ext4 /dev/sda1 rw\n2 0 8:1 / /much/longer/path rw - ext4 /dev/sda1 rw\n";
-        assert_eq!(paths(text.as_bytes()), ["/much/longer/path"]);
-    }
-
-    #[test]
-    fn what_a_later_mount_covers_is_not_asked_for() {
-        let text = "1 0 8:1 / / rw - ext4 a rw\n2 1 8:2 / /home rw - ext4 b rw\n3 1 8:3 / /data/disk rw - ext4 c rw\n\
-                    4 2 0:9 / /home rw - nfs4 nas:/ rw\n5 1 0:10 / /data rw - nfs4 nas:/ rw\n6 1 8:4 / /homework rw - ext4 d rw\n";
-        assert_eq!(paths(text.as_bytes()), ["/", "/homework"]);
-    }
-
-    #[test]
-    fn a_containers_root_is_its_disk() {
-        let text = "1 0 0:40 / / rw - overlay overlay rw\n2 1 8:1 /x /etc/hosts rw - ext4 /dev/sda1 rw\n";
-        assert_eq!(paths(text.as_bytes()), ["/"]);
-    }
-
-    #[test]
-    fn every_fuse_that_is_not_known_to_be_local_is_left_alone() {
-        for fs_type in ["fuse.rclone", "fuse.s3fs", "fuse.glusterfs", "fuse", "fuse.unknown"] {
-            assert!(paths(format!("1 0 0:9 / /x rw - {fs_type} x rw").as_bytes()).is_empty(), "{fs_type}");
+    fn disk_of(mount: &str, used: u64, available: u64) -> Disk {
+        Disk {
+            mount: mount.to_owned(),
+            fs_type: "zfs".to_owned(),
+            total: used + available,
+            used,
+            available,
+            inodes_total: 0,
+            inodes_free: 0,
+            read_only: false,
+            went_read_only: false,
         }
     }
 
-    #[test]
-    fn octal_escapes_are_undone_and_odd_ones_left() {
-        assert_eq!(unescape(br"/a\040b\011c\012d\134e"), b"/a b\tc\nd\\e");
-        assert_eq!(unescape(br"/a\9\0\08\777\"), br"/a\9\0\08\777\");
-    }
-
-    #[test]
-    fn hostile_lines_never_panic_and_names_fit_the_contract() {
-        let line = b"28 1 8:1 / /mnt/\xff\xfe\\012\\033<b>&\xf0\x9f\x92\xa9 rw shared:1 - ext4 /dev/sda1 rw,errors=remount-ro";
-        for cut in 0..line.len() {
-            filesystems(&line[..cut]);
-            let mut broken = line.to_vec();
-            broken[cut] = b' ';
-            filesystems(&broken);
-            broken[cut] = b'\\';
-            filesystems(&broken);
-        }
-        let mount = &filesystems(line)[0];
-        let text = path_text(&mount.path);
-        assert!(text.chars().all(|character| !character.is_control()), "{text:?}");
-        assert!(text.contains("<b>&💩"));
-        let long = format!("1 0 8:1 / /{} rw - ext4 /dev/sda1 rw", "é".repeat(4096));
-        assert!(path_text(&filesystems(long.as_bytes())[0].path).len() <= limits::TEXT);
+    fn mount(path: &str, read_only: bool) -> Mount {
+        let text = format!("1 0 8:1 / {path} rw - ext4 /dev/sda1 {}", if read_only { "ro" } else { "rw" });
+        filesystems(text.as_bytes()).remove(0)
     }
 
     #[tokio::test]
     async fn this_host_has_disks_within_the_contract() {
-        let disks = Disks::default().collect().await;
-        for disk in &disks {
+        let seen = Disks::default().collect().await;
+        for disk in &seen.disks {
             assert!(disk.used <= disk.total && disk.available <= disk.total && disk.inodes_free <= disk.inodes_total);
         }
     }
 
     #[tokio::test]
-    async fn a_mount_that_hangs_is_asked_once() {
+    async fn a_mount_that_hangs_is_asked_once_and_hides_no_other() {
         let disks = Disks::default();
-        disks.stuck.lock().unwrap().insert(b"/".to_vec());
-        assert!(disks.statvfs(b"/").await.is_none());
-        assert!(disks.statvfs(b"/proc").await.is_some());
-        assert_eq!(disks.stuck.lock().unwrap().len(), 1);
+        for number in 0..8 {
+            disks.stuck.lock().unwrap().insert(format!("/{number}").into_bytes());
+        }
+        assert_eq!(disks.statvfs(b"/7").await.err(), Some(Some(Unread::NoAnswer)));
+        assert!(disks.statvfs(b"/proc").await.is_ok());
+        assert_eq!(disks.statvfs(b"/nowhere/at/all").await.err(), Some(None));
+        assert_eq!(disks.stuck.lock().unwrap().len(), 8);
+    }
+
+    #[test]
+    fn a_disk_that_was_writable_or_is_to_be_went_read_only_and_another_was_meant_so() {
+        let mut disks = Disks::default();
+        let fstab = Fstab::parse(b"/dev/sdb /srv ext4 defaults 0 2\n/dev/sdc /iso ext4 ro 0 0\n");
+        assert!(!disks.went_read_only(&mount("/mnt", true), &fstab));
+        assert!(!disks.went_read_only(&mount("/mnt", false), &fstab));
+        assert!(disks.went_read_only(&mount("/mnt", true), &fstab));
+        assert!(disks.went_read_only(&mount("/srv", true), &fstab), "also when the agent was not there to see it");
+        assert!(!disks.went_read_only(&mount("/iso", true), &fstab));
+    }
+
+    #[test]
+    fn the_datasets_of_a_pool_are_one_disk_and_one_with_a_quota_is_its_own() {
+        let tank = Some(&b"tank"[..]);
+        let mut read = vec![(None, disk_of("/", 1, 9)), (tank, disk_of("/tank/a", 300, 100))];
+        read.extend((0..300).map(|number| (tank, disk_of(&format!("/tank/d{number}"), 1, 100))));
+        read.push((tank, disk_of("/tank", 0, 100)));
+        read.push((tank, disk_of("/tank/limited", 5, 20)));
+        read.push((Some(&b"other"[..]), disk_of("/other", 7, 100)));
+        let disks = pooled(read);
+        let seen: Vec<_> = disks.iter().map(|disk| (disk.mount.as_str(), disk.used, disk.total)).collect();
+        assert_eq!(seen, [("/", 1, 10), ("/tank", 600, 700), ("/tank/limited", 5, 25), ("/other", 7, 107)]);
+    }
+
+    #[test]
+    fn where_not_all_fit_the_important_and_the_fullest_stay_and_the_rest_is_counted() {
+        let mut disks: Vec<Disk> = (0..200).map(|number| disk_of(&format!("/mnt/{number:03}"), 10, 90)).collect();
+        disks.push(disk_of("/zz", 99, 1));
+        disks.push(disk_of("/srv", 0, 100));
+        let unread = vec![UnreadDisk { mount: "/x".to_owned(), fs_type: "ext4".to_owned(), why: Unread::NoAnswer }; 200];
+        let seen = fitting(disks, unread, 5);
+        assert_eq!((seen.disks.len(), seen.unread.len()), (limits::DISKS, limits::UNREAD_DISKS));
+        assert_eq!(seen.left_out as usize, 5 + 202 - limits::DISKS + 200 - limits::UNREAD_DISKS);
+        for kept in ["/srv", "/zz"] {
+            assert!(seen.disks.iter().any(|disk| disk.mount == kept), "{kept}");
+        }
     }
 }

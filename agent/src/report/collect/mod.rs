@@ -6,5 +6,6 @@ pub mod disk;
 pub mod host;
 pub mod load;
 pub mod memory;
+pub mod mounts;
 pub mod processes;
 pub mod services;

@@ -77,11 +77,14 @@ fn what(words: &Words, incident: &Incident) -> String {
         Rule::Inodes => {
             words.with("alert-inodes", &[("mount", code(&incident.subject, width::MOUNT).into()), ("value", value().into())])
         }
+        Rule::ReadOnly => words.with("alert-read-only", &[("mount", code(&incident.subject, width::MOUNT).into())]),
+        Rule::NoAnswer => words.with("alert-no-answer", &[("mount", code(&incident.subject, width::MOUNT).into())]),
         Rule::Load => words.with("alert-load", &[("value", value().into())]),
         Rule::Service => words.with("alert-service", &[("unit", code(&incident.subject, width::UNIT).into())]),
         Rule::Offline => words.with("alert-offline", &[("moment", words.clock(incident.since).into())]),
         Rule::Reboot => words.with("alert-reboot", &[("moment", words.clock(incident.since).into())]),
         Rule::Clock => words.with("alert-clock", &[("value", value().into())]),
+        Rule::Commands => words.get("alert-commands"),
     }
 }
 
@@ -93,7 +96,7 @@ pub(super) fn figure(words: &Words, rule: Rule, value: f64) -> String {
         Rule::Offline => words.with("missed-reports", &[("count", value.into())]),
         #[expect(clippy::cast_possible_truncation, reason = "seconds of a clock, for people")]
         Rule::Clock => words.duration((value * 1000.0) as Millis),
-        Rule::Service | Rule::Reboot => String::new(),
+        Rule::ReadOnly | Rule::NoAnswer | Rule::Service | Rule::Reboot | Rule::Commands => String::new(),
     }
 }
 

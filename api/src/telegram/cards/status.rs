@@ -2,7 +2,7 @@
 
 use osm_protocol::{
     action::Chore,
-    messages::{Disk, Host, Report, Service, Systemd},
+    messages::{Disk, Host, Report, Service, Systemd, Unread, UnreadDisk},
 };
 use teloxide::types::InlineKeyboardButton;
 
@@ -79,6 +79,9 @@ fn warnings(words: &Words, report: &Report) -> Vec<String> {
         let span = Millis::try_from(off).unwrap_or(Millis::MAX);
         lines.push(words.with(key, &[("duration", words.duration(span).into())]));
     }
+    if let Some(why) = &report.commands_unreachable {
+        lines.push(words.with("status-commands-unreachable", &[("why", safe(why, width::REASON).into())]));
+    }
     lines
 }
 
@@ -124,8 +127,20 @@ fn share(words: &Words, key: &str, share: f64, used: u64, total: u64) -> String 
 fn disks(words: &Words, report: &Report) -> Section {
     let mut disks: Vec<(&Disk, f64)> = report.disks.iter().map(|disk| (disk, worst_share(disk))).collect();
     disks.sort_by(|(one, a), (other, b)| b.total_cmp(a).then_with(|| one.mount.cmp(&other.mount)));
-    let lines = disks.into_iter().map(|(disk, worst)| disk_line(words, disk, worst)).collect();
+    let mut lines: Vec<String> = report.unread_disks.iter().map(|disk| unread_line(words, disk)).collect();
+    lines.extend(disks.into_iter().map(|(disk, worst)| disk_line(words, disk, worst)));
+    if report.disks_left_out > 0 {
+        lines.push(words.with("status-disks-left-out", &[("count", report.disks_left_out.into())]));
+    }
     Section { heading: words.get("status-disks"), lines }
+}
+
+fn unread_line(words: &Words, disk: &UnreadDisk) -> String {
+    let key = match disk.why {
+        Unread::NoAnswer => "status-disk-no-answer",
+        Unread::Forbidden => "status-disk-forbidden",
+    };
+    words.with(key, &[("mount", code(&disk.mount, width::MOUNT).into())])
 }
 
 fn worst_share(disk: &Disk) -> f64 {

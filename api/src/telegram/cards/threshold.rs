@@ -176,11 +176,14 @@ fn name_key(rule: Rule) -> &'static str {
         Rule::Swap => "rule-swap",
         Rule::Disk => "rule-disk",
         Rule::Inodes => "rule-inodes",
+        Rule::ReadOnly => "rule-read-only",
+        Rule::NoAnswer => "rule-no-answer",
         Rule::Load => "rule-load",
         Rule::Service => "rule-service",
         Rule::Offline => "rule-offline",
         Rule::Reboot => "rule-reboot",
         Rule::Clock => "rule-clock",
+        Rule::Commands => "rule-commands",
     }
 }
 
@@ -192,10 +195,13 @@ fn label_key(rule: Rule) -> &'static str {
         Rule::Swap => "button-swap",
         Rule::Disk => "button-disk",
         Rule::Inodes => "button-inodes",
+        Rule::ReadOnly => "button-read-only",
+        Rule::NoAnswer => "button-no-answer",
         Rule::Load => "button-load",
         Rule::Service => "button-service",
         Rule::Offline => "button-offline",
         Rule::Reboot => "button-rebooted",
         Rule::Clock => "button-clock",
+        Rule::Commands => "button-commands",
     }
 }

@@ -29,7 +29,7 @@ use crate::{
 const FRESH: Millis = 5 * MINUTE;
 /// A reboot that was asked for here excuses silence for this long: the agent's own limit is 10 minutes after it was due.
 pub const REBOOTING: Millis = 15 * MINUTE;
-/// A disk that reports leave out for this long is gone; for less it may only be slow to answer.
+/// A disk that reports leave out for this long is gone.
 const GONE: Millis = 5 * MINUTE;
 /// Processes that an alert names.
 const NAMED: usize = 3;
@@ -100,9 +100,14 @@ impl Judge {
             let is_gone = match row.rule {
                 Rule::Offline => true,
                 Rule::Service => report.systemd == Systemd::Available,
-                Rule::Disk | Rule::Inodes => report.at - row.watch.at > GONE,
+                Rule::Disk | Rule::Inodes | Rule::ReadOnly => {
+                    let is_silent = report.unread_disks.iter().any(|disk| disk.mount == row.subject);
+                    !is_silent && report.at - row.watch.at > GONE
+                }
+                // It answers, or is not there any more.
+                Rule::NoAnswer => true,
                 Rule::Swap => report.memory.is_some(),
-                Rule::Cpu | Rule::Memory | Rule::Load | Rule::Reboot | Rule::Clock => false,
+                Rule::Cpu | Rule::Memory | Rule::Load | Rule::Reboot | Rule::Clock | Rule::Commands => false,
             };
             if is_gone {
                 if row.watch.firing {
@@ -169,7 +174,15 @@ fn processes(rule: Rule, report: &Report) -> Vec<Process> {
     match rule {
         Rule::Cpu | Rule::Load => processes.sort_by(|a, b| b.cpu.total_cmp(&a.cpu)),
         Rule::Memory | Rule::Swap => processes.sort_by_key(|process| Reverse(process.memory)),
-        Rule::Disk | Rule::Inodes | Rule::Service | Rule::Offline | Rule::Reboot | Rule::Clock => processes.clear(),
+        Rule::Disk
+        | Rule::Inodes
+        | Rule::ReadOnly
+        | Rule::NoAnswer
+        | Rule::Service
+        | Rule::Offline
+        | Rule::Reboot
+        | Rule::Clock
+        | Rule::Commands => processes.clear(),
     }
     processes.truncate(NAMED);
     processes

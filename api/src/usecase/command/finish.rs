@@ -18,7 +18,7 @@ use crate::{
 pub async fn hand_out(core: &Core, server_id: ServerId, after: i64) -> Result<Vec<Envelope>> {
     // A look first: a poll that finds nothing writes nothing.
     let mut tx = core.store.read().await?;
-    let server = servers::paired(&mut tx, server_id).await?.ok_or(Refusal::Removed)?;
+    let server = servers::paired(&mut tx, server_id).await?.ok_or(Refusal::Removed(None))?;
     if server.suspended || !commands::any_waiting(&mut tx, server_id, after, core.clock.now()).await? {
         return Ok(Vec::new());
     }
@@ -35,7 +35,7 @@ pub async fn hand_out(core: &Core, server_id: ServerId, after: i64) -> Result<Ve
 /// Notes how a command ended, as the agent says. Saying it again changes nothing.
 pub async fn finish(core: &Core, server_id: ServerId, id: CommandId, outcome: &Outcome) -> Result<()> {
     let mut work = Work::begin(core, By::Agent {}).await?;
-    servers::paired(&mut work.tx, server_id).await?.ok_or(Refusal::Removed)?;
+    servers::paired(&mut work.tx, server_id).await?.ok_or(Refusal::Removed(None))?;
     let open = commands::of_server(&mut work.tx, server_id, id).await?.ok_or(Refusal::NoSuchCommand)?;
     let Some(to) = open.state.with_outcome(outcome.result) else { return Ok(()) };
     let finish = commands::Finish { reason: outcome.reason, detail: &outcome.detail, at: work.now };

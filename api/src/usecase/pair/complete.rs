@@ -37,13 +37,13 @@ pub async fn complete(core: &Core, request: &PairRequest, agent_key: &PublicKey,
         let Some(again) = pairings::used_by(&mut work.tx, &token_hash, &key).await? else {
             // Of a server that was removed its token is gone, and its key is remembered.
             if servers::removed_key(&mut work.tx, agent_key.id()).await?.is_some() {
-                return Err(Refusal::Removed.into());
+                return Err(Refusal::Removed(None).into());
             }
             tell_of_other(work, &token_hash, &key, address).await?;
             return Err(Refusal::Token.into());
         };
         let server_id = again.server_id.ok_or(Refusal::Token)?;
-        let server = servers::by_id(&mut work.tx, server_id).await?.ok_or(Refusal::Removed)?;
+        let server = servers::by_id(&mut work.tx, server_id).await?.ok_or(Refusal::Removed(None))?;
         return Ok(response(core, server_id, server.name, agent_key, token_hash));
     };
     need_admitted(&mut work, pairing.user_id).await?;

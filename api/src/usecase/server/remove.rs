@@ -14,7 +14,7 @@ use crate::{
 /// Removes a server whose agent was unpaired on its host, and tells the chat.
 pub async fn unpair(core: &Core, server_id: ServerId) -> Result<()> {
     let mut work = Work::begin(core, By::Agent {}).await?;
-    let server = servers::paired(&mut work.tx, server_id).await?.ok_or(Refusal::Removed)?;
+    let server = servers::paired(&mut work.tx, server_id).await?.ok_or(Refusal::Removed(None))?;
     if let Some(name) = remove(&mut work, server.chat_id, server_id).await? {
         work.record(Happened::to_server(server.chat_id, server_id, &name, Event::Unpaired {}));
         work.send(server.chat_id, &Notice::Unpaired { name }, Urgency::Background).await?;

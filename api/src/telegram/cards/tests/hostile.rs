@@ -52,6 +52,7 @@ pub(super) fn hostile_server(value: &str, disks: usize, services: usize) -> Serv
         report.disks = vec![disk; disks];
         report.chores = Chore::ALL.to_vec();
         report.monitored_only = Some(value.to_owned());
+        report.commands_unreachable = Some(value.to_owned());
         let states = ["failed", "active", "inactive", value];
         report.services = (0..services)
             .map(|number| Service {

@@ -118,6 +118,9 @@ fn report() -> Report {
         systemd: Systemd::Available,
         chores: vec![],
         monitored_only: None,
+        unread_disks: Vec::new(),
+        disks_left_out: 0,
+        commands_unreachable: None,
         processes: vec![],
         services: vec![service("ssh.service", "active"), service("nginx.service", "failed"), service("cron.service", "inactive")],
     }
@@ -133,6 +136,7 @@ fn disk(mount: &str, percent: u64) -> Disk {
         inodes_total: 1000,
         inodes_free: 880,
         read_only: false,
+        went_read_only: false,
     }
 }
 

@@ -166,7 +166,7 @@ pub enum Answer {
     /// A body of this status and media type, in which NONCE stands for the request's own.
     Like(u16, &'static str, String),
     /// The server was removed; the proof is made with these.
-    Removed(Proof),
+    Removed(Box<Proof>),
 }
 
 /// What a removal is proven with.
@@ -563,7 +563,7 @@ fn removed(state: &State, proof: &Proof, nonce: String) -> Response {
     let agent = proof.agent.or(state.agent).expect("a paired agent");
     let removed = Removed { agent_key: agent.to_string(), at: state.now() + proof.said_ms }.sign(&proof.signer);
     let removal = Some(Removal { key_set: proof.key_set.clone(), removed });
-    problem_body(Problem { removal, ..problem(410, problem::REMOVED, nonce) })
+    problem_body(&Problem { removal, ..problem(410, problem::REMOVED, nonce) })
 }
 
 /// Announces more than it sends, and ends.
@@ -575,7 +575,7 @@ fn broken() -> Response {
 }
 
 fn refusal(status: u16, kind: &str, now: Option<i64>, nonce: String) -> Response {
-    problem_body(Problem { now, ..problem(status, kind, nonce) })
+    problem_body(&Problem { now, ..problem(status, kind, nonce) })
 }
 
 fn problem(status: u16, kind: &str, nonce: String) -> Problem {
@@ -583,8 +583,8 @@ fn problem(status: u16, kind: &str, nonce: String) -> Problem {
     Problem { kind: kind.to_owned(), title, status, detail, now: None, nonce: Some(nonce), removal: None }
 }
 
-fn problem_body(problem: Problem) -> Response {
-    let body = serde_json::to_vec(&problem).unwrap();
+fn problem_body(problem: &Problem) -> Response {
+    let body = serde_json::to_vec(problem).unwrap();
     Response::builder().content_type(PROBLEM).body(body).with_status(problem.status)
 }
 

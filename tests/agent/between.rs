@@ -78,10 +78,10 @@ async fn what_only_looks_like_the_backends_word_loses_no_report_and_costs_one_in
         like(422, PROBLEM, problem::INVALID, "an answer to another request"),
         like(401, "application/json", problem::CLOCK_SKEW, "NONCE"),
         Answer::Like(200, "application/json", json!({ "now": 1, "key_set_version": 9, "nonce": "another" }).to_string()),
-        Answer::Removed(stranger),
-        Answer::Removed(foreign_set),
-        Answer::Removed(another_agent),
-        Answer::Removed(kept_from_before),
+        Answer::Removed(Box::new(stranger)),
+        Answer::Removed(Box::new(foreign_set)),
+        Answer::Removed(Box::new(another_agent)),
+        Answer::Removed(Box::new(kept_from_before)),
     ] {
         kept.extend(through(&backend, &host, answer));
     }
@@ -155,7 +155,7 @@ async fn a_removal_may_bring_the_keys_that_prove_it() {
     // The rotation was missed.
     let rotated = key_set(2, &root(), &[PublicKey::from(&key(3)).to_string()]);
     let proof = Proof { key_set: rotated, signer: key(3), ..Proof::honest() };
-    backend.with(|state| state.answer = Some(Answer::Removed(proof)));
+    backend.with(|state| state.answer = Some(Answer::Removed(Box::new(proof))));
     let running = host.run();
     running.says("no longer knows this server");
     backend.until("the new keys", |_| host.output(&mut host.command(&["status"])).succeeded().contains("version 2"));

@@ -148,7 +148,7 @@ async fn new_command_keys_are_fetched_and_the_old_one_is_dead() {
 async fn a_removed_server_stops_sending_and_says_so() {
     let backend = Backend::start().await;
     let host = backend.paired("");
-    backend.with(|state| state.answer = Some(Answer::Removed(Proof::honest())));
+    backend.with(|state| state.answer = Some(Answer::Removed(Box::new(Proof::honest()))));
     let running = host.run();
     running.says("no longer knows this server");
     backend.until("its status", |_| status(&host).contains("no longer knows this server"));

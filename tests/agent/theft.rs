@@ -61,7 +61,7 @@ async fn what_a_stolen_key_did_ends_with_its_rotation() {
 async fn a_removal_that_a_stolen_key_signed_ends_with_its_rotation() {
     let backend = Backend::start().await;
     let host = backend.paired("");
-    backend.with(|state| state.answer = Some(Answer::Removed(Proof::honest())));
+    backend.with(|state| state.answer = Some(Answer::Removed(Box::new(Proof::honest()))));
     let running = host.run();
     running.says("no longer knows this server");
     backend.until("a report that is kept", |_| !host.spooled().is_empty());
@@ -80,7 +80,7 @@ async fn a_removal_that_a_stolen_key_signed_ends_with_its_rotation() {
 
     // The thief, once more: nothing but an interval is lost.
     let taken = backend.with(|state| {
-        state.answer = Some(Answer::Removed(Proof::honest()));
+        state.answer = Some(Answer::Removed(Box::new(Proof::honest())));
         state.reports_asked = 0;
         state.reports.len()
     });

@@ -159,7 +159,7 @@ impl Command {
                 let token = token::read(token_file.as_deref())?;
                 pairing::pair(&Machine::real(settings, &StateDir::open_or_make(&path)?), &api, &token).await?;
             }
-            Self::Run => run::run(&Machine::real(settings, &StateDir::open_or_make(&path)?), &systemd).await?,
+            Self::Run => Box::pin(run::run(&Machine::real(settings, &StateDir::open_or_make(&path)?), &systemd)).await?,
             Self::Status => status::status(&Machine::real(settings, &StateDir::open(&path)?), &systemd).await?,
             Self::Services => services::services(settings, &systemd).await?,
             Self::Report { .. } => report::print(settings, &Clock::system(), &systemd).await?,

@@ -205,7 +205,7 @@ fn rule_letter(rule: Rule) -> &'static str {
         Rule::Offline => "o",
         Rule::Reboot => "r",
         Rule::Clock => "t",
-        Rule::Commands => "a",
+        Rule::Commands => "k",
     }
 }
 

@@ -98,14 +98,13 @@ impl Judge {
     async fn absent(&mut self, work: &mut Work<'_>, report: &Report, rows: Vec<Row>) -> store::Result<()> {
         for mut row in rows {
             let is_gone = match row.rule {
-                Rule::Offline => true,
+                // The server reports; the disk answers, or is not there any more.
+                Rule::Offline | Rule::NoAnswer => true,
                 Rule::Service => report.systemd == Systemd::Available,
                 Rule::Disk | Rule::Inodes | Rule::ReadOnly => {
                     let is_silent = report.unread_disks.iter().any(|disk| disk.mount == row.subject);
                     !is_silent && report.at - row.watch.at > GONE
                 }
-                // It answers, or is not there any more.
-                Rule::NoAnswer => true,
                 Rule::Swap => report.memory.is_some(),
                 Rule::Cpu | Rule::Memory | Rule::Load | Rule::Reboot | Rule::Clock | Rule::Commands => false,
             };

@@ -73,10 +73,9 @@ pub async fn turn(config: Option<&Path>, command: &str) -> Result<Turn> {
             .with_context(|| format!("{} cannot be made", folder.display()))?;
         let path = folder.join(LOCK);
         let lock = Lock::wait(&path, command, WAIT).await.map_err(|error| match error {
-            LockError::Held(holder) => anyhow!(
-                "{holder} has been deciding what may be restarted for {} s; try again when it has ended",
-                WAIT.as_secs()
-            ),
+            LockError::Held(holder) => {
+                anyhow!("{holder} has been deciding what may be restarted for {} s; try again when it has ended", WAIT.as_secs())
+            }
             LockError::Unusable(error) => anyhow!("{} cannot be locked: {error}", path.display()),
         })?;
         let settings = Settings::load(config)?;

@@ -143,7 +143,7 @@ fn words(golden: &mut Golden) {
     words!("family.jsonl", Family: Short Apt Dnf);
     words!("limit.jsonl", Limit: Servers PairingTokens Commands Mutes);
     words!("purpose.jsonl", Purpose: Status Remove Thresholds);
-    words!("rule.jsonl", Rule: Cpu Memory Swap Disk Inodes Load Service Offline Reboot Clock);
+    words!("rule.jsonl", Rule: Cpu Memory Swap Disk Inodes Load Service Restarts NotReady Down Unit Offline Reboot Clock);
     words!("severity.jsonl", Severity: Warning Critical);
     words!("usage.jsonl", Usage: Mute TimeZone);
     let rules: Vec<Rule> = golden.forms("rule.jsonl");

@@ -42,7 +42,8 @@ fn eight_that_decide_at_once_take_turns() {
 #[test]
 fn opposite_words_at_once_leave_one() {
     let host = Host::default();
-    let deciding: Vec<Process> = ["allow", "deny"].into_iter().cycle().take(8).map(|word| policy(&host, &[word, "own"])).collect();
+    let deciding: Vec<Process> =
+        ["allow", "deny"].into_iter().cycle().take(8).map(|word| policy(&host, &[word, "own"])).collect();
     for one in deciding {
         one.end(osm_tests::process::ENDS).unwrap().succeeded();
     }

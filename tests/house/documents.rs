@@ -148,6 +148,10 @@ fn what(rule: Rule) -> &'static str {
         Rule::Inodes => "each disk's inodes",
         Rule::Load => "load over 5 minutes, per CPU",
         Rule::Service => "a failed service",
+        Rule::Restarts => "a service that is restarted again and again, since it last ran for 10 minutes",
+        Rule::NotReady => "a service that does not get ready",
+        Rule::Down => "a service that boot asked for and that is not running",
+        Rule::Unit => "a failed mount, automount, swap, socket, timer or path",
         Rule::Offline => "a server that is silent",
         Rule::Reboot => "a reboot that nobody asked for",
         Rule::Clock => "a clock that is off",
@@ -159,13 +163,14 @@ fn unit(rule: Rule) -> &'static str {
         Rule::Cpu | Rule::Memory | Rule::Swap | Rule::Disk | Rule::Inodes => " %",
         Rule::Clock => " s",
         Rule::Offline => " missed reports",
-        Rule::Load | Rule::Service | Rule::Reboot => "",
+        Rule::Restarts => " restarts",
+        Rule::Load | Rule::Service | Rule::NotReady | Rule::Down | Rule::Unit | Rule::Reboot => "",
     }
 }
 
 fn limit(rule: Rule, limits: Limits) -> String {
     if rule.range().is_none() {
-        return "at once".to_owned();
+        return if limits.hold > 0 { format!("after {} min", limits.hold / MINUTE) } else { "at once".to_owned() };
     }
     let mut text = format!("{}{}", limits.limit, unit(rule));
     if limits.hold > 0 {

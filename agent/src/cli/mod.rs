@@ -161,7 +161,7 @@ impl Command {
             }
             Self::Run => run::run(&Machine::real(settings, &StateDir::open_or_make(&path)?), &systemd).await?,
             Self::Status => status::status(&Machine::real(settings, &StateDir::open(&path)?), &systemd).await?,
-            Self::Services => services::services(settings, &systemd).await?,
+            Self::Services => services::services(settings, &Clock::system(), &systemd).await?,
             Self::Report { .. } => report::print(settings, &Clock::system(), &systemd).await?,
             Self::Doctor => return Ok(doctor::doctor(settings, &path, &systemd).await),
             Self::Unpair { local } => {

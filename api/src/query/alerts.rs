@@ -83,11 +83,17 @@ async fn together(tx: &mut Tx, chat_id: ChatId, mut incidents: Vec<Incident>) ->
 /// Gives the newest command that may mend an alert, asked for since it began.
 async fn mending(tx: &mut Tx, incident: &Incident) -> store::Result<Option<Command>> {
     let action = match incident.rule {
-        Rule::Service => Action::RestartService { unit: incident.subject.clone() },
+        Rule::Service | Rule::Restarts | Rule::NotReady | Rule::Down => Action::RestartService { unit: incident.subject.clone() },
         Rule::Disk => Action::CleanJournal {},
-        Rule::Cpu | Rule::Memory | Rule::Swap | Rule::Inodes | Rule::Load | Rule::Offline | Rule::Reboot | Rule::Clock => {
-            return Ok(None);
-        }
+        Rule::Cpu
+        | Rule::Memory
+        | Rule::Swap
+        | Rule::Inodes
+        | Rule::Load
+        | Rule::Unit
+        | Rule::Offline
+        | Rule::Reboot
+        | Rule::Clock => return Ok(None),
     };
     let asked = commands::asked(tx, incident.server_id, incident.opened_at).await?;
     match asked.into_iter().find(|asked| asked.action == action) {

@@ -8,3 +8,5 @@ pub mod load;
 pub mod memory;
 pub mod processes;
 pub mod services;
+mod spells;
+mod standings;

@@ -99,7 +99,11 @@ impl Judge {
         for mut row in rows {
             let is_gone = match row.rule {
                 Rule::Offline => true,
-                Rule::Service => report.systemd == Systemd::Available,
+                Rule::Service | Rule::NotReady | Rule::Down | Rule::Unit => report.systemd == Systemd::Available,
+                // An agent that has begun anew does not know for a while, and leaves the figure out, not the service.
+                Rule::Restarts => {
+                    report.systemd == Systemd::Available && !report.services.iter().any(|service| service.unit == row.subject)
+                }
                 Rule::Disk | Rule::Inodes => report.at - row.watch.at > GONE,
                 Rule::Swap => report.memory.is_some(),
                 Rule::Cpu | Rule::Memory | Rule::Load | Rule::Reboot | Rule::Clock => false,
@@ -169,7 +173,16 @@ fn processes(rule: Rule, report: &Report) -> Vec<Process> {
     match rule {
         Rule::Cpu | Rule::Load => processes.sort_by(|a, b| b.cpu.total_cmp(&a.cpu)),
         Rule::Memory | Rule::Swap => processes.sort_by_key(|process| Reverse(process.memory)),
-        Rule::Disk | Rule::Inodes | Rule::Service | Rule::Offline | Rule::Reboot | Rule::Clock => processes.clear(),
+        Rule::Disk
+        | Rule::Inodes
+        | Rule::Service
+        | Rule::Restarts
+        | Rule::NotReady
+        | Rule::Down
+        | Rule::Unit
+        | Rule::Offline
+        | Rule::Reboot
+        | Rule::Clock => processes.clear(),
     }
     processes.truncate(NAMED);
     processes

@@ -171,7 +171,7 @@ async fn a_service_installed_later_can_be_restarted(server: &Server) -> Result<(
     install_from_spec(&server.machine, "nginx", WEB_SERVER)?;
     assert!(listed(&server.machine)?.contains(&NGINX.to_owned()));
     server.machine.ok(&["systemctl", "start", "osm-agent-policy.path"])?;
-    server.card_with("nginx.service · active").await?;
+    server.offers(NGINX).await?;
     let before = server.main_pid(NGINX)?;
     let question = server.ask_restart(NGINX).await?;
     server.told(&question, "The host says: active (running)").await?;

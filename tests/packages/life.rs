@@ -104,7 +104,7 @@ async fn a_web_server_installed_later_can_be_restarted(server: &Server) -> Resul
     // Reports have their own pace, and `interval` is at its default.
     server.configure("interval = 5")?;
     machine.ok(&["systemctl", "restart", AGENT])?;
-    server.card_with("nginx.service · active").await?;
+    server.offers(NGINX).await?;
     let before = server.main_pid(NGINX)?;
     let question = server.ask_restart(NGINX).await?;
     let told = server.told(&question, "Done").await?;

@@ -137,6 +137,19 @@ impl Server {
         }
     }
 
+    /// Waits until the chat offers a restart of this service: the list on the host is made anew, and a report brings it.
+    pub async fn offers(&self, unit: &str) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let card = self.card_with(unit).await?;
+            let offered = self.offered(&card).await?;
+            if offered.iter().any(|offered| offered == unit) {
+                return Ok(());
+            }
+            ensure!(Instant::now() < deadline, "no restart of {unit} is offered, but of {offered:?}");
+        }
+    }
+
     /// A fresh card without this button.
     pub async fn card_without(&self, label: &str) -> Result<BotMessage> {
         let deadline = Instant::now() + PATIENCE;

@@ -118,8 +118,7 @@ impl Sender<'_> {
                 break;
             }
             let is_stale = is_stale(&entry, self.core.clock.now());
-            let taken =
-                if is_stale { Ok(()) } else { self.budget.take(lane(&entry), under_way, self.core.clock.instant()) };
+            let taken = if is_stale { Ok(()) } else { self.budget.take(lane(&entry), under_way, self.core.clock.instant()) };
             match taken {
                 Ok(()) => sendable.push(entry),
                 Err(needed) => wait = wait.min(needed),

@@ -43,6 +43,7 @@ main() {
 	trap 'said=ended; exit 143' TERM HUP
 
 	check_system
+	alone
 	check_backend
 	fetch_key
 	say "Adding the signed repository $api/packages"
@@ -89,6 +90,14 @@ check_system() {
 	*) fail "there is no package for this architecture, $(uname -m)" ;;
 	esac
 	[ "$token_file" = - ] || [ -r "$token_file" ] || fail "$token_file cannot be read"
+}
+
+# Two at once would take each other's files for what was there before. The lock ends with this process.
+alone() {
+	command -v flock >/dev/null || return 0
+	exec 9>>/run/osm-install.lock
+	flock -n 9 || fail "another osm-install (process $(cat /run/osm-install.lock)) is at work on this machine: wait until it has ended"
+	echo $$ >/run/osm-install.lock
 }
 
 # The backend's clock against this one: with a wrong one neither TLS, nor apt, nor the agent's signatures work.

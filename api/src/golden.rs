@@ -143,7 +143,10 @@ fn words(golden: &mut Golden) {
     words!("family.jsonl", Family: Short Apt Dnf);
     words!("limit.jsonl", Limit: Servers PairingTokens Commands Mutes);
     words!("purpose.jsonl", Purpose: Status Remove Thresholds);
-    words!("rule.jsonl", Rule: Cpu Memory Swap Disk Inodes ReadOnly NoAnswer Load Service Offline Reboot Clock Commands);
+    words!(
+        "rule.jsonl",
+        Rule: Cpu Memory Swap Disk Inodes ReadOnly NoAnswer Load Service Restarts NotReady Down Unit Offline Reboot Clock Commands
+    );
     words!("severity.jsonl", Severity: Warning Critical);
     words!("usage.jsonl", Usage: Mute TimeZone);
     let rules: Vec<Rule> = golden.forms("rule.jsonl");

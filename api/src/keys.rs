@@ -9,7 +9,7 @@
 //! | `keyset.json` | the key set that agents hold, signed by the root key |
 
 use std::{
-    fs::{self, DirBuilder},
+    fs::{self, DirBuilder, File},
     os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
 };
@@ -220,8 +220,9 @@ fn write(path: &Path, contents: &[u8]) -> anyhow::Result<()> {
     durable::replace(path, contents).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// The folder of the secret files.
-struct Dir(PathBuf);
+/// The folder of the secret files. Whoever has opened it works there alone: a backend that starts, a rotation and a detachment
+/// take turns, by a lock on the folder itself (flock(2)).
+struct Dir(PathBuf, #[expect(dead_code, reason = "held, not read")] File);
 
 impl Dir {
     fn open(state_dir: &Path) -> anyhow::Result<Self> {
@@ -239,7 +240,9 @@ impl Dir {
         let mode = fs::metadata(&path)?.mode() & 0o777;
         let others = mode & 0o077;
         ensure!(others == 0, "{}: others can look into it (mode {mode:o}); run `chmod 700` on it", path.display());
-        Ok(Self(path))
+        let folder = File::open(&path).with_context(|| path.display().to_string())?;
+        folder.lock().with_context(|| format!("cannot lock {}", path.display()))?;
+        Ok(Self(path, folder))
     }
 
     fn existing_signing_key(&self, name: &str) -> anyhow::Result<Option<SigningKey>> {
@@ -287,6 +290,20 @@ mod tests {
 
     const KEEP: Rotation<'static> = Rotation { old: Old::Trusted, root: None };
     const REVOKE: Rotation<'static> = Rotation { old: Old::Revoked, root: None };
+
+    #[test]
+    fn eight_rotations_at_once_take_turns() {
+        let state = state();
+        let before = Keys::show(state.path()).unwrap().version;
+        let rotate = || Keys::rotate(state.path(), &KEEP, 0).unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(rotate);
+            }
+        });
+        assert_eq!(Keys::show(state.path()).unwrap().version, before + 8);
+        Keys::load(state.path(), None, 0).unwrap();
+    }
 
     // Finding 3: a rotation left the stolen key trusted until the next one.
     #[test]

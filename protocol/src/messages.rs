@@ -235,11 +235,12 @@ pub enum Systemd {
     Unreachable,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A service, or a failed unit of another kind: mount, automount, swap, socket, timer, path.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(Object))]
 #[serde(deny_unknown_fields)]
 pub struct Service {
-    /// The unit's primary name, as `nginx.service`.
+    /// The unit's primary name, as `nginx.service` or `mnt-data.mount`.
     pub unit: String,
     /// `ActiveState` of systemd: active, reloading, inactive, failed, activating, deactivating, …
     pub active_state: String,
@@ -249,8 +250,40 @@ pub struct Service {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "server", oai(skip_serializing_if_is_none))]
     pub result: Option<String>,
+    /// Exit status or number of the signal of that run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "server", oai(skip_serializing_if_is_none))]
+    pub status: Option<u8>,
+    /// How often systemd has restarted it by itself since it last ran for ten minutes on end. Absent: the agent has not watched
+    /// it for so long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "server", oai(skip_serializing_if_is_none))]
+    pub restarts: Option<u32>,
+    /// Seconds since the last of these was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "server", oai(skip_serializing_if_is_none))]
+    pub restarted_ago_s: Option<u32>,
+    /// What else is wrong with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "server", oai(skip_serializing_if_is_none))]
+    pub trouble: Option<Trouble>,
+    /// A failed unit that it requires, and that keeps it down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "server", oai(skip_serializing_if_is_none))]
+    pub waits_for: Option<String>,
     /// On the host's own list, and allowed by its policy: a restart may be asked for.
     pub restartable: bool,
+}
+
+/// What is wrong with a service that has not failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(Enum), oai(rename_all = "kebab-case"))]
+#[serde(rename_all = "kebab-case")]
+pub enum Trouble {
+    /// It is starting, reloading or waiting for its next start, and no oneshot: one that goes on so is not ready.
+    NotReady,
+    /// Enabled, asked for at boot, and not running: what it requires failed, or its start never came about.
+    Down,
 }
 
 /// A running program by its name alone: arguments may hold secrets.
@@ -442,6 +475,7 @@ impl Report {
             text("services.active_state", &service.active_state, 1, 32)?;
             text("services.sub_state", &service.sub_state, 0, 32)?;
             text("services.result", service.result.as_deref().unwrap_or_default(), 0, 64)?;
+            text("services.waits_for", service.waits_for.as_deref().unwrap_or_default(), 0, limits::NAME)?;
         }
         count("processes", self.processes.len(), 0..=limits::PROCESSES)?;
         for process in &self.processes {

@@ -42,6 +42,9 @@ fn report() -> Report {
             sub_state: "running".to_owned(),
             result: None,
             restartable: true,
+            restarts: Some(u32::MAX),
+            trouble: Some(Trouble::Down),
+            ..Service::default()
         }],
         processes: vec![Process { name: "mysqld".to_owned(), cpu: 187.5, memory: 4 << 30 }],
     }
@@ -78,6 +81,7 @@ fn what_cannot_be_is_refused_by_field() {
     assert_eq!(refused(|r| r.disks = vec![r.disks[0].clone(); 10_000]), "disks");
     assert_eq!(refused(|r| r.services = vec![r.services[0].clone(); 10_000]), "services");
     assert_eq!(refused(|r| r.services[0].unit = "\u{1b}[2J".to_owned()), "services.unit");
+    assert_eq!(refused(|r| r.services[0].waits_for = Some("x".repeat(256))), "services.waits_for");
     assert_eq!(refused(|r| r.processes = vec![r.processes[0].clone(); 7]), "processes");
     assert_eq!(refused(|r| r.processes[0].name = "a\nb".to_owned()), "processes.name");
     assert_eq!(refused(|r| r.processes[0].cpu = f64::NAN), "processes.cpu");

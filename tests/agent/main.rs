@@ -1,5 +1,6 @@
 //! The real agent against backends it must not trust, hosts that fail it, and the real backend.
 
+mod at_once;
 mod backend;
 mod between;
 mod completions;

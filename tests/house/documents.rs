@@ -150,6 +150,10 @@ fn what(rule: Rule) -> &'static str {
         Rule::NoAnswer => "a disk that does not answer",
         Rule::Load => "load over 5 minutes, per CPU",
         Rule::Service => "a failed service",
+        Rule::Restarts => "a service that is restarted again and again, since it last ran for 10 minutes",
+        Rule::NotReady => "a service that does not get ready",
+        Rule::Down => "a service that boot asked for and that is not running",
+        Rule::Unit => "a failed mount, automount, swap, socket, timer or path",
         Rule::Offline => "a server that is silent",
         Rule::Reboot => "a reboot that nobody asked for",
         Rule::Clock => "a clock that is off",
@@ -162,7 +166,16 @@ fn unit(rule: Rule) -> &'static str {
         Rule::Cpu | Rule::Memory | Rule::Swap | Rule::Disk | Rule::Inodes => " %",
         Rule::Clock => " s",
         Rule::Offline => " missed reports",
-        Rule::ReadOnly | Rule::NoAnswer | Rule::Load | Rule::Service | Rule::Reboot | Rule::Commands => "",
+        Rule::Restarts => " restarts",
+        Rule::ReadOnly
+        | Rule::NoAnswer
+        | Rule::Load
+        | Rule::Service
+        | Rule::NotReady
+        | Rule::Down
+        | Rule::Unit
+        | Rule::Reboot
+        | Rule::Commands => "",
     }
 }
 

@@ -58,6 +58,8 @@ fn before_anything_is_changed(machine: &Machine, install: &str) -> Result<()> {
     let elsewhere = install.replace("cd /root && ", "cp /root/osm-install.sh /run/ && cd /run && ");
     refused(machine, &elsewhere.replace("| sudo sh", "| sudo -u nobody sh"), "this needs root")?;
     refused(machine, &install.replace("--token-file -", "--token-file /root/nothing"), "/root/nothing cannot be read")?;
+    // Somebody else is at it, here by way of flock(1).
+    refused(machine, &as_root(install, "flock /run/osm-install.lock"), "another osm-install (process ")?;
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! Days and weeks of one server.
 
 use osm_api::domain::{DAY, HOUR, MINUTE, SECOND};
-use osm_protocol::messages::{Load, Memory, Report};
+use osm_protocol::messages::{Load, Memory, Report, Service, Trouble};
 use osm_tests::{
     agent::{Agent, disk, service},
     story,
@@ -148,6 +148,45 @@ story!(a_service_that_flaps_for_hours_is_told_twice_and_then_reminded_of, |engin
     // Once, its end, and when it was back; after that it only counts on. The first one's count goes into the second's.
     assert_eq!((incidents, fired), (2, 1 + 60));
     assert_eq!((heard.len(), reminders), (7, 4), "{}", world.sim.transcript(world.anna.id));
+});
+
+// Three services of three servers, by three times at which systemd starts them again: for ever, and never failed.
+story!(a_night_of_crash_loops_is_one_message_for_each_and_one_for_its_end, |engine| {
+    let world = World::new(engine).await;
+    let mut agents = Vec::new();
+    for name in ["web-1", "web-2", "web-3"] {
+        agents.push(world.paired(name).await);
+    }
+    let ear = Ear::new(&world, &world.anna).await;
+    // Each begins in an hour of its own, and is mended six hours later.
+    let mut now = 0;
+    for _ in 0..10 * HOUR / STEP {
+        world.clock.pass(STEP).await;
+        now += STEP;
+        for ((agent, gap), hour) in agents.iter().zip([4 * SECOND, MINUTE, 90 * SECOND]).zip(1..) {
+            let (begun, mended) = (hour * HOUR, (hour + 6) * HOUR);
+            let restarts = (now.min(mended) - begun).max(0) / gap;
+            let told = if now >= mended + 10 * MINUTE { 0 } else { restarts };
+            let is_waiting = (begun..mended).contains(&now) && (now / STEP) % 3 != 0;
+            let (state, sub_state) = if is_waiting { ("activating", "auto-restart") } else { ("active", "running") };
+            let service = Service {
+                restarts: u32::try_from(told).ok(),
+                restarted_ago_s: (told > 0).then_some(5),
+                trouble: is_waiting.then_some(Trouble::NotReady),
+                ..service("queue.service", state, sub_state)
+            };
+            agent.send_report(&Report { services: vec![service], ..agent.report() }).await.expect("a report is taken");
+        }
+        world.all_is_told().await;
+    }
+    let heard = ear.heard(&world).await;
+    let of = |text: &str| heard.iter().filter(|message| message.plain.contains(text)).count();
+    let (ends, reminders) = (of("Over: "), of("Nobody has seen to"));
+    let told = heard.len() - ends - reminders;
+    println!("night of crash loops: {told} messages, {reminders} reminders, {ends} ends, of 3 services that loop for 6 h");
+    assert_eq!((told, ends), (3, 3), "{}", world.sim.transcript(world.anna.id));
+    assert_eq!(incidents(&world, "not-ready").await, (0, 0));
+    assert_eq!(incidents(&world, "restarts").await, (3, 3));
 });
 
 // Its busy hours, its nightly backup, an update on the sixth day; and on the third the disk fills up.

@@ -266,5 +266,6 @@ pub fn service(unit: &str, active_state: &str, sub_state: &str) -> Service {
         sub_state: sub_state.to_owned(),
         result: (active_state == "failed").then(|| "exit-code".to_owned()),
         restartable: true,
+        ..Service::default()
     }
 }

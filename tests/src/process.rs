@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use crate::until::found_in_time;
 
 /// How long a program may take to do what ends by itself.
-const ENDS: Duration = Duration::from_mins(1);
+pub const ENDS: Duration = Duration::from_mins(1);
 
 /// A program of this workspace, built beside the tests.
 ///

@@ -21,3 +21,4 @@ mod packages;
 mod reporting;
 mod sender;
 mod telegram_edge;
+mod units;

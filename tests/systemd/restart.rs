@@ -82,9 +82,12 @@ async fn it_is_paired_by_the_bots_line(server: &Server) -> Result<()> {
 
     server.machine.ok(&["systemctl", "enable", "--quiet", "--now", AGENT])?;
     let card = server.first_card("web-1").await?;
-    for shown in
-        ["Debian GNU/Linux 12", "nginx.service · active (running)", "broken.service · failed (exit-code)", "own.service · active"]
-    {
+    for shown in [
+        "Debian GNU/Linux 12",
+        "nginx.service · active (running)",
+        "broken.service · failed (exit-code, status 3)",
+        "own.service · active",
+    ] {
         assert!(card.plain.contains(shown), "{shown} is missing:\n{}", card.plain);
     }
     Ok(())
@@ -175,7 +178,7 @@ async fn a_restart_that_fails_is_told_with_its_reason(server: &Server) -> Result
         let told = server.told(&question, "Failed").await?;
         assert!(told.contains(&format!("The host says: {reason}")), "{unit}: {told}");
     }
-    server.card_with("broken.service · failed (exit-code)").await?;
+    server.card_with("broken.service · failed (exit-code, status 3)").await?;
     Ok(())
 }
 

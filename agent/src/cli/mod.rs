@@ -161,7 +161,7 @@ impl Command {
             }
             Self::Run => Box::pin(run::run(&Machine::real(settings, &StateDir::open_or_make(&path)?), &systemd)).await?,
             Self::Status => status::status(&Machine::real(settings, &StateDir::open(&path)?), &systemd).await?,
-            Self::Services => services::services(settings, &systemd).await?,
+            Self::Services => services::services(settings, &Clock::system(), &systemd).await?,
             Self::Report { .. } => report::print(settings, &Clock::system(), &systemd).await?,
             Self::Doctor => return Ok(doctor::doctor(settings, &path, &systemd).await),
             Self::Unpair { local } => {
@@ -178,7 +178,7 @@ impl Command {
                     print!("{}", completions(shell));
                 }
             }
-            Self::Policy { command, rules_dir } => command.run(settings, config, &rules_dir, &systemd).await?,
+            Self::Policy { command, rules_dir } => command.run(config, &rules_dir, &systemd).await?,
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -194,11 +194,11 @@ fn completions(shell: clap_complete::Shell) -> String {
 }
 
 impl PolicyCommand {
-    async fn run(self, settings: &Settings, config: Option<&Path>, rules_dir: &Path, systemd: &Bus) -> Result<()> {
+    async fn run(self, config: Option<&Path>, rules_dir: &Path, systemd: &Bus) -> Result<()> {
         match self {
             Self::Apply => apply(config, rules_dir, systemd).await,
-            Self::Allow { unit } => decide(settings, rules_dir, systemd, &unit, Word::Allow).await,
-            Self::Deny { unit } => decide(settings, rules_dir, systemd, &unit, Word::Deny).await,
+            Self::Allow { unit } => decide(config, rules_dir, systemd, &unit, Word::Allow).await,
+            Self::Deny { unit } => decide(config, rules_dir, systemd, &unit, Word::Deny).await,
         }
     }
 }

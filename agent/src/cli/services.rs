@@ -1,19 +1,22 @@
 //! `osm-agent services`: what is reported of them, and which may be restarted.
 
 use anyhow::Result;
-use osm_protocol::messages;
+use osm_protocol::messages::{self, Trouble};
 
 use crate::text::say;
 use crate::{
     config::Settings,
-    host::systemd::{Systemd, Unavailable, is_booted},
+    host::{
+        clock::Clock,
+        systemd::{Systemd, Unavailable, is_booted},
+    },
     policy::list::UnitList,
     report::collect,
 };
 
 /// Prints the services that would be reported.
-pub async fn services(settings: &Settings, systemd: &impl Systemd) -> Result<()> {
-    let found = collect::services::collect(settings, systemd).await;
+pub async fn services(settings: &Settings, clock: &Clock, systemd: &impl Systemd) -> Result<()> {
+    let found = collect::services::Services::default().collect(settings, systemd, clock.moment()).await;
     match found.systemd {
         messages::Systemd::Available => {}
         messages::Systemd::Absent => say!("systemd is not the init of this machine: there are no services to see."),
@@ -23,8 +26,14 @@ pub async fn services(settings: &Settings, systemd: &impl Systemd) -> Result<()>
     for service in found.services {
         let state = format!("{} ({})", service.active_state, service.sub_state);
         let result = service.result.map(|result| format!(" {result}")).unwrap_or_default();
+        let trouble = match service.trouble {
+            Some(Trouble::NotReady) => "  not ready",
+            Some(Trouble::Down) => "  down since boot",
+            None => "",
+        };
+        let waits_for = service.waits_for.map(|unit| format!(", for {unit} failed")).unwrap_or_default();
         let restartable = if service.restartable { "  may be restarted from the chat" } else { "" };
-        say!("{:width$}  {state}{result}{restartable}", service.unit);
+        say!("{:width$}  {state}{result}{trouble}{waits_for}{restartable}", service.unit);
     }
     say!("Restarts: {}", restarts(settings));
     Ok(())

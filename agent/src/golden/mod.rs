@@ -288,6 +288,7 @@ fn example_report() -> Report {
             sub_state: "failed".to_owned(),
             result: Some("exit-code".to_owned()),
             restartable: true,
+            ..Service::default()
         }],
         processes: vec![Process { name: "postgres".to_owned(), cpu: 93.4, memory: 1 << 30 }],
     }

@@ -1,6 +1,9 @@
 //! Who this machine is: hashes that say nothing about it to anybody else.
 
-use std::{fs, path::Path};
+use std::{
+    fs::{self, File},
+    path::Path,
+};
 
 use anyhow::{Context as _, Result};
 use data_encoding::HEXLOWER;
@@ -49,6 +52,9 @@ pub fn machine(state_dir: &Path, random: Random) -> Result<String> {
         }
     }
     let own = state_dir.join("machine-id");
+    // `run` and `pair` may make it at the same moment; each needs the same one.
+    let folder = File::open(state_dir).with_context(|| format!("{} cannot be opened", state_dir.display()))?;
+    folder.lock().with_context(|| format!("{} cannot be locked", state_dir.display()))?;
     let id = match durable::read(&own, 64).with_context(|| format!("{} cannot be read", own.display()))? {
         Some(id) if id.len() == 32 => String::from_utf8_lossy(&id).into_owned(),
         _ => {

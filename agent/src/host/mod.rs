@@ -6,6 +6,7 @@
 //! | [`random`] | the owner of randomness |
 //! | [`identity`] | hashes of the machine's and the boot's id |
 //! | [`durable`] | files that survive a crash |
+//! | [`lock`] | locks between processes of this program |
 //! | [`journal`] | root's oneshot that cleans the journal |
 //! | [`systemd`] | D-Bus and `sd_notify(3)` |
 
@@ -13,5 +14,6 @@ pub mod clock;
 pub mod durable;
 pub mod identity;
 pub mod journal;
+pub mod lock;
 pub mod random;
 pub mod systemd;

@@ -77,7 +77,7 @@ pub async fn pair(here: &Machine<'_>, api: &str, token: &PairingToken) -> Result
 /// Takes this machine off the backend, and forgets the pairing.
 pub async fn unpair(here: &Machine<'_>, unpair: Unpair) -> Result<()> {
     let dir = here.dir;
-    let _lock = dir.lock("pair.lock", "pair")?;
+    let _lock = dir.lock("pair.lock", "unpair")?;
     let Some(pairing) = dir.pairing()? else {
         dir.forget()?;
         say!("This machine is not paired.");

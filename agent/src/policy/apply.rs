@@ -4,9 +4,10 @@ use std::{
     fs,
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use osm_protocol::action::Chore;
 
 use super::{
@@ -18,13 +19,21 @@ use super::{
 use crate::text::say;
 use crate::{
     config::{DEFAULT_PATH, Settings},
-    host::{durable, systemd::Systemd},
+    host::{
+        durable,
+        lock::{Lock, LockError},
+        systemd::Systemd,
+    },
 };
 
 /// As osm-agent-policy.path watches them.
 const UNIT_FOLDERS: [&str; 3] = [local::FOLDER, "/etc/systemd/system/multi-user.target.wants", "/usr/lib/systemd/system"];
 /// With something that never rests the path unit's next event goes on from here.
 const ROUNDS_MAX: usize = 10;
+/// Beside the list, for root alone: what others could open, they could hold.
+const LOCK: &str = "lock";
+/// Less than the oneshot's own limit, so that it can say who has kept it waiting.
+const WAIT: Duration = Duration::from_secs(40);
 
 /// Detects by the configuration file as it is now, then writes; again, as long as something changes meanwhile. systemd's
 /// path unit forgets what happens while the oneshot that it has started runs (systemd issue 5770).
@@ -33,13 +42,45 @@ pub async fn apply(config: Option<&Path>, rules_dir: &Path, systemd: &impl Syste
     let mut rounds = 0;
     loop {
         let before = inputs(config_path);
-        let applied = match Settings::load(config) {
-            Ok(settings) => once(&settings, rules_dir, systemd).await,
-            Err(error) => Err(error.into()),
+        let applied = match turn(config, "policy apply").await {
+            Ok(turn) => once(&turn.settings, rules_dir, systemd).await,
+            Err(error) => Err(error),
         };
         rounds += 1;
         if rounds == ROUNDS_MAX || inputs(config_path) == before {
             return applied;
+        }
+    }
+}
+
+/// The one that may decide now, and by which configuration.
+pub struct Turn {
+    pub settings: Settings,
+    _lock: Lock,
+}
+
+/// Waits until no other process of ours decides: path unit, timer, packages' triggers and people may come at once, and list and
+/// rule shall be of one look. The configuration is read when it is our turn, since the one before may have waited for an older.
+pub async fn turn(config: Option<&Path>, command: &str) -> Result<Turn> {
+    need_root()?;
+    loop {
+        let policy_file = Settings::load(config)?.policy_file;
+        let folder = policy_file.parent().context("policy_file has no folder")?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(folder)
+            .with_context(|| format!("{} cannot be made", folder.display()))?;
+        let path = folder.join(LOCK);
+        let lock = Lock::wait(&path, command, WAIT).await.map_err(|error| match error {
+            LockError::Held(holder) => {
+                anyhow!("{holder} has been deciding what may be restarted for {} s; try again when it has ended", WAIT.as_secs())
+            }
+            LockError::Unusable(error) => anyhow!("{} cannot be locked: {error}", path.display()),
+        })?;
+        let settings = Settings::load(config)?;
+        if settings.policy_file == policy_file {
+            return Ok(Turn { settings, _lock: lock });
         }
     }
 }
@@ -56,16 +97,9 @@ fn inputs(config: &Path) -> impl PartialEq {
     (fs::read(config).ok(), folders.iter().map(stamp).collect::<Vec<_>>())
 }
 
-/// Detects once, then writes the list and the rule, each as a whole. Says what it did.
+/// Detects once, then writes the list and the rule, each as a whole. Says what it did. Only who has the turn may.
 pub async fn once(settings: &Settings, rules_dir: &Path, systemd: &impl Systemd) -> Result<()> {
-    need_root()?;
     let list = detect(settings, systemd).await?;
-    let folder = settings.policy_file.parent().context("policy_file has no folder")?;
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o755)
-        .create(folder)
-        .with_context(|| format!("{} cannot be made", folder.display()))?;
     // The list first: where it cannot be written, polkit grants nothing that the list does not say.
     write(&settings.policy_file, &list.to_json()?)?;
     let rule = rules_dir.join(RULES_FILE);
@@ -107,7 +141,7 @@ fn chore_name(chore: Chore) -> &'static str {
 }
 
 /// Refuses everybody but root; in tests, whoever runs them.
-pub fn need_root() -> Result<()> {
+fn need_root() -> Result<()> {
     if cfg!(test) || rustix::process::geteuid().is_root() {
         return Ok(());
     }

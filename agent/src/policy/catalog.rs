@@ -292,7 +292,6 @@ const UNITS: &[&str] = &[
     "cockpit.service",
     "webmin.service",
     "snapd.service",
-    "snap.*.service",
     // Hosting panels
     "psa.service",
     "sw-cp-server.service",
@@ -348,6 +347,7 @@ mod tests {
             ("php8.2-fpm.service", true),
             ("php-fpm.service", true),
             ("redis-server@one.service", true),
+            ("snap.lxd.daemon.service", false),
             ("nginx.service.evil", false),
             ("xnginx.service", false),
             ("nginx.socket", false),

@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::DirBuilderExt as _, path::Path};
 use anyhow::{Context as _, Result, bail};
 
 use super::{
-    apply::{need_root, once, write},
+    apply::{once, turn, write},
     rules::{self, NamedBy},
 };
 use crate::text::complain;
@@ -39,8 +39,17 @@ impl Word {
 }
 
 /// Notes root's own word on a unit, takes the opposite one back, and applies.
-pub async fn decide(settings: &Settings, rules_dir: &Path, systemd: &impl Systemd, unit: &str, word: Word) -> Result<()> {
-    need_root()?;
+pub async fn decide(config: Option<&Path>, rules_dir: &Path, systemd: &impl Systemd, unit: &str, word: Word) -> Result<()> {
+    let command = match word {
+        Word::Allow => "policy allow",
+        Word::Deny => "policy deny",
+    };
+    let turn = turn(config, command).await?;
+    note(&turn.settings, systemd, unit, word).await?;
+    once(&turn.settings, rules_dir, systemd).await
+}
+
+async fn note(settings: &Settings, systemd: &impl Systemd, unit: &str, word: Word) -> Result<()> {
     let unit = if unit.contains('.') { unit.to_owned() } else { format!("{unit}.service") };
     match word {
         Word::Allow => check_allowed(&unit, systemd).await?,
@@ -55,8 +64,7 @@ pub async fn decide(settings: &Settings, rules_dir: &Path, systemd: &impl System
         .with_context(|| format!("{} cannot be made", folder.display()))?;
     write(&folder.join(&unit), b"")?;
     let other = settings.folder.join(word.opposite().folder()).join(&unit);
-    durable::remove(&other).with_context(|| format!("{} cannot be removed", other.display()))?;
-    once(settings, rules_dir, systemd).await
+    durable::remove(&other).with_context(|| format!("{} cannot be removed", other.display()))
 }
 
 /// Refuses to allow what can never be listed. What cannot be looked at now is noted all the same.
@@ -92,11 +100,14 @@ mod tests {
         once(&settings, &rules_dir, &machine()).await.unwrap();
         assert!(fs::read_to_string(rules_dir.join(RULES_FILE)).unwrap().contains("nginx.service"));
         assert!(UnitList::read(&settings.policy_file).unwrap().contains("nginx.service"));
-        decide(&settings, &rules_dir, &machine(), "nginx", Word::Deny).await.unwrap();
+        let config = folder.path().join("agent.toml");
+        fs::write(&config, format!("policy_file = {:?}\ndetect_local_units = false\n", settings.policy_file)).unwrap();
+        let decide = async |unit, word| decide(Some(&config), &rules_dir, &machine(), unit, word).await;
+        decide("nginx", Word::Deny).await.unwrap();
         assert!(!fs::read_to_string(rules_dir.join(RULES_FILE)).unwrap().contains("nginx.service"));
-        decide(&settings, &rules_dir, &machine(), "nginx.service", Word::Allow).await.unwrap();
+        decide("nginx.service", Word::Allow).await.unwrap();
         assert!(UnitList::read(&settings.policy_file).unwrap().contains("nginx.service"));
-        assert!(decide(&settings, &rules_dir, &machine(), "dbus.service", Word::Allow).await.is_err());
+        assert!(decide("dbus.service", Word::Allow).await.is_err());
         settings.actions.restart_service = false;
         once(&settings, &rules_dir, &machine()).await.unwrap();
         let rule = fs::read_to_string(rules_dir.join(RULES_FILE)).unwrap();

@@ -4,6 +4,9 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use super::rules;
 
+/// As snapd's wrappers/services.go writes it.
+const SNAPPY: &[u8] = b"X-Snappy=yes";
+
 pub const FOLDER: &str = "/etc/systemd/system";
 
 /// Names of the services that the administrator wrote on a host.
@@ -16,13 +19,19 @@ impl LocalUnits {
         let Ok(files) = fs::read_dir(folder) else { return Self::default() };
         let regular = files.flatten().filter(|file| file.file_type().is_ok_and(|kind| kind.is_file()));
         let names = regular.filter_map(|file| file.file_name().into_string().ok());
-        Self(names.filter(|name| rules::is_name(name)).collect())
+        Self(names.filter(|name| rules::is_name(name) && !is_snapds(folder, name)).collect())
     }
 
     /// Says whether a unit, or the template it is an instance of, is one of them.
     pub fn contains(&self, unit: &str) -> bool {
         self.0.contains(unit) || template_of(unit).is_some_and(|template| self.0.contains(&template))
     }
+}
+
+/// Says whether snapd wrote a unit: it puts regular files where the administrator's are, and marks them.
+fn is_snapds(folder: &Path, name: &str) -> bool {
+    let marked = || fs::read(folder.join(name)).is_ok_and(|file| file.split(|byte| *byte == b'\n').any(|line| line == SNAPPY));
+    name.starts_with("snap.") || marked()
 }
 
 /// Gives `app@.service` for `app@blue.service`.
@@ -48,6 +57,17 @@ mod tests {
         assert_eq!(local.0.iter().collect::<Vec<_>>(), ["app.service", "worker@.service"]);
         assert!(local.contains("app.service") && local.contains("worker@blue.service"));
         assert!(!local.contains("app@blue.service") && !local.contains("masked.service"));
+    }
+
+    #[test]
+    fn what_snapd_wrote_is_none_of_the_administrators() {
+        let folder = tempfile::tempdir().unwrap();
+        let snapds = "# auto-generated, DO NOT EDIT\n[Unit]\nX-Snappy=yes\n[Service]\nExecStart=/bin/sleep infinity\n";
+        for (unit, text) in [("snap.lxd.daemon.service", ""), ("other.service", snapds), ("app.service", "# X-Snappy=yes, no\n")]
+        {
+            fs::write(folder.path().join(unit), text).unwrap();
+        }
+        assert_eq!(LocalUnits::read(folder.path()).0.iter().collect::<Vec<_>>(), ["app.service"]);
     }
 
     #[test]

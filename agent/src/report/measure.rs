@@ -2,7 +2,7 @@
 
 use osm_protocol::messages::{Report, ReportBatch, limits};
 
-use super::collect::{self, cpu::Cpu, disk::Disks, processes::Processes};
+use super::collect::{self, cpu::Cpu, disk::Disks, processes::Processes, services::Services};
 use crate::{
     config::Settings,
     host::{clock::Clock, identity::BootId, systemd::Systemd},
@@ -13,6 +13,7 @@ use crate::{
 pub struct Reporter {
     cpu: Cpu,
     disks: Disks,
+    services: Services,
     /// Only where agent.toml lets it.
     processes: Option<Processes>,
 }
@@ -45,7 +46,8 @@ impl Measured {
 
 impl Reporter {
     pub fn new(settings: &Settings) -> Self {
-        Self { cpu: Cpu::new(), disks: Disks::default(), processes: settings.top_processes.then(Processes::new) }
+        let processes = settings.top_processes.then(Processes::new);
+        Self { cpu: Cpu::new(), disks: Disks::default(), services: Services::default(), processes }
     }
 
     /// Takes the first reading of the CPUs, so that the next report has their load.
@@ -58,9 +60,11 @@ impl Reporter {
 
     /// Measures everything once.
     pub async fn measure(&mut self, settings: &Settings, clock: &Clock, boot: &BootId, systemd: &impl Systemd) -> Measured {
-        let boot_at = clock.moment().boot;
+        let moment = clock.moment();
+        let boot_at = moment.boot;
         let at = clock.now();
-        let services = collect::services::collect(settings, systemd).await;
+        // A large future: the session that holds it is on one thread's stack.
+        let services = Box::pin(self.services.collect(settings, systemd, moment)).await;
         let disks = self.disks.collect().await;
         let report = Report {
             at,

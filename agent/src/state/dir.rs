@@ -10,12 +10,12 @@
 //! | `machine-id` | what is hashed where the host has no machine id | `pair`, `run` |
 //! | `ledger.damaged` | a ledger that could not be read | `run` |
 //! | `status.json` | how it goes, for `osm-agent status` | `run` |
-//! | `lock`, `pair.lock` | held while `run` / `pair` work here | |
+//! | `lock`, `pair.lock` | held while `run` / `pair` or `unpair` work here; say whose process | |
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{self, DirBuilder},
     io,
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
     path::{Path, PathBuf},
 };
 
@@ -25,11 +25,16 @@ use osm_protocol::{
     ids::KeyId,
     keyset::{KeySet, TrustedKeys},
 };
-use rustix::fs::{FlockOperation, flock};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::pairing::{Pairing, Pending};
-use crate::{crash, host::durable};
+use crate::{
+    crash,
+    host::{
+        durable,
+        lock::{Lock, LockError},
+    },
+};
 
 const SPOOL: &str = "spool-";
 
@@ -88,21 +93,15 @@ impl StateDir {
         self.path.join(name)
     }
 
-    /// Takes a lock, which is held as long as the returned file lives.
-    pub fn lock(&self, name: &str, who: &str) -> Result<File> {
-        let path = self.file(name);
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .with_context(|| format!("{} cannot be opened", path.display()))?;
-        flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
-            anyhow!("another `osm-agent {who}` is using {}; stop it first (systemctl stop osm-agent)", self.path.display())
-        })?;
-        Ok(file)
+    /// Takes a lock for a command of the agent, which is held as long as what it gives lives.
+    pub fn lock(&self, name: &str, command: &str) -> Result<Lock> {
+        Lock::take(&self.file(name), command).map_err(|error| match error {
+            LockError::Held(holder) => {
+                let fix = if command == "run" { "stop it first (systemctl stop osm-agent)" } else { "wait until it has ended" };
+                anyhow!("{holder} is using {}; {fix}", self.path.display())
+            }
+            LockError::Unusable(error) => anyhow!("{} cannot be locked: {error}", self.file(name).display()),
+        })
     }
 
     pub fn pairing(&self) -> Result<Option<Pairing>> {
@@ -272,7 +271,8 @@ mod tests {
         let dir = StateDir::open_or_make(&path).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o700);
         let held = dir.lock("lock", "run").unwrap();
-        assert!(dir.lock("lock", "run").unwrap_err().to_string().contains("another `osm-agent run`"));
+        let refused = dir.lock("lock", "run").unwrap_err().to_string();
+        assert!(refused.contains(&format!("another `osm-agent run` (process {}) is using", std::process::id())), "{refused}");
         drop(held);
         dir.lock("lock", "run").unwrap();
     }

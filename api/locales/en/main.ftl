@@ -67,6 +67,10 @@ button-read-only = Read-only
 button-no-answer = No answer
 button-load = Load
 button-service = Services
+button-restarts = Restarts
+button-not-ready = Not ready
+button-down = Down
+button-unit = Mounts, timers
 button-offline = Offline
 button-rebooted = Reboots
 button-clock = Clock
@@ -221,8 +225,12 @@ state-stale = stale since { $moment } ({ $ago })
 state-waiting = waiting for its first report
 state-unpaired = paired elsewhere since { $moment }
 worst-services = { $count ->
-    [one] 1 service failed
-   *[other] { $count } services failed
+    [one] 1 unit failed
+   *[other] { $count } units failed
+ }
+worst-in-trouble = { $count ->
+    [one] 1 service in trouble
+   *[other] { $count } services in trouble
  }
 worst-disk = disk { $mount } { $percent }
 worst-inodes = inodes of { $mount } { $percent }
@@ -287,6 +295,7 @@ status-services-none = No known service was found. <code>osm-agent services</cod
 status-monitored-only = Nothing can be asked for here: { $why }.
 status-none-restartable = None may be restarted from here. On the host, <code>sudo osm-agent policy allow UNIT</code> changes that.
 services-failed = { $count } failed
+services-in-trouble = { $count } in trouble
 services-changing = { $count } changing
 services-running = { $count } running
 services-stopped = { $count } stopped
@@ -304,10 +313,27 @@ alert-read-only = disk { $mount } went read-only
 alert-no-answer = disk { $mount } does not answer
 alert-load = load { $value }
 alert-service = { $unit } failed
+alert-restarts = { $unit } is restarted again and again: { $value }
+alert-not-ready = { $unit } does not get ready
+alert-down = { $unit } is not running since boot
+alert-unit = { $unit } failed
+alert-unit-now = By now: { $state }
 alert-offline = offline, last heard at { $moment }
 alert-reboot = rebooted at { $moment }
 alert-clock = clock off by { $value }
 alert-commands = commands do not reach it
+restart-count = { $count ->
+    [one] 1 restart
+   *[other] { $count } restarts
+ }
+unit-reason = { $result }, status { $status }
+unit-restarts = { $count ->
+    [one] restarted once, { $ago } ago
+   *[other] restarted { $count } times, the last time { $ago } ago
+ }
+unit-not-ready = not ready
+unit-down = not running since boot
+unit-down-for = not running since boot, for { $unit } failed
 per-cpu = { $value } per CPU
 missed-reports = { $count ->
     [one] 1 missed report
@@ -379,6 +405,10 @@ rule-read-only = A disk went read-only
 rule-no-answer = A disk does not answer
 rule-load = Load over 5 min
 rule-service = A service failed
+rule-restarts = A service is restarted again and again
+rule-not-ready = A service does not get ready
+rule-down = A service is not running since boot
+rule-unit = A mount, timer or the like failed
 rule-offline = A server stopped reporting
 rule-reboot = A server rebooted unasked
 rule-clock = The clock is off

@@ -27,6 +27,14 @@ pub enum Rule {
     Load,
     /// Each failed service.
     Service,
+    /// Each service that is restarted again and again, by how often.
+    Restarts,
+    /// Each service that does not get ready.
+    NotReady,
+    /// Each service that boot asked for and that never came up.
+    Down,
+    /// Each failed unit that is no service: mount, swap, timer, socket, …
+    Unit,
     /// Reports are missing.
     Offline,
     /// The boot id changed, and nobody here asked for it.
@@ -74,7 +82,7 @@ pub struct Range {
 pub const HOLDS: [Millis; 8] = [0, MINUTE, 2 * MINUTE, 5 * MINUTE, 10 * MINUTE, 15 * MINUTE, 30 * MINUTE, 60 * MINUTE];
 
 impl Rule {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 17] = [
         Self::Cpu,
         Self::Memory,
         Self::Swap,
@@ -84,6 +92,10 @@ impl Rule {
         Self::NoAnswer,
         Self::Load,
         Self::Service,
+        Self::Restarts,
+        Self::NotReady,
+        Self::Down,
+        Self::Unit,
         Self::Offline,
         Self::Reboot,
         Self::Clock,
@@ -101,6 +113,10 @@ impl Rule {
             Self::NoAnswer => "no-answer",
             Self::Load => "load",
             Self::Service => "service",
+            Self::Restarts => "restarts",
+            Self::NotReady => "not-ready",
+            Self::Down => "down",
+            Self::Unit => "unit",
             Self::Offline => "offline",
             Self::Reboot => "reboot",
             Self::Clock => "clock",
@@ -119,17 +135,31 @@ impl Rule {
                 Some(Range { min: 1.0, max: 100.0, step: 5.0, margin: 5.0 })
             }
             Self::Load => Some(Range { min: 0.5, max: 100.0, step: 0.5, margin: 0.5 }),
+            // Since it last ran for ten minutes.
+            Self::Restarts => Some(Range { min: 2.0, max: 100.0, step: 1.0, margin: 0.0 }),
             // Missed intervals.
             Self::Offline => Some(Range { min: 2.0, max: 60.0, step: 1.0, margin: 0.0 }),
             // Seconds. Beyond 30 s a host refuses commands.
             Self::Clock => Some(Range { min: 5.0, max: 3600.0, step: 5.0, margin: 2.0 }),
-            Self::ReadOnly | Self::NoAnswer | Self::Service | Self::Reboot | Self::Commands => None,
+            Self::ReadOnly
+            | Self::NoAnswer
+            | Self::Service
+            | Self::NotReady
+            | Self::Down
+            | Self::Unit
+            | Self::Reboot
+            | Self::Commands => None,
         }
+    }
+
+    /// Tells whether its subject is a service, which a restart may mend.
+    pub fn is_of_service(self) -> bool {
+        matches!(self, Self::Service | Self::Restarts | Self::NotReady | Self::Down)
     }
 
     /// Tells whether it can be asked to hold for a while before it is told.
     pub fn has_hold(self) -> bool {
-        !matches!(self, Self::Offline | Self::Reboot)
+        !matches!(self, Self::Restarts | Self::Offline | Self::Reboot)
     }
 
     pub fn default_limits(self) -> Limits {
@@ -140,14 +170,25 @@ impl Rule {
             Self::Swap => (80.0, 5 * MINUTE, Warning),
             Self::Disk | Self::Inodes => (90.0, MINUTE, Critical),
             Self::Load => (2.0, 15 * MINUTE, Warning),
-            Self::Service | Self::ReadOnly => (1.0, 0, Critical),
+            Self::Service | Self::Unit | Self::ReadOnly => (1.0, 0, Critical),
+            // systemd's own burst (systemd-system.conf(5), DefaultStartLimitBurst=).
+            Self::Restarts => (5.0, 0, Critical),
+            // Databases that recover and caches that fill take their minutes.
+            Self::NotReady => (1.0, 10 * MINUTE, Critical),
+            Self::Down => (1.0, 2 * MINUTE, Critical),
             Self::NoAnswer => (1.0, MINUTE, Critical),
             Self::Offline => (3.0, 0, Critical),
             Self::Reboot | Self::Commands => (1.0, 0, Warning),
             Self::Clock => (30.0, 5 * MINUTE, Warning),
         };
         let margin = self.range().map_or(0.0, |range| range.margin);
-        Limits { enabled: true, limit, lower: limit - margin, hold, severity }
+        Limits { enabled: true, limit, lower: self.end(limit - margin), hold, severity }
+    }
+
+    /// Gives below what it ends, where that is not the limit's affair.
+    fn end(self, lower: f64) -> f64 {
+        // Once it has run for a while, and so has no restart any more.
+        if self == Self::Restarts { 1.0 } else { lower }
     }
 
     /// Tells whether there is anything between its limit and its end.
@@ -180,7 +221,7 @@ impl Limits {
         };
         let lower = match rule.range() {
             Some(range) if rule.has_lower() && self.lower.is_finite() => self.lower.clamp(range.min.min(limit), limit),
-            _ => limit,
+            _ => rule.end(limit),
         };
         let hold = if rule.has_hold() { self.hold.clamp(0, DAY) } else { default.hold };
         Self { limit, lower, hold, ..self }

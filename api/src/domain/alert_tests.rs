@@ -60,6 +60,15 @@ fn a_service_that_runs_again_is_well_at_once() {
 }
 
 #[test]
+fn what_was_restarted_too_often_is_over_when_it_has_run_for_a_while_whatever_its_limit() {
+    for limit in [2.0, 5.0, 20.0] {
+        let limits = limits(limit, 0).capped(Rule::Restarts);
+        let fired = run(Rule::Restarts, &limits, &[1.0, limit, limit + 3.0, 1.0, 0.0, 1.0]);
+        assert_eq!(fired, [(2 * 30 * SECOND, Change::Fired), (5 * 30 * SECOND, Change::Cleared)], "{limit}");
+    }
+}
+
+#[test]
 fn a_rule_that_is_switched_off_ends_what_it_fired_and_fires_no_more() {
     let mut watch = Watch { firing: true, ..Watch::default() };
     let off = Limits { enabled: false, ..limits(90.0, 0) };
@@ -95,6 +104,10 @@ fn the_defaults_are_those_that_are_promised() {
         (Rule::Inodes, 90.0, 85.0, 1, Critical),
         (Rule::Load, 2.0, 1.5, 15, Warning),
         (Rule::Service, 1.0, 1.0, 0, Critical),
+        (Rule::Restarts, 5.0, 1.0, 0, Critical),
+        (Rule::NotReady, 1.0, 1.0, 10, Critical),
+        (Rule::Down, 1.0, 1.0, 2, Critical),
+        (Rule::Unit, 1.0, 1.0, 0, Critical),
         (Rule::Offline, 3.0, 3.0, 0, Critical),
         (Rule::Reboot, 1.0, 1.0, 0, Warning),
         (Rule::Clock, 30.0, 28.0, 5, Warning),

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, hash_map::Entry};
 
-use osm_protocol::messages::{Report, Unread};
+use osm_protocol::messages::{Report, Service, Trouble, Unread};
 
 use crate::domain::{
     alert::Rule,
@@ -41,9 +41,37 @@ pub fn highest(report: &Report) -> impl Fn(Rule) -> Option<f64> {
     move |rule| all.iter().filter(|(of, _, _)| *of == rule).map(|(_, _, value)| *value).max_by(f64::total_cmp)
 }
 
+/// Lists what there is to tell of a unit: one cause is one rule's. What is no trouble need not be told of, but for what has a
+/// figure.
+fn of_unit(service: &Service) -> impl Iterator<Item = Figure<'_>> {
+    let is_failed = service.active_state == "failed";
+    let is_service = service.unit.ends_with(".service");
+    // One that is not started again any more has no restarts.
+    let restarts = match service.active_state.as_str() {
+        "failed" | "inactive" => Some(0.0),
+        _ => service.restarts.map(f64::from),
+    };
+    let is_restarted = restarts.is_some_and(|restarts| restarts >= Rule::Restarts.default_limits().limit);
+    let trouble = match service.trouble {
+        Some(Trouble::NotReady) if !is_restarted => Some(Rule::NotReady),
+        Some(Trouble::Down) => Some(Rule::Down),
+        Some(Trouble::NotReady) | None => None,
+    };
+    let figures = if is_service {
+        [
+            Some((Rule::Service, if is_failed { 1.0 } else { 0.0 })),
+            restarts.map(|restarts| (Rule::Restarts, restarts)),
+            trouble.map(|rule| (rule, 1.0)),
+        ]
+    } else {
+        [is_failed.then_some((Rule::Unit, 1.0)), None, None]
+    };
+    figures.into_iter().flatten().map(|(rule, value)| (rule, service.unit.as_str(), value))
+}
+
 /// The one list of what a report has figures of, as it names them.
 fn reported(report: &Report) -> Vec<Figure<'_>> {
-    let mut figures = Vec::with_capacity(6 + 2 * report.disks.len() + report.services.len());
+    let mut figures = Vec::with_capacity(6 + 2 * report.disks.len() + 2 * report.services.len());
     figures.extend(report.cpu.map(|cpu| (Rule::Cpu, "", cpu)));
     if let Some(memory) = &report.memory {
         figures.push((Rule::Memory, "", memory_percent(memory)));
@@ -60,8 +88,7 @@ fn reported(report: &Report) -> Vec<Figure<'_>> {
     let silent = report.unread_disks.iter().filter(|disk| disk.why == Unread::NoAnswer);
     figures.extend(silent.map(|disk| (Rule::NoAnswer, disk.mount.as_str(), 1.0)));
     for service in &report.services {
-        let is_failed = service.active_state == "failed";
-        figures.push((Rule::Service, &service.unit, if is_failed { 1.0 } else { 0.0 }));
+        figures.extend(of_unit(service));
     }
     #[expect(clippy::cast_precision_loss, reason = "seconds, for people")]
     figures.push((Rule::Clock, "", report.clock_ahead_ms.unsigned_abs() as f64 / 1000.0));
@@ -72,7 +99,7 @@ fn reported(report: &Report) -> Vec<Figure<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use osm_protocol::messages::{Disk, Host, Load, Memory, Service, Systemd};
+    use osm_protocol::messages::{Disk, Host, Load, Memory, Systemd};
 
     fn report() -> Report {
         let disk = |used| Disk {
@@ -92,6 +119,7 @@ mod tests {
             sub_state: String::new(),
             result: None,
             restartable: false,
+            ..Service::default()
         };
         Report {
             at: 0,
@@ -135,6 +163,7 @@ mod tests {
                 (Rule::Inodes, "/", 60.0),
                 (Rule::ReadOnly, "/", 0.0),
                 (Rule::Service, "a.service", 1.0),
+                (Rule::Restarts, "a.service", 0.0),
                 (Rule::Service, "b.service", 0.0),
                 (Rule::Clock, "", 31.5),
                 (Rule::Commands, "", 0.0),
@@ -143,5 +172,32 @@ mod tests {
         assert_eq!(worst_of(Rule::Service, &report()), Some(("a.service", 1.0)));
         assert_eq!([Rule::Disk, Rule::Swap, Rule::Reboot].map(highest(&report())), [Some(95.0), Some(90.0), None]);
         assert_eq!(worst_of(Rule::Offline, &report()), None);
+    }
+
+    #[test]
+    fn of_a_unit_one_rule_tells_one_cause() {
+        let unit =
+            |unit: &str, state: &str| Service { unit: unit.to_owned(), active_state: state.to_owned(), ..Service::default() };
+        let told =
+            |service: Service| of_unit(&service).filter(|figure| figure.2 > 0.0).map(|(rule, _, value)| (rule, value)).collect();
+        let looping = |state, restarts| Service {
+            restarts: Some(restarts),
+            trouble: (state == "activating").then_some(Trouble::NotReady),
+            ..unit("a.service", state)
+        };
+        let cases: [(Service, Vec<(Rule, f64)>); 8] = [
+            (looping("active", 7), vec![(Rule::Restarts, 7.0)]),
+            (looping("activating", 7), vec![(Rule::Restarts, 7.0)]),
+            (looping("activating", 1), vec![(Rule::Restarts, 1.0), (Rule::NotReady, 1.0)]),
+            (looping("failed", 7), vec![(Rule::Service, 1.0)]),
+            (looping("inactive", 7), vec![]),
+            (Service { trouble: Some(Trouble::Down), ..unit("a.service", "inactive") }, vec![(Rule::Down, 1.0)]),
+            (unit("srv-data.mount", "failed"), vec![(Rule::Unit, 1.0)]),
+            (unit("srv-data.mount", "active"), vec![]),
+        ];
+        for (service, expected) in cases {
+            let told: Vec<(Rule, f64)> = told(service.clone());
+            assert_eq!(told, expected, "{service:?}");
+        }
     }
 }

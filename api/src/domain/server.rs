@@ -89,6 +89,29 @@ impl Server {
     }
 }
 
+/// How a unit is, worst first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Condition {
+    Failed,
+    /// It has not failed, and is not well either: never plainly green.
+    InTrouble,
+    /// On the way from one to another.
+    Changing,
+    Running,
+    Stopped,
+}
+
+pub fn condition(service: &Service) -> Condition {
+    match service.active_state.as_str() {
+        "failed" => Condition::Failed,
+        _ if service.trouble.is_some() => Condition::InTrouble,
+        "inactive" => Condition::Stopped,
+        _ if service.restarts.is_some_and(|restarts| restarts > 0) => Condition::InTrouble,
+        "active" => Condition::Running,
+        _ => Condition::Changing,
+    }
+}
+
 /// Gives a short name for a unit that fits in a button: FNV-1a, 64 bits, hexadecimal. It only finds the unit again in the
 /// server's own list; the agent judges the full name.
 pub fn unit_tag(unit: &str) -> String {

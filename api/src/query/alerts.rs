@@ -83,7 +83,7 @@ async fn together(tx: &mut Tx, chat_id: ChatId, mut incidents: Vec<Incident>) ->
 /// Gives the newest command that may mend an alert, asked for since it began.
 async fn mending(tx: &mut Tx, incident: &Incident) -> store::Result<Option<Command>> {
     let action = match incident.rule {
-        Rule::Service => Action::RestartService { unit: incident.subject.clone() },
+        Rule::Service | Rule::Restarts | Rule::NotReady | Rule::Down => Action::RestartService { unit: incident.subject.clone() },
         Rule::Disk => Action::CleanJournal {},
         Rule::Cpu
         | Rule::Memory
@@ -92,6 +92,7 @@ async fn mending(tx: &mut Tx, incident: &Incident) -> store::Result<Option<Comma
         | Rule::ReadOnly
         | Rule::NoAnswer
         | Rule::Load
+        | Rule::Unit
         | Rule::Offline
         | Rule::Reboot
         | Rule::Clock

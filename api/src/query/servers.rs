@@ -5,7 +5,7 @@ use osm_protocol::messages::Service;
 use crate::{
     domain::{
         ids::ChatId,
-        server::{PER_CHAT, Server},
+        server::{Condition, PER_CHAT, Server, condition},
     },
     query::{Page, Wanted},
     store::{self, Tx, servers},
@@ -25,10 +25,11 @@ pub async fn all(tx: &mut Tx, chat_id: ChatId) -> store::Result<Vec<Server>> {
     servers::list(tx, chat_id, 0, PER_CHAT).await
 }
 
-/// Lists a page of the units that may be restarted: failed ones first, since they are what a person comes for.
+/// Lists a page of the units that may be restarted: those that are not well first, since they are what a person comes for.
 pub fn restartable(server: &Server, wanted: Wanted) -> Page<Service> {
     let reported = server.latest.as_ref().map(|latest| latest.report.services.as_slice()).unwrap_or_default();
     let mut services: Vec<Service> = reported.iter().filter(|service| service.restartable).cloned().collect();
-    services.sort_by(|a, b| (a.active_state != "failed", &a.unit).cmp(&(b.active_state != "failed", &b.unit)));
+    let place = |service: &Service| condition(service).max(Condition::Changing);
+    services.sort_by(|a, b| (place(a), &a.unit).cmp(&(place(b), &b.unit)));
     wanted.cut(services)
 }

@@ -144,9 +144,17 @@ pub async fn history(tx: &mut Tx, server_id: ServerId, rule: Rule, since: Millis
         Rule::Disk => "disk",
         Rule::Inodes => "inodes",
         Rule::Load => "load",
-        Rule::ReadOnly | Rule::NoAnswer | Rule::Service | Rule::Offline | Rule::Reboot | Rule::Clock | Rule::Commands => {
-            return Ok(Vec::new());
-        }
+        Rule::ReadOnly
+        | Rule::NoAnswer
+        | Rule::Service
+        | Rule::Restarts
+        | Rule::NotReady
+        | Rule::Down
+        | Rule::Unit
+        | Rule::Offline
+        | Rule::Reboot
+        | Rule::Clock
+        | Rule::Commands => return Ok(Vec::new()),
     };
     on!(tx, conn => {
         let mut query = QueryBuilder::new("SELECT at, ");

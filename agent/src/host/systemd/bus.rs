@@ -2,13 +2,13 @@
 
 use std::{cell::RefCell, time::Duration};
 
-use futures_util::StreamExt as _;
+use futures_util::{StreamExt as _, future::join_all};
 use zbus::{
     Connection, OwnedObjectPath,
     proxy::{self, CacheProperties, Proxy},
 };
 
-use super::{ActError, JobResult, ServiceState, Shutdown, Systemd, Unavailable, Unit, UnitFacts, is_booted};
+use super::{ActError, JobResult, ServiceState, Shutdown, Standing, Systemd, Unavailable, Unit, UnitFacts, is_booted};
 
 /// For connecting and for each call. A bus without a systemd behind it must not stop the reports.
 const CALL_LIMIT: Duration = Duration::from_secs(10);
@@ -16,6 +16,12 @@ const CALL_LIMIT: Duration = Duration::from_secs(10);
 const JOB_LIMIT: Duration = Duration::from_mins(5);
 /// polkit may have to start first.
 const RESTART_CALL_LIMIT: Duration = Duration::from_secs(30);
+
+const SERVICE: &str = "org.freedesktop.systemd1.Service";
+/// Questions that wait for their answers: dbus-daemon refuses more than 128 of a connection (`max_replies_per_connection`).
+const AT_ONCE: usize = 64;
+/// What can fail; and targets, which say what the machine was asked to be.
+const KINDS: [&str; 8] = ["*.service", "*.mount", "*.automount", "*.swap", "*.socket", "*.timer", "*.path", "*.target"];
 
 /// name, description, load state, active state, sub state, followed unit, path, job id, job type, job path
 type ListedUnit = (String, String, String, String, String, String, OwnedObjectPath, u32, String, OwnedObjectPath);
@@ -32,6 +38,9 @@ trait Manager {
     fn restart_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
     fn subscribe(&self) -> zbus::Result<()>;
     fn unsubscribe(&self) -> zbus::Result<()>;
+    /// 0 until everything that boot asks for has been started.
+    #[zbus(property)]
+    fn finish_timestamp_monotonic(&self) -> zbus::Result<u64>;
     #[zbus(property)]
     fn userspace_timestamp_monotonic(&self) -> zbus::Result<u64>;
 
@@ -125,21 +134,77 @@ impl Systemd for Bus {
         Ok(listed.into_iter().map(Unit::from).collect())
     }
 
+    async fn units(&self) -> Result<Vec<Unit>, Unavailable> {
+        let listed = self.ask(async |manager| manager.list_units_by_patterns(&[], &KINDS).await).await?;
+        Ok(listed.into_iter().map(Unit::from).collect())
+    }
+
     async fn state(&self, unit: &str) -> Result<ServiceState, Unavailable> {
         self.ask(async |manager| {
             let path = manager.load_unit(unit).await?;
             let connection = manager.inner().connection();
             let of_unit = properties(connection, path.clone(), "org.freedesktop.systemd1.Unit").await?;
-            let of_service = properties(connection, path, "org.freedesktop.systemd1.Service").await?;
-            Ok(ServiceState {
+            let of_kind = properties(connection, path, interface(unit)).await?;
+            let state = ServiceState {
                 active_state: of_unit.get_property("ActiveState").await?,
                 sub_state: of_unit.get_property("SubState").await?,
+                result: of_kind.get_property("Result").await?,
+                ..ServiceState::default()
+            };
+            if interface(unit) != SERVICE {
+                return Ok(state);
+            }
+            Ok(ServiceState {
+                kind: of_kind.get_property("Type").await?,
+                exit_code: of_kind.get_property("ExecMainCode").await?,
+                exit_status: of_kind.get_property("ExecMainStatus").await?,
+                // Since systemd 235.
+                restarts: of_kind.get_property("NRestarts").await.unwrap_or(0),
+                ..state
+            })
+        })
+        .await
+    }
+
+    async fn restarts(&self, services: &[&Unit]) -> Result<Vec<Option<u32>>, Unavailable> {
+        if services.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.ask(async |manager| {
+            let connection = manager.inner().connection();
+            let mut counts = Vec::with_capacity(services.len());
+            for some in services.chunks(AT_ONCE) {
+                counts.extend(join_all(some.iter().map(|unit| restarts_of(connection, &unit.path))).await);
+            }
+            Ok(counts)
+        })
+        .await
+    }
+
+    async fn standing(&self, unit: &Unit) -> Result<Standing, Unavailable> {
+        self.ask(async |manager| {
+            let path = OwnedObjectPath::try_from(unit.path.as_str())?;
+            let connection = manager.inner().connection();
+            let of_unit = properties(connection, path.clone(), "org.freedesktop.systemd1.Unit").await?;
+            let unit_file_state: String = of_unit.get_property("UnitFileState").await?;
+            if !unit_file_state.starts_with("enabled") {
+                return Ok(Standing { unit_file_state, ..Standing::default() });
+            }
+            let of_service = properties(connection, path, SERVICE).await?;
+            let names = async |property| of_unit.get_property::<Vec<String>>(property).await;
+            let moment = async |property| of_unit.get_property::<u64>(property).await;
+            let finished = manager.finish_timestamp_monotonic().await?;
+            Ok(Standing {
+                unit_file_state,
                 kind: of_service.get_property("Type").await?,
                 result: of_service.get_property("Result").await?,
-                exit_code: of_service.get_property("ExecMainCode").await?,
-                exit_status: of_service.get_property("ExecMainStatus").await?,
-                // Since systemd 235.
-                restarts: of_service.get_property("NRestarts").await.unwrap_or(0),
+                was_active: moment("ActiveEnterTimestampMonotonic").await? != 0,
+                condition_failed: moment("ConditionTimestampMonotonic").await? != 0
+                    && !of_unit.get_property("ConditionResult").await?,
+                triggered_by: names("TriggeredBy").await?,
+                wanted_by: [names("WantedBy").await?, names("RequiredBy").await?].concat(),
+                requires: [names("Requires").await?, names("Requisite").await?, names("BindsTo").await?].concat(),
+                booted: (finished != 0).then(|| i64::try_from(finished / 1000).unwrap_or(i64::MAX)),
             })
         })
         .await
@@ -149,7 +214,7 @@ impl Systemd for Bus {
         self.ask(async |manager| {
             let path = manager.load_unit(unit).await?;
             let connection = manager.inner().connection();
-            let service = properties(connection, path.clone(), "org.freedesktop.systemd1.Service").await?;
+            let service = properties(connection, path.clone(), SERVICE).await?;
             let unit = properties(connection, path, "org.freedesktop.systemd1.Unit").await?;
             Ok(UnitFacts {
                 kind: service.get_property("Type").await?,
@@ -222,9 +287,29 @@ impl Systemd for Bus {
 }
 
 impl From<ListedUnit> for Unit {
-    fn from((name, _, load_state, active_state, sub_state, ..): ListedUnit) -> Self {
-        Self { name, load_state, active_state, sub_state }
+    fn from((name, _, load_state, active_state, sub_state, _, path, job, ..): ListedUnit) -> Self {
+        Self { name, load_state, active_state, sub_state, has_job: job != 0, path: path.to_string() }
     }
+}
+
+/// Names the interface that has the `Result` of a unit.
+fn interface(unit: &str) -> &'static str {
+    match unit.rsplit('.').next().unwrap_or_default() {
+        "mount" => "org.freedesktop.systemd1.Mount",
+        "automount" => "org.freedesktop.systemd1.Automount",
+        "swap" => "org.freedesktop.systemd1.Swap",
+        "socket" => "org.freedesktop.systemd1.Socket",
+        "timer" => "org.freedesktop.systemd1.Timer",
+        "path" => "org.freedesktop.systemd1.Path",
+        _ => SERVICE,
+    }
+}
+
+/// Since systemd 235. A unit that is gone meanwhile says nothing either.
+async fn restarts_of(connection: &Connection, path: &str) -> Option<u32> {
+    let (systemd, properties) = ("org.freedesktop.systemd1", "org.freedesktop.DBus.Properties");
+    let asked = connection.call_method(Some(systemd), path, Some(properties), "Get", &(SERVICE, "NRestarts")).await;
+    asked.ok()?.body().deserialize::<zbus::OwnedVariant>().ok()?.try_into().ok()
 }
 
 async fn manager(connection: &Connection) -> zbus::Result<ManagerProxy<'static>> {

@@ -1,14 +1,20 @@
 //! A systemd for tests: it says what it was told to say, and remembers what it was asked to do.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, collections::HashMap};
 
-use super::{ActError, JobResult, ServiceState, Shutdown, Systemd, Unavailable, Unit, UnitFacts};
+use super::{ActError, JobResult, ServiceState, Shutdown, Standing, Systemd, Unavailable, Unit, UnitFacts};
 
 pub struct Fake {
     pub units: Result<Vec<Unit>, Unavailable>,
     pub facts: Vec<UnitFacts>,
     pub states: RefCell<Vec<ServiceState>>,
     pub job: Result<JobResult, ActError>,
+    /// What systemd has restarted by itself, and how often.
+    pub restarts: RefCell<HashMap<String, u32>>,
+    /// Of units that are enabled.
+    pub standings: HashMap<String, Standing>,
+    /// How often one unit alone was asked about.
+    pub asked: std::cell::Cell<u32>,
     pub restarted: RefCell<Vec<String>>,
     pub init: std::cell::Cell<u64>,
     pub shutdown: RefCell<Option<Shutdown>>,
@@ -24,6 +30,9 @@ impl Default for Fake {
             facts: Vec::new(),
             states: RefCell::default(),
             job: Ok(JobResult::Done),
+            restarts: RefCell::default(),
+            standings: HashMap::new(),
+            asked: std::cell::Cell::default(),
             restarted: RefCell::default(),
             init: std::cell::Cell::default(),
             shutdown: RefCell::default(),
@@ -39,6 +48,8 @@ pub fn unit(name: &str, active_state: &str) -> Unit {
         load_state: "loaded".to_owned(),
         active_state: active_state.to_owned(),
         sub_state: if active_state == "active" { "running" } else { "dead" }.to_owned(),
+        has_job: false,
+        path: String::new(),
     }
 }
 
@@ -65,8 +76,23 @@ impl Systemd for Fake {
         Ok(self.units.clone()?.into_iter().filter(|unit| names.contains(&unit.name)).collect())
     }
 
+    async fn units(&self) -> Result<Vec<Unit>, Unavailable> {
+        self.units.clone()
+    }
+
+    async fn restarts(&self, services: &[&Unit]) -> Result<Vec<Option<u32>>, Unavailable> {
+        let restarts = self.restarts.borrow();
+        Ok(services.iter().map(|unit| Some(restarts.get(&unit.name).copied().unwrap_or(0))).collect())
+    }
+
+    async fn standing(&self, unit: &Unit) -> Result<Standing, Unavailable> {
+        self.asked.update(|asked| asked + 1);
+        Ok(self.standings.get(&unit.name).cloned().unwrap_or_default())
+    }
+
     /// Takes one from the list with each call; the last one stays.
     async fn state(&self, _: &str) -> Result<ServiceState, Unavailable> {
+        self.asked.update(|asked| asked + 1);
         let mut states = self.states.borrow_mut();
         let state = states.first().cloned().ok_or_else(|| Unavailable::Unreachable("no state".to_owned()))?;
         if states.len() > 1 {

@@ -24,6 +24,10 @@ pub struct Unit {
     pub load_state: String,
     pub active_state: String,
     pub sub_state: String,
+    /// Something is queued or under way for it.
+    pub has_job: bool,
+    /// Where it is on the bus.
+    pub path: String,
 }
 
 /// How a service is doing, in the words of org.freedesktop.systemd1.Service.
@@ -56,6 +60,27 @@ pub struct UnitFacts {
     pub unit_file_state: String,
     /// `Type=` of systemd.service(5).
     pub kind: String,
+}
+
+/// Whether a unit that is down should be up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    pub unit_file_state: String,
+    /// `Type=` of systemd.service(5).
+    pub kind: String,
+    pub result: String,
+    /// It was up since the machine booted.
+    pub was_active: bool,
+    /// A condition of its was looked at and did not hold.
+    pub condition_failed: bool,
+    /// Sockets, timers and paths that start it when they need it.
+    pub triggered_by: Vec<String>,
+    /// What wants or requires it.
+    pub wanted_by: Vec<String>,
+    /// What it cannot be without.
+    pub requires: Vec<String>,
+    /// Milliseconds of the boot clock at which systemd had started everything; `None`: it has not.
+    pub booted: Option<i64>,
 }
 
 /// The result systemd gives of a job.
@@ -94,10 +119,17 @@ pub enum ActError {
 pub trait Systemd {
     /// Lists all loaded services.
     async fn services(&self) -> Result<Vec<Unit>, Unavailable>;
+    /// Lists all loaded units of the kinds that can fail, and targets, at one go.
+    async fn units(&self) -> Result<Vec<Unit>, Unavailable>;
     /// Looks at the named units, loading them if need be.
     async fn named(&self, names: &[String]) -> Result<Vec<Unit>, Unavailable>;
     /// Tells how a service is doing.
     async fn state(&self, unit: &str) -> Result<ServiceState, Unavailable>;
+    /// Tells how often systemd has restarted each of these services by itself, all questions at once; `None` of one: it does not
+    /// say.
+    async fn restarts(&self, services: &[&Unit]) -> Result<Vec<Option<u32>>, Unavailable>;
+    /// Tells whether a service that is down should be up; of one that is not enabled, only that.
+    async fn standing(&self, unit: &Unit) -> Result<Standing, Unavailable>;
     /// Tells what the policy needs to know of a unit.
     async fn facts(&self, unit: &str) -> Result<UnitFacts, Unavailable>;
     /// Restarts and waits for the job's end.

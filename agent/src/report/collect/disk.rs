@@ -222,8 +222,8 @@ mod tests {
         }
     }
 
-    fn mount(path: &str, read_only: bool) -> Mount {
-        let text = format!("1 0 8:1 / {path} rw - ext4 /dev/sda1 {}", if read_only { "ro" } else { "rw" });
+    fn mount(path: &str, options: &str) -> Mount {
+        let text = format!("1 0 8:1 / {path} rw - ext4 /dev/sda1 {options}");
         filesystems(text.as_bytes()).remove(0)
     }
 
@@ -251,11 +251,11 @@ mod tests {
     fn a_disk_that_was_writable_or_is_to_be_went_read_only_and_another_was_meant_so() {
         let mut disks = Disks::default();
         let fstab = Fstab::parse(b"/dev/sdb /srv ext4 defaults 0 2\n/dev/sdc /iso ext4 ro 0 0\n");
-        assert!(!disks.went_read_only(&mount("/mnt", true), &fstab));
-        assert!(!disks.went_read_only(&mount("/mnt", false), &fstab));
-        assert!(disks.went_read_only(&mount("/mnt", true), &fstab));
-        assert!(disks.went_read_only(&mount("/srv", true), &fstab), "also when the agent was not there to see it");
-        assert!(!disks.went_read_only(&mount("/iso", true), &fstab));
+        assert!(!disks.went_read_only(&mount("/mnt", "ro"), &fstab));
+        assert!(!disks.went_read_only(&mount("/mnt", "rw"), &fstab));
+        assert!(disks.went_read_only(&mount("/mnt", "ro"), &fstab));
+        assert!(disks.went_read_only(&mount("/srv", "ro"), &fstab), "also when the agent was not there to see it");
+        assert!(!disks.went_read_only(&mount("/iso", "ro"), &fstab));
     }
 
     #[test]

@@ -9,3 +9,5 @@ pub mod memory;
 pub mod mounts;
 pub mod processes;
 pub mod services;
+mod spells;
+mod standings;

@@ -9,6 +9,7 @@ use super::{
     lists::page_turns,
     markup::{code, safe, width},
     pairing::show_button,
+    server::unit_state,
 };
 use crate::{
     domain::{
@@ -35,6 +36,7 @@ pub(super) fn alert(words: &Words, alert: &Alert) -> Card {
     let mut lines = vec![line(words, incident)];
     lines.extend(condition(words, incident));
     lines.push(course(words, incident));
+    lines.extend(unit_now(words, incident, &alert.server));
     if incident.is_flapping() {
         let key = if incident.quiet_since.is_some() && incident.is_open() { "alert-flapping-quiet" } else { "alert-flapping" };
         lines.push(words.with(key, &[("count", incident.times.into())]));
@@ -67,6 +69,7 @@ fn symbol(incident: &Incident) -> &'static str {
 /// Gives what is wrong, with its figure.
 fn what(words: &Words, incident: &Incident) -> String {
     let value = || figure(words, incident.rule, incident.value);
+    let unit = || code(&incident.subject, width::UNIT).into();
     match incident.rule {
         Rule::Cpu => words.with("alert-cpu", &[("value", value().into())]),
         Rule::Memory => words.with("alert-memory", &[("value", value().into())]),
@@ -80,7 +83,11 @@ fn what(words: &Words, incident: &Incident) -> String {
         Rule::ReadOnly => words.with("alert-read-only", &[("mount", code(&incident.subject, width::MOUNT).into())]),
         Rule::NoAnswer => words.with("alert-no-answer", &[("mount", code(&incident.subject, width::MOUNT).into())]),
         Rule::Load => words.with("alert-load", &[("value", value().into())]),
-        Rule::Service => words.with("alert-service", &[("unit", code(&incident.subject, width::UNIT).into())]),
+        Rule::Service => words.with("alert-service", &[("unit", unit())]),
+        Rule::Restarts => words.with("alert-restarts", &[("unit", unit()), ("value", value().into())]),
+        Rule::NotReady => words.with("alert-not-ready", &[("unit", unit())]),
+        Rule::Down => words.with("alert-down", &[("unit", unit())]),
+        Rule::Unit => words.with("alert-unit", &[("unit", unit())]),
         Rule::Offline => words.with("alert-offline", &[("moment", words.clock(incident.since).into())]),
         Rule::Reboot => words.with("alert-reboot", &[("moment", words.clock(incident.since).into())]),
         Rule::Clock => words.with("alert-clock", &[("value", value().into())]),
@@ -93,11 +100,29 @@ pub(super) fn figure(words: &Words, rule: Rule, value: f64) -> String {
     match rule {
         Rule::Cpu | Rule::Memory | Rule::Swap | Rule::Disk | Rule::Inodes => percent(value),
         Rule::Load => words.with("per-cpu", &[("value", format!("{value:.1}").into())]),
+        Rule::Restarts => words.with("restart-count", &[("count", value.into())]),
         Rule::Offline => words.with("missed-reports", &[("count", value.into())]),
         #[expect(clippy::cast_possible_truncation, reason = "seconds of a clock, for people")]
         Rule::Clock => words.duration((value * 1000.0) as Millis),
-        Rule::ReadOnly | Rule::NoAnswer | Rule::Service | Rule::Reboot | Rule::Commands => String::new(),
+        Rule::ReadOnly
+        | Rule::NoAnswer
+        | Rule::Service
+        | Rule::NotReady
+        | Rule::Down
+        | Rule::Unit
+        | Rule::Reboot
+        | Rule::Commands => String::new(),
     }
+}
+
+/// Gives what the host says of the unit by now, while something is wrong with it.
+fn unit_now(words: &Words, incident: &Incident, server: &Server) -> Option<String> {
+    if !incident.is_open() || !(incident.rule.is_of_service() || incident.rule == Rule::Unit) {
+        return None;
+    }
+    let services = &server.latest.as_ref()?.report.services;
+    let service = services.iter().find(|service| service.unit == incident.subject)?;
+    Some(words.with("alert-unit-now", &[("state", unit_state(words, service).into())]))
 }
 
 /// Gives the limit that it went over.
@@ -197,7 +222,7 @@ fn fix_buttons(words: &Words, incident: &Incident, server: &Server) -> Vec<Inlin
     let server_id = server.id;
     if incident.is_open() && !server.suspended {
         let tag = unit_tag(&incident.subject);
-        if incident.rule == Rule::Service && server.restartable(&tag).is_some() {
+        if incident.rule.is_of_service() && server.restartable(&tag).is_some() {
             let label = words.with("button-restart", &[("unit", printable(&incident.subject, 40).into())]);
             buttons.push(button(&label, &Intent::AskRestart { server_id, unit: tag }));
         }

@@ -11,13 +11,13 @@ use super::{
     figures::{Words, bytes, percent},
     lists::page_turns,
     markup::{Section, code, paginate, safe, width},
-    server::{HIGH_PERCENT, service_symbol, title},
+    server::{HIGH_PERCENT, service_symbol, title, unit_state},
 };
 use crate::{
     domain::{
         Millis, SECOND,
         intent::Intent,
-        server::{Latest, Presence, Server, disk_percent, inode_percent, memory_percent, swap_percent},
+        server::{Condition, Latest, Presence, Server, condition, disk_percent, inode_percent, memory_percent, swap_percent},
     },
     telegram::keyboards::button,
 };
@@ -174,9 +174,9 @@ fn services(words: &Words, report: &Report) -> Section {
         Systemd::Available if report.services.is_empty() => vec![words.get("status-services-none")],
         Systemd::Available => {
             let mut services: Vec<&Service> = report.services.iter().collect();
-            services.sort_by(|one, other| rank(one).cmp(&rank(other)).then_with(|| one.unit.cmp(&other.unit)));
+            services.sort_by(|one, other| condition(one).cmp(&condition(other)).then_with(|| one.unit.cmp(&other.unit)));
             let mut lines = vec![summary(words, &services)];
-            lines.extend(services.iter().map(|service| service_line(service)));
+            lines.extend(services.iter().map(|service| service_line(words, service)));
             if let Some(why) = &report.monitored_only {
                 lines.push(words.with("status-monitored-only", &[("why", safe(why, width::REASON).into())]));
             } else if !services.iter().any(|service| service.restartable) {
@@ -188,34 +188,23 @@ fn services(words: &Words, report: &Report) -> Section {
     Section { heading, lines }
 }
 
-/// Failed first, then what is on its way, running, stopped.
-fn rank(service: &Service) -> u8 {
-    match service.active_state.as_str() {
-        "failed" => 0,
-        "active" => 2,
-        "inactive" => 3,
-        _ => 1,
-    }
-}
-
 fn summary(words: &Words, services: &[&Service]) -> String {
-    let keys = ["services-failed", "services-changing", "services-running", "services-stopped"];
-    let counts = (0..).zip(keys).filter_map(|(wanted, key)| {
-        let count = services.iter().filter(|service| rank(service) == wanted).count();
+    let keys = [
+        (Condition::Failed, "services-failed"),
+        (Condition::InTrouble, "services-in-trouble"),
+        (Condition::Changing, "services-changing"),
+        (Condition::Running, "services-running"),
+        (Condition::Stopped, "services-stopped"),
+    ];
+    let counts = keys.into_iter().filter_map(|(wanted, key)| {
+        let count = services.iter().filter(|service| condition(service) == wanted).count();
         (count > 0).then(|| words.with(key, &[("count", count.into())]))
     });
     counts.collect::<Vec<_>>().join(" · ")
 }
 
-/// systemd's own words for states: who restarts services knows them, and finds them in the manual.
-fn service_line(service: &Service) -> String {
-    let detail = match (service.active_state.as_str(), &service.result) {
-        ("failed", Some(result)) => result,
-        _ => &service.sub_state,
-    };
-    let state = safe(&service.active_state, width::WORDS);
-    let line = format!("{} {} · {state}", service_symbol(service), code(&service.unit, width::UNIT));
-    if detail.is_empty() { line } else { format!("{line} ({})", safe(detail, width::WORDS)) }
+fn service_line(words: &Words, service: &Service) -> String {
+    format!("{} {} · {}", service_symbol(service), code(&service.unit, width::UNIT), unit_state(words, service))
 }
 
 fn buttons(words: &Words, server: &Server, page: u32) -> Vec<InlineKeyboardButton> {

@@ -95,7 +95,7 @@ pub async fn end_all(work: &mut Work<'_>, server_id: ServerId) -> store::Result<
 /// Lets alerts that a command may mend show that it took another turn.
 pub async fn show_command(work: &mut Work<'_>, server_id: ServerId) -> store::Result<()> {
     for incident in incidents::open_of_server(&mut work.tx, server_id).await? {
-        if matches!(incident.rule, Rule::Service | Rule::Disk) {
+        if incident.rule.is_of_service() || incident.rule == Rule::Disk {
             work.changes(&incident);
         }
     }

@@ -100,7 +100,11 @@ impl Judge {
             let is_gone = match row.rule {
                 // The server reports; the disk answers, or is not there any more.
                 Rule::Offline | Rule::NoAnswer => true,
-                Rule::Service => report.systemd == Systemd::Available,
+                Rule::Service | Rule::NotReady | Rule::Down | Rule::Unit => report.systemd == Systemd::Available,
+                // An agent that has begun anew does not know for a while, and leaves the figure out, not the service.
+                Rule::Restarts => {
+                    report.systemd == Systemd::Available && !report.services.iter().any(|service| service.unit == row.subject)
+                }
                 Rule::Disk | Rule::Inodes | Rule::ReadOnly => {
                     let is_silent = report.unread_disks.iter().any(|disk| disk.mount == row.subject);
                     !is_silent && report.at - row.watch.at > GONE
@@ -178,6 +182,10 @@ fn processes(rule: Rule, report: &Report) -> Vec<Process> {
         | Rule::ReadOnly
         | Rule::NoAnswer
         | Rule::Service
+        | Rule::Restarts
+        | Rule::NotReady
+        | Rule::Down
+        | Rule::Unit
         | Rule::Offline
         | Rule::Reboot
         | Rule::Clock

@@ -275,7 +275,7 @@ fn a_line_that_is_too_long_to_copy_is_still_shown() {
 fn a_list_shows_state_and_worst_figure_and_opens_each_server() {
     let servers = vec![server(), Server { latest: None, name: "db-1".to_owned(), ..server() }];
     let card = show(|words| lists::servers(words, &page(servers, 1, 3)));
-    says(&card, &["🟢 <b>web-1</b> · online · 1 service failed · disk / 91 %", "⚪ <b>db-1</b> · waiting", "Page 2 of 3"]);
+    says(&card, &["🟢 <b>web-1</b> · online · 1 unit failed · disk / 91 %", "⚪ <b>db-1</b> · waiting", "Page 2 of 3"]);
     assert!(asks(&card, &Intent::ShowServer { server_id: id() }));
     assert!(asks(&card, &Intent::Servers { page: 0 }) && asks(&card, &Intent::Servers { page: 2 }));
 }

@@ -58,7 +58,13 @@ pub(super) fn hostile_server(value: &str, disks: usize, services: usize) -> Serv
             .map(|number| Service {
                 sub_state: value.to_owned(),
                 result: Some(value.to_owned()),
-                ..service(&format!("{number}{value}"), states[number % states.len()])
+                status: Some(u8::MAX),
+                restarts: Some(u32::MAX),
+                restarted_ago_s: Some(u32::MAX),
+                trouble: [None, Some(Trouble::NotReady), Some(Trouble::Down)][number % 3],
+                waits_for: Some(value.to_owned()),
+                // The first is what alerts are about.
+                ..service(&if number == 0 { value.to_owned() } else { format!("{number}{value}") }, states[number % states.len()])
             })
             .collect();
     });

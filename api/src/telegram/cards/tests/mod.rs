@@ -3,10 +3,11 @@
 mod behaviour;
 mod hostile;
 mod hostile_alerts;
+mod units;
 
 use std::{fmt::Debug, str::FromStr};
 
-use osm_protocol::messages::{Disk, Host, Load, Memory, Report, Service, Systemd};
+use osm_protocol::messages::{Disk, Host, Load, Memory, Report, Service, Systemd, Trouble};
 use teloxide::types::{InlineKeyboardButton, InlineKeyboardButtonKind};
 
 use super::*;
@@ -152,5 +153,6 @@ fn service(unit: &str, active_state: &str) -> Service {
         sub_state: sub_state.to_owned(),
         result,
         restartable: true,
+        ..Service::default()
     }
 }

@@ -40,6 +40,7 @@ use crate::{
     },
     usecase::{
         Core,
+        readiness::Readiness,
         report::{Reports, Writer},
         start,
         tally::Refusals,
@@ -78,7 +79,16 @@ impl App {
         let instance = clock.id();
         let packages = config.packages_dir.as_deref().map(|dir| Packages::open(dir, &config.public_url.text)).transpose()?;
         Ok(Self {
-            core: Arc::new(Core { config, clock, store, keys, packages, refusals: Refusals::default(), instance }),
+            core: Arc::new(Core {
+                config,
+                clock,
+                store,
+                keys,
+                packages,
+                refusals: Refusals::default(),
+                readiness: Readiness::default(),
+                instance,
+            }),
             bot,
             reports,
             writer,
@@ -164,6 +174,8 @@ fn outward(
     announce: impl FnOnce(&str) + Send + 'static,
 ) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
+    let bot = receiver.clone();
+    tasks.spawn(async move { telegram::setup::offer_commands(bot.bot()).await });
     let core_in = core.clone();
     tasks.spawn(async move {
         match telegram::setup::run(&core_in, receiver.bot()).await {

@@ -21,3 +21,5 @@ mod packages;
 mod reporting;
 mod sender;
 mod telegram_edge;
+mod telegram_forms;
+mod telegram_refusals;

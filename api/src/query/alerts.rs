@@ -64,9 +64,18 @@ pub async fn open(tx: &mut Tx, chat_id: ChatId) -> store::Result<Vec<Incident>> 
 /// Lists the chat's open alerts that nobody has seen to and that are to be heard, most urgent first.
 pub async fn unseen(tx: &mut Tx, chat_id: ChatId, now: Millis) -> store::Result<Vec<Incident>> {
     let mutes = Mutes::of_chat(tx, chat_id, now).await?;
+    let unheard = incidents::unheard(tx, chat_id).await?;
     let mut unseen = open(tx, chat_id).await?;
-    unseen.retain(|incident| incident.is_unseen(now) && !mutes.cover(incident.server_id));
+    unseen.retain(|incident| incident.is_unseen(now) && !mutes.cover(incident.server_id) && !unheard.contains(&incident.id));
     Ok(unseen)
+}
+
+/// Lists what one message tells to be over, but for what the chat never heard of.
+pub async fn recovered(tx: &mut Tx, chat_id: ChatId, recovery_id: MessageId) -> store::Result<Vec<Incident>> {
+    let unheard = incidents::unheard(tx, chat_id).await?;
+    let mut over = incidents::of_recovery(tx, chat_id, recovery_id).await?;
+    over.retain(|incident| !unheard.contains(&incident.id));
+    Ok(over)
 }
 
 async fn together(tx: &mut Tx, chat_id: ChatId, mut incidents: Vec<Incident>) -> store::Result<Alerts> {

@@ -36,8 +36,21 @@ pub async fn telegram_id(tx: &mut Tx, id: MessageId) -> Result<Option<TelegramMe
     Ok(found.flatten())
 }
 
-pub async fn set_telegram_id(tx: &mut Tx, id: MessageId, telegram_id: Option<TelegramMessageId>) -> Result<()> {
-    execute!(tx, sqlx::query("UPDATE messages SET telegram_id = $2 WHERE id = $1").bind(id).bind(telegram_id))?;
+/// Notes that a message is gone at Telegram: what it is to show from now on is sent anew.
+pub async fn gone(tx: &mut Tx, id: MessageId) -> Result<()> {
+    execute!(tx, sqlx::query("UPDATE messages SET telegram_id = NULL WHERE id = $1").bind(id))?;
+    Ok(())
+}
+
+/// Notes that Telegram took a message, and since when it can be heard of.
+pub async fn told(tx: &mut Tx, id: MessageId, telegram_id: Option<TelegramMessageId>, now: Millis) -> Result<()> {
+    execute!(
+        tx,
+        sqlx::query("UPDATE messages SET telegram_id = COALESCE($2, telegram_id), told_at = COALESCE(told_at, $3) WHERE id = $1")
+            .bind(id)
+            .bind(telegram_id)
+            .bind(now)
+    )?;
     Ok(())
 }
 

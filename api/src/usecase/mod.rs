@@ -15,6 +15,7 @@
 //! | [`scene`] | a person's request while it is applied, and the answers to it |
 //! | [`work`] | one transaction, its moment, and what it brings about |
 //! | [`announce`] | what of alerts a chat hears |
+//! | [`readiness`] | what the backend lacks of being ready |
 //! | [`tally`] | refusals are counted until they are told |
 //! | [`tell`] | notices are left for chats |
 
@@ -27,6 +28,7 @@ mod announce;
 pub mod chat;
 pub mod command;
 pub mod pair;
+pub mod readiness;
 pub mod refusals;
 pub mod report;
 pub mod scene;
@@ -49,6 +51,8 @@ pub struct Core {
     pub packages: Option<Packages>,
     /// What was refused lately.
     pub refusals: tally::Refusals,
+    /// Whether the bot is set up.
+    pub readiness: readiness::Readiness,
     /// Names this process among several instances.
     pub instance: InstanceId,
 }

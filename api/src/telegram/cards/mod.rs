@@ -47,7 +47,7 @@ use crate::{
         alerts::{self, Alerts},
         thresholds::{self, Looked},
     },
-    store::{self, Tx, commands, incidents, mutes, servers},
+    store::{self, Tx, commands, mutes, servers},
     telegram::text::Text,
     usecase::Core,
     zone::Zone,
@@ -154,7 +154,7 @@ async fn card(tx: &mut Tx, place: &Place<'_>, words: &Words<'_>, notice: &Notice
         }
         Notice::Incident { incident_id } => return Ok(of_alerts(words, &alerts::one(tx, chat_id, *incident_id).await?)),
         Notice::Recovered { recovery_id } => {
-            let over = incidents::of_recovery(tx, chat_id, *recovery_id).await?;
+            let over = alerts::recovered(tx, chat_id, *recovery_id).await?;
             if over.is_empty() {
                 return Ok(None);
             }

@@ -3,6 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`webhook`], [`polling`] | the two ways in which they come; both hand them to the [`Receiver`] |
+//! | [`wire`] | what is read of an update |
 //! | [`update`] | an update becomes a parsed request, pure |
 //! | [`strangers`] | who is nobody here, and is told so at most once an hour |
 //! | [`inbox`] | applies requests, a chat's oldest first, chats side by side |
@@ -12,6 +13,7 @@ pub mod polling;
 mod strangers;
 pub mod update;
 pub mod webhook;
+mod wire;
 
 use std::sync::Arc;
 
@@ -57,6 +59,7 @@ impl Receiver {
                     self.strangers.refuse(&request, self.core.clock.steady());
                 }
             }
+            (id, Ok(Parsed::Ignored(kind))) if update::is_talk(kind) => tracing::debug!(?id, kind, "an update was dropped"),
             (id, Ok(Parsed::Ignored(kind))) => dropped(id, kind),
             (id, Err(kind)) => dropped(id, &kind),
             (None, Ok(Parsed::Request(_))) => dropped(None, "no update"),
@@ -66,5 +69,5 @@ impl Receiver {
 }
 
 fn dropped(update: Option<UpdateId>, kind: &str) {
-    tracing::debug!(?update, kind, "an update was dropped");
+    tracing::info!(update = update.map(|id| id.0), kind, "an update that cannot be used was dropped");
 }

@@ -54,6 +54,8 @@ CREATE TABLE servers (
     paired_at BIGINT NOT NULL,
     -- Whose token paired it; NULL: the operator moved it here.
     paired_by BIGINT,
+    -- The topic of a forum group in which it was paired: its cards and alerts go there.
+    topic BIGINT,
     -- When its host was paired anew elsewhere: its key is no longer believed, its history stays.
     unpaired_at BIGINT
 );
@@ -112,7 +114,9 @@ CREATE TABLE pairings (
     tried_by_other BOOLEAN NOT NULL,
     -- The message that carries the token, and whether it still does.
     message_id TEXT NOT NULL,
-    message_open BOOLEAN NOT NULL
+    message_open BOOLEAN NOT NULL,
+    -- The topic in which it was asked for.
+    topic BIGINT
 );
 CREATE INDEX pairings_open ON pairings (message_open, expires_at);
 
@@ -175,6 +179,8 @@ CREATE TABLE messages (
     id TEXT PRIMARY KEY,
     chat_id BIGINT NOT NULL,
     telegram_id BIGINT,
+    -- The topic of a forum group that it is for; none: General, or no forum.
+    topic BIGINT,
     -- When Telegram first took it: before that nobody has heard of what it tells.
     told_at BIGINT,
     created_at BIGINT NOT NULL
@@ -204,6 +210,8 @@ CREATE TABLE outbox (
     try_at BIGINT,
     -- Telegram took it without its markup; once more it is shown with it.
     shown_plain BOOLEAN NOT NULL DEFAULT FALSE,
+    -- Its topic is gone or closed: it goes to General.
+    in_general BOOLEAN NOT NULL DEFAULT FALSE,
     created_at BIGINT NOT NULL
 );
 CREATE INDEX outbox_due ON outbox (chat_id, urgency, id);

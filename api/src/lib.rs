@@ -1,5 +1,5 @@
-//! The backend of Online Server Monitor. [`App`] opens everything, [`App::serve`] runs it on a listener until it is told to stop:
-//! the seam that the stories of `tests/` use too.
+//! The backend of Online Server Monitor. [`App`] opens everything, [`App::serve`] runs it on a listener until it is told to
+//! stop: the seam that the stories of `tests/` use too.
 
 pub mod cli;
 pub mod clock;
@@ -147,8 +147,8 @@ impl App {
         http::serve(core.clone(), listener, routes, stop).await?;
 
         outward.shutdown().await;
-        // What is under way is finished, so that no message goes out twice for a restart. The routes are gone, and with them the
-        // last sender of reports: what was accepted is written.
+        // What is under way is finished, so that no message goes out twice for a restart. The routes are gone, and with them
+        // the last sender of reports: what was accepted is written.
         let _ = tokio::time::timeout(GRACE, async { while inward.join_next().await.is_some() {} }).await;
         inward.shutdown().await;
         let mut tx = core.store.begin().await?;

@@ -35,8 +35,8 @@ impl Excused {
     }
 }
 
-/// Waits until nothing is left to be handled and told, and says what stays. In a thread with a runtime of its own: a world ends
-/// where nothing can be awaited.
+/// Waits until nothing is left to be handled and told, and says what stays. In a thread with a runtime of its own: a world
+/// ends where nothing can be awaited.
 pub fn left_over(database_url: &str, now: i64, sim: &Sim, excused: &Excused) -> Vec<String> {
     let mut left = Vec::new();
     if !excused.messages.load(Ordering::Relaxed) {

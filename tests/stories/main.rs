@@ -23,3 +23,4 @@ mod sender;
 mod telegram_edge;
 mod telegram_forms;
 mod telegram_refusals;
+mod topics;

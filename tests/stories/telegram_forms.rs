@@ -1,4 +1,5 @@
-//! Telegram says more than anybody here knows: new kinds of entities, buttons, messages, chats and answers change nothing else.
+//! Telegram says more than anybody here knows: new kinds of entities, buttons, messages, chats and answers change nothing
+//! else.
 
 use osm_telegram_sim::{Failure, FailureKind, Options};
 use osm_tests::{

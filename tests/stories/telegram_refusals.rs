@@ -1,5 +1,5 @@
-//! Telegram refuses what it is sent, for a while or for what is said: nothing is lost, nothing is told twice, and nobody hears of the
-//! end of what they never heard of. Whatever it answers, agents are served.
+//! Telegram refuses what it is sent, for a while or for what is said: nothing is lost, nothing is told twice, and nobody
+//! hears of the end of what they never heard of. Whatever it answers, agents are served.
 
 use osm_api::domain::{HOUR, MINUTE, SECOND};
 use osm_protocol::messages::Report;

@@ -16,8 +16,8 @@ pub fn live() -> &'static str {
     "ok\n"
 }
 
-/// Ready when the database answers and the bot is set up, or else what is missing; with the figures that tell whether messages get
-/// through.
+/// Ready when the database answers and the bot is set up, or else what is missing; with the figures that tell whether
+/// messages get through.
 #[handler]
 pub async fn ready(Data(http): Data<&Arc<Http>>) -> Result<Response> {
     let mut tx = http.core.store.read().await?;

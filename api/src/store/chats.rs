@@ -61,8 +61,8 @@ pub enum Reach {
     },
 }
 
-/// Notes whether a chat can be reached, as somebody there says; tells whether it is one of ours at all. One that can be is sent at
-/// once what waits for it.
+/// Notes whether a chat can be reached, as somebody there says; tells whether it is one of ours at all. One that can be is
+/// sent at once what waits for it.
 pub async fn set_reach(tx: &mut Tx, id: ChatId, reach: Reach) -> Result<bool> {
     let try_at = match reach {
         Reach::Open => None,

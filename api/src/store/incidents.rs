@@ -320,7 +320,8 @@ pub async fn open_of_server(tx: &mut Tx, server_id: ServerId) -> Result<Vec<Inci
     Ok(all(rows))
 }
 
-/// Chats in which something is wrong that is to be repeated by now or was never told, or something has been well for long enough.
+/// Chats in which something is wrong that is to be repeated by now or was never told, or something has been well for long
+/// enough.
 pub async fn chats_due(tx: &mut Tx, now: Millis) -> Result<Vec<ChatId>> {
     on!(tx, conn => sqlx::query_scalar(
         "SELECT DISTINCT chat_id FROM incidents
@@ -329,7 +330,8 @@ pub async fn chats_due(tx: &mut Tx, now: Millis) -> Result<Vec<ChatId>> {
         .bind(now).fetch_all(conn).await)
 }
 
-/// Gives a server's alerts to another chat, which has heard of none: what is open is told there anew, and what is over is over.
+/// Gives a server's alerts to another chat, which has heard of none: what is open is told there anew, and what is over is
+/// over.
 pub async fn relocate(tx: &mut Tx, server_id: ServerId, to: ChatId) -> Result<()> {
     execute!(
         tx,

@@ -3,7 +3,7 @@
 use super::db::{Result, Tx, execute, on};
 use crate::domain::{
     Millis,
-    ids::{ChatId, MessageId, TelegramMessageId},
+    ids::{ChatId, MessageId, TelegramMessageId, TopicId},
 };
 
 pub async fn insert(
@@ -42,6 +42,19 @@ pub async fn gone(tx: &mut Tx, id: MessageId) -> Result<()> {
     Ok(())
 }
 
+/// Notes the topic that a new message is for.
+pub async fn set_topic(tx: &mut Tx, id: MessageId, topic: TopicId) -> Result<()> {
+    execute!(tx, sqlx::query("UPDATE messages SET topic = $2 WHERE id = $1").bind(id).bind(topic))?;
+    Ok(())
+}
+
+/// Gives the topic that a message is for.
+pub async fn topic(tx: &mut Tx, id: MessageId) -> Result<Option<TopicId>> {
+    let found: Option<Option<TopicId>> = on!(tx, conn => sqlx::query_scalar("SELECT topic FROM messages WHERE id = $1")
+        .bind(id).fetch_optional(conn).await)?;
+    Ok(found.flatten())
+}
+
 /// Notes that Telegram took a message, and since when it can be heard of.
 pub async fn told(tx: &mut Tx, id: MessageId, telegram_id: Option<TelegramMessageId>, now: Millis) -> Result<()> {
     execute!(
@@ -54,8 +67,8 @@ pub async fn told(tx: &mut Tx, id: MessageId, telegram_id: Option<TelegramMessag
     Ok(())
 }
 
-/// Drops what is old, unless something waits for it, or it shows an alert that is open or was a while ago: without its row, every
-/// edit of it would be a new message.
+/// Drops what is old, unless something waits for it, or it shows an alert that is open or was a while ago: without its row,
+/// every edit of it would be a new message.
 pub async fn prune(tx: &mut Tx, before: Millis) -> Result<()> {
     execute!(
         tx,

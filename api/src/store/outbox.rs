@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::db::{Result, Tx, execute, from_json, on, to_json, wake::Wake};
 use crate::domain::{
     HOUR, MINUTE, Millis, SECOND,
-    ids::{CallbackId, ChatId, MessageId, OutboxId},
+    ids::{CallbackId, ChatId, MessageId, OutboxId, TopicId},
     notice::{Notice, Toast, Urgency},
 };
 
@@ -37,6 +37,9 @@ impl Gathers {
     }
 }
 
+/// A chat, or a topic of a forum group.
+pub type Room = (ChatId, Option<TopicId>);
+
 /// Nothing is held for longer.
 const LONGEST_HOLD: Millis = MINUTE;
 /// Between two tries at a chat, or a message, that is refused.
@@ -65,6 +68,8 @@ pub struct Entry {
     pub refused: i64,
     /// Telegram took it without its markup.
     pub shown_plain: bool,
+    /// Its topic is gone or closed.
+    pub in_general: bool,
     pub created_at: Millis,
 }
 
@@ -121,11 +126,13 @@ pub async fn gather(tx: &mut Tx, message_id: MessageId, gathers: Gathers, hold_u
 }
 
 /// Gives the chat's message that still takes in more of a kind. It is held, so that the sender cannot send it meanwhile.
-pub async fn gathering(tx: &mut Tx, chat_id: ChatId, gathers: Gathers) -> Result<Option<MessageId>> {
+pub async fn gathering(tx: &mut Tx, (chat_id, topic): Room, gathers: Gathers) -> Result<Option<MessageId>> {
     on!(tx, conn => sqlx::query_scalar(
         "UPDATE outbox SET version = version WHERE id = (
-             SELECT MIN(id) FROM outbox WHERE chat_id = $1 AND gathers = $2) AND gathers = $2 RETURNING message_id")
-        .bind(chat_id).bind(gathers.as_str()).fetch_optional(conn).await)
+             SELECT MIN(o.id) FROM outbox o JOIN messages m ON m.id = o.message_id
+             WHERE o.chat_id = $1 AND o.gathers = $2 AND COALESCE(m.topic, 0) = COALESCE($3, 0))
+         AND gathers = $2 RETURNING message_id")
+        .bind(chat_id).bind(gathers.as_str()).bind(topic).fetch_optional(conn).await)
 }
 
 /// Tells whether this message is not on its way yet; it is held, as by [`gathering`].
@@ -137,8 +144,8 @@ pub async fn is_gathering(tx: &mut Tx, message_id: MessageId) -> Result<bool> {
     Ok(held == 1)
 }
 
-/// Closes an entry that is on its way: what comes from now on is for another message. Gives the entry as it is now; `None` when
-/// it is gone.
+/// Closes an entry that is on its way: what comes from now on is for another message. Gives the entry as it is now; `None`
+/// when it is gone.
 pub async fn close(tx: &mut Tx, entry: &Entry) -> Result<Option<Entry>> {
     let version: Option<i64> = on!(tx, conn => sqlx::query_scalar("UPDATE outbox SET gathers = NULL WHERE id = $1
         RETURNING version")
@@ -178,9 +185,10 @@ pub async fn push_toast(tx: &mut Tx, id: OutboxId, popped: &Popped<'_>, now: Mil
     Ok(())
 }
 
-/// Gives the first message and the first toast of each chat that may be tried, most urgent first; what was refused lets the others
-/// of its chat go first. A chat without a row (a group that just moved) counts as reachable: Telegram will say where it went. What is
-/// held or waits for another try does not count; what is held for longer than anything is was written by a clock that was set back.
+/// Gives the first message and the first toast of each chat that may be tried, most urgent first; what was refused lets the
+/// others of its chat go first. A chat without a row (a group that just moved) counts as reachable: Telegram will say where
+/// it went. What is held or waits for another try does not count; what is held for longer than anything is was written by a
+/// clock that was set back.
 pub async fn due(tx: &mut Tx, now: Millis, limit: i64) -> Result<Vec<Entry>> {
     #[derive(sqlx::FromRow)]
     struct Row {
@@ -194,11 +202,12 @@ pub async fn due(tx: &mut Tx, now: Millis, limit: i64) -> Result<Vec<Entry>> {
         gathers: Option<String>,
         refused: i64,
         shown_plain: bool,
+        in_general: bool,
         created_at: i64,
     }
     let rows: Vec<Row> = on!(tx, conn => sqlx::query_as(
         "SELECT o.id, o.chat_id, o.message_id, o.callback_id, o.content, o.version, o.attempts,
-             o.gathers, o.refused, o.shown_plain, o.created_at
+             o.gathers, o.refused, o.shown_plain, o.in_general, o.created_at
          FROM outbox o LEFT JOIN chats c ON c.id = o.chat_id
          WHERE (COALESCE(c.reachable, TRUE) OR COALESCE(c.try_at, 0) NOT BETWEEN $1 AND $4)
              AND COALESCE(o.hold_until, 0) NOT BETWEEN $1 AND $2 AND COALESCE(o.try_at, 0) NOT BETWEEN $1 AND $4
@@ -221,6 +230,7 @@ pub async fn due(tx: &mut Tx, now: Millis, limit: i64) -> Result<Vec<Entry>> {
         gathers: row.gathers,
         refused: row.refused,
         shown_plain: row.shown_plain,
+        in_general: row.in_general,
         created_at: row.created_at,
     });
     Ok(readable.collect())
@@ -247,6 +257,12 @@ pub async fn refused(tx: &mut Tx, entry: &Entry, try_at: Option<Millis>) -> Resu
             .bind(try_at)
             .bind(entry.version)
     )?;
+    Ok(())
+}
+
+/// Lets a message go to General from now on, or to its topic again.
+pub async fn set_in_general(tx: &mut Tx, entry: &Entry, in_general: bool) -> Result<()> {
+    execute!(tx, sqlx::query("UPDATE outbox SET in_general = $2 WHERE id = $1").bind(entry.id).bind(in_general))?;
     Ok(())
 }
 

@@ -1,5 +1,5 @@
-//! At start: who is this bot, whether it can be written to by webhook or has to poll, who owns it, which commands it has. No answer of
-//! Telegram's ends it: agents are served meanwhile, and `/readyz` says what is missing.
+//! At start: who is this bot, whether it can be written to by webhook or has to poll, who owns it, which commands it has. No
+//! answer of Telegram's ends it: agents are served meanwhile, and `/readyz` says what is missing.
 
 use std::time::Duration;
 

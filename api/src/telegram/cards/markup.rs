@@ -125,7 +125,8 @@ pub(super) fn visible_len(html: &str) -> usize {
     length
 }
 
-/// Gives what a text says without its markup, within Telegram's limit: what is no tag and no reference of ours stays as it stands.
+/// Gives what a text says without its markup, within Telegram's limit: what is no tag and no reference of ours stays as it
+/// stands.
 pub(super) fn plain(html: &str) -> String {
     let mut text = String::new();
     let mut rest = html;

@@ -50,7 +50,8 @@ impl Receiver {
     }
 
     /// Stores what an update asks for, and returns when that is durable. What asks for nothing, and what cannot be read, is
-    /// dropped: Telegram would send it for ever, and hold back what follows in its chat. What strangers ask for costs no write.
+    /// dropped: Telegram would send it for ever, and hold back what follows in its chat. What strangers ask for costs no
+    /// write.
     async fn take(&self, incoming: Incoming) -> Result<()> {
         let parsed = incoming.update.map(|update| update::parse(&update, self.bot.username()));
         match (incoming.id, parsed) {

@@ -67,8 +67,8 @@ pub struct Incoming {
     pub update: Result<Update, String>,
 }
 
-/// Reads an update by its kind first: what was not asked for is not read any further. Whatever cannot be read costs nobody but
-/// itself.
+/// Reads an update by its kind first: what was not asked for is not read any further. Whatever cannot be read costs nobody
+/// but itself.
 pub fn read(bytes: &[u8]) -> Incoming {
     let read: Result<BTreeMap<String, &RawValue>, _> = serde_json::from_slice(bytes);
     let mut fields = read.unwrap_or_default();
@@ -107,7 +107,7 @@ pub fn commands(scope: &BotCommandScope, text: &Text) -> Vec<BotCommand> {
 fn from_message(message: &Message, bot_username: &str) -> Result<Request, &'static str> {
     let chat = chat(&message.chat)?;
     if let Some(to) = message.migrate_to_chat_id {
-        return Ok(Request { actor: sender(message), intent: Intent::Migrated { to: ChatId(to) }, chat, tap: None });
+        return Ok(Request { actor: sender(message), intent: Intent::Migrated { to: ChatId(to) }, chat, tap: None, topic: None });
     }
     if message.sender_chat.as_ref().is_some_and(wire::Chat::is_channel) {
         return Err("sent_as_channel");
@@ -133,7 +133,8 @@ fn from_message(message: &Message, bot_username: &str) -> Result<Request, &'stat
     if intent == Intent::UnknownCommand && chat.kind == ChatKind::Group && !addressed {
         return Err(UNKNOWN_COMMAND);
     }
-    Ok(Request { chat, actor, intent, tap: None })
+    let topic = message.message_thread_id.filter(|_| message.is_topic_message == Some(true));
+    Ok(Request { chat, actor, intent, tap: None, topic })
 }
 
 /// Messages that are understood and ask this bot for nothing: people talk.
@@ -151,8 +152,9 @@ fn from_tap(query: &wire::Tap) -> Result<Request, &'static str> {
     // The bot writes no inline messages; without a message there is no chat.
     let message = query.message.as_ref().ok_or("inline_callback")?;
     let tap = Tap { callback_id: CallbackId(query.id.clone()), message_id: Some(TelegramMessageId(message.message_id)) };
+    let topic = message.message_thread_id.filter(|_| message.is_topic_message == Some(true));
     let intent = query.data.as_deref().map_or(Intent::StaleButton, keyboards::parse);
-    Ok(Request { chat: chat(&message.chat)?, actor: person(&query.from), intent, tap: Some(tap) })
+    Ok(Request { chat: chat(&message.chat)?, actor: person(&query.from), intent, tap: Some(tap), topic })
 }
 
 fn from_membership(change: &Membership) -> Result<Request, &'static str> {
@@ -164,7 +166,7 @@ fn from_membership(change: &Membership) -> Result<Request, &'static str> {
         _ => return Err("unknown_membership"),
     };
     let intent = Intent::Reachable { reachable };
-    Ok(Request { chat: chat(&change.chat)?, actor: person(&change.from), intent, tap: None })
+    Ok(Request { chat: chat(&change.chat)?, actor: person(&change.from), intent, tap: None, topic: None })
 }
 
 /// `/name@addressee argument`.

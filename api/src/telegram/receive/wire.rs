@@ -1,10 +1,12 @@
-//! What Telegram sends, read for what is needed of it: who, where, what was written or tapped. Types of our own, and as few fields as
-//! possible: whatever else stands in an update, of whatever kind, changes nothing.
+//! What Telegram sends, read for what is needed of it: who, where, what was written or tapped. Types of our own, and as few
+//! fields as possible: whatever else stands in an update, of whatever kind, changes nothing.
 
 use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, IgnoredAny},
 };
+
+use crate::domain::ids::TopicId;
 
 /// An update of a kind that was asked for.
 #[derive(Debug)]
@@ -22,6 +24,11 @@ pub struct Message {
     pub sender_chat: Option<Chat>,
     #[serde(default, deserialize_with = "lenient")]
     pub text: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub message_thread_id: Option<TopicId>,
+    /// Replies have threads, too, and those are no topics.
+    #[serde(default, deserialize_with = "lenient")]
+    pub is_topic_message: Option<bool>,
     #[serde(default, deserialize_with = "lenient")]
     pub migrate_to_chat_id: Option<i64>,
     /// Who wrote it first, in whatever form: what is forwarded is no command. Older servers say when it was written.
@@ -50,6 +57,10 @@ pub struct Tap {
 pub struct Under {
     pub chat: Chat,
     pub message_id: i32,
+    #[serde(default, deserialize_with = "lenient")]
+    pub message_thread_id: Option<TopicId>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub is_topic_message: Option<bool>,
 }
 
 /// What became of the bot in a chat.

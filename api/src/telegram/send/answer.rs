@@ -1,5 +1,6 @@
-//! What the Bot API answers, sorted by what to do about it. `"ok": true` is a success, whatever the rest is; a refusal is sorted by
-//! its code and by what it carries along, and by its words only where they change how it is tried again, never whether.
+//! What the Bot API answers, sorted by what to do about it. `"ok": true` is a success, whatever the rest is; a refusal is
+//! sorted by its code and by what it carries along, and by its words only where they change how it is tried again, never
+//! whether.
 
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
@@ -27,8 +28,8 @@ pub enum Fault {
     /// The group is a supergroup now.
     #[error("the group has the id {0} now")]
     Migrated(ChatId),
-    /// 400 or 403: it does not take this, here, now. Whether it is about the chat or about what is said, for a moment or for good,
-    /// nothing tells for sure.
+    /// 400 or 403: it does not take this, here, now. Whether it is about the chat or about what is said, for a moment or for
+    /// good, nothing tells for sure.
     #[error("{0}")]
     Refused(String),
     /// The token is not (or no longer) a bot's.

@@ -1,5 +1,5 @@
-//! What strangers are told: beside the outbox, since nothing that a stranger does may cost a durable write. What does not fit, or
-//! does not arrive, is lost.
+//! What strangers are told: beside the outbox, since nothing that a stranger does may cost a durable write. What does not
+//! fit, or does not arrive, is lost.
 
 use std::time::Duration;
 
@@ -56,7 +56,7 @@ pub async fn run(core: &Core, bot: &Bot, mut waiting: mpsc::Receiver<Aside>) {
         let sent = match aside {
             Some(Aside::PrivateBot { chat_id, language }) => {
                 let rendered = cards::private_bot(&Text::new(language.as_deref()), UserId(chat_id.0));
-                bot.send(&Letter { chat_id, rendered, form: Form::Full }).await.map(drop)
+                bot.send(&Letter { chat_id, topic: None, rendered, form: Form::Full }).await.map(drop)
             }
             Some(Aside::NotAllowed { callback_id, language }) => {
                 bot.answer(&callback_id, cards::toast(Toast::NotAllowed, &Text::new(language.as_deref()))).await

@@ -1,6 +1,6 @@
-//! The few calls of the Bot API that this product makes, each with its errors sorted by what to do about them. Of an answer only what
-//! is needed is read, with types of our own (`answer.rs`): a client library that does not know a field yet would call a message that
-//! was sent a failure, and it would be sent again. Addresses hold the token, and are never shown.
+//! The few calls of the Bot API that this product makes, each with its errors sorted by what to do about them. Of an answer
+//! only what is needed is read, with types of our own (`answer.rs`): a client library that does not know a field yet would
+//! call a message that was sent a failure, and it would be sent again. Addresses hold the token, and are never shown.
 
 use std::sync::OnceLock;
 
@@ -16,7 +16,7 @@ use url::Url;
 
 use crate::{
     config::Telegram,
-    domain::ids::{CallbackId, ChatId, TelegramMessageId, UserId},
+    domain::ids::{CallbackId, ChatId, TelegramMessageId, TopicId, UserId},
     telegram::{
         cards::Rendered,
         send::answer::{self, Fault},
@@ -35,6 +35,8 @@ type Result<T> = std::result::Result<T, Fault>;
 /// A message on its way.
 pub struct Letter {
     pub chat_id: ChatId,
+    /// Of a new message.
+    pub topic: Option<TopicId>,
     pub rendered: Rendered,
     pub form: Form,
 }
@@ -77,7 +79,11 @@ impl Bot {
         struct Sent {
             message_id: TelegramMessageId,
         }
-        let sent: Option<Sent> = read(self.call("sendMessage", &letter.parameters()).await?);
+        let mut parameters = letter.parameters();
+        if let Some(topic) = letter.topic {
+            parameters["message_thread_id"] = topic.0.into();
+        }
+        let sent: Option<Sent> = read(self.call("sendMessage", &parameters).await?);
         if sent.is_none() {
             tracing::warn!(chat = %letter.chat_id, "Telegram took a message and does not say under which id");
         }

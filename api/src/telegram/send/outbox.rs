@@ -1,5 +1,5 @@
-//! The one sender: takes notices out of the outbox, puts them in words, and sends them within Telegram's budgets, in order within
-//! a chat, most urgent first. Delivery is at least once.
+//! The one sender: takes notices out of the outbox, puts them in words, and sends them within Telegram's budgets, in order
+//! within a chat, most urgent first. Delivery is at least once.
 
 use std::{collections::HashSet, future::ready, time::Duration};
 
@@ -189,8 +189,8 @@ async fn close_gathering(core: &Core, entries: Vec<Entry>) -> store::Result<Vec<
     Ok(closed)
 }
 
-/// Tells whether a chat may be told this: what goes to a private chat goes to a person, who must still be admitted. A token is
-/// taken out of its message all the same.
+/// Tells whether a chat may be told this: what goes to a private chat goes to a person, who must still be admitted. A token
+/// is taken out of its message all the same.
 async fn may_be_sent(
     tx: &mut Tx,
     core: &Core,
@@ -241,9 +241,10 @@ async fn prepare<'a>(core: &Core, bot: &'a Bot, entry: &Entry) -> store::Result<
                 now,
                 delayed_since: is_late.then_some(entry.created_at),
             };
+            let topic = messages::topic(&mut tx, message_id).await?;
             // Before the rest: what ends meanwhile is shown as over, and told to be over too.
             let over = incidents::over_in_message(&mut tx, message_id).await?;
-            let place = Place { core, bot_username: bot.username(), chat_id };
+            let place = Place { core, bot_username: bot.username(), chat_id, topic };
             let rendered = match cards::show(&mut tx, &place, &frame, notice).await {
                 Ok(Some(rendered)) => rendered,
                 Ok(None) => return Ok(ready(Ok(None)).boxed()),
@@ -254,7 +255,7 @@ async fn prepare<'a>(core: &Core, bot: &'a Bot, entry: &Entry) -> store::Result<
                 Err(error) => return Err(error),
             };
             let form = form(entry);
-            let letter = Letter { chat_id, rendered, form };
+            let letter = Letter { chat_id, topic: topic.filter(|_| !entry.in_general), rendered, form };
             let over = if telegram_id.is_none() { over } else { Vec::new() };
             let taken = move |telegram_id| Some(Taken { telegram_id, form, over });
             let goes_away = leaves(notice, chat_id);

@@ -1,10 +1,10 @@
 //! What becomes of an outbox row once its call has ended.
 //!
-//! A refusal (400, 403) is never final: Telegram's come and go, and its words are not to be relied on. What was refused stays. Its
-//! chat is looked at again after a pause that grows to an hour, and soon where there is something new that somebody has to hear; and
-//! each time another of its messages goes first, so that one that is refused for what it says holds up nobody. Is it refused while
-//! others of its chat are taken, it alone waits. Every third try does without markup; what is taken so is shown with it by the next
-//! call, and stays plain where that is refused.
+//! A refusal (400, 403) is never final: Telegram's come and go, and its words are not to be relied on. What was refused
+//! stays. Its chat is looked at again after a pause that grows to an hour, and soon where there is something new that
+//! somebody has to hear; and each time another of its messages goes first, so that one that is refused for what it says holds
+//! up nobody. Is it refused while others of its chat are taken, it alone waits. Every third try does without markup; what is
+//! taken so is shown with it by the next call, and stays plain where that is refused.
 
 use std::time::Duration;
 
@@ -40,7 +40,8 @@ pub enum Rest {
     Failed(Duration),
 }
 
-/// From so many refusals on it is worth an error that a message is refused while others are taken: it was tried without its markup.
+/// From so many refusals on it is worth an error that a message is refused while others are taken: it was tried without its
+/// markup.
 const TRIED_PLAIN: i64 = 3;
 
 /// Writes down what became of a call, as the holder of the lease `role`.
@@ -53,7 +54,16 @@ pub async fn settle(core: &Core, role: &str, entry: &Entry, sent: Sent) -> store
     }
     let reach = match &sent {
         Ok(Some(_)) | Err(Fault::NotModified) => Reach::Took,
-        Err(Fault::Refused(said) | Fault::TopicGone(said)) => refused(&mut tx, core, entry, said).await?,
+        Err(Fault::TopicGone(said)) if goes_to_topic(&mut tx, entry).await? => {
+            tracing::info!(chat = %entry.chat_id, said, "a topic takes nothing; the message goes to General");
+            outbox::set_in_general(&mut tx, entry, true).await?;
+            Reach::Unknown
+        }
+        Err(Fault::Refused(said) | Fault::TopicGone(said)) => {
+            // The topic may be open by the next try.
+            outbox::set_in_general(&mut tx, entry, false).await?;
+            refused(&mut tx, core, entry, said).await?
+        }
         _ => Reach::Unknown,
     };
     if sent.as_ref().is_err_and(Fault::is_certain) && entry.gathers.is_some() {
@@ -119,6 +129,12 @@ async fn settle_fault(tx: &mut Tx, entry: &Entry, fault: Fault) -> store::Result
         Fault::NotModified | Fault::QueryTooOld | Fault::Refused(_) | Fault::TopicGone(_) => {}
     }
     Ok(Rest::Not)
+}
+
+/// Tells whether a message was tried in its topic.
+async fn goes_to_topic(tx: &mut Tx, entry: &Entry) -> store::Result<bool> {
+    let Some(message_id) = entry.message_id else { return Ok(false) };
+    Ok(!entry.in_general && messages::topic(tx, message_id).await?.is_some())
 }
 
 /// What a call tells of its chat.

@@ -194,5 +194,6 @@ async fn remind(work: &mut Work<'_>, mut incident: Incident) -> store::Result<()
         Severity::Critical => Urgency::Critical,
         Severity::Warning => Urgency::Warning,
     };
-    work.reminds(incident.chat_id, urgency).await
+    let topic = servers::topic(&mut work.tx, incident.server_id).await?;
+    work.reminds((incident.chat_id, topic), urgency).await
 }

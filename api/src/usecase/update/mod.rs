@@ -136,7 +136,7 @@ async fn handle<'a>(mut work: Work<'a>, request: &'a Request, standing: Standing
         return Ok(work);
     };
     seen(&mut work, request).await?;
-    let mut scene = Scene { work, chat_id, actor: &request.actor, role, tap: request.tap.as_ref() };
+    let mut scene = Scene { work, chat_id, topic: request.topic, actor: &request.actor, role, tap: request.tap.as_ref() };
     if role >= required(&request.intent) {
         dispatch::dispatch(&mut scene, request).await?;
     } else if scene.tap.is_some() {

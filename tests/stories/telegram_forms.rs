@@ -10,7 +10,7 @@ use osm_tests::{
 use serde_json::{Value, json};
 
 /// A command of Anna's with further fields.
-fn command(text: &str, more: Value) -> Value {
+fn command(text: &str, more: &Value) -> Value {
     let mut message = json!({
         "message_id": 10, "date": 1_800_000_000, "text": text,
         "chat": { "id": ANNA, "type": "private", "first_name": "Anna" },
@@ -45,7 +45,7 @@ story!(what_nobody_here_knows_in_a_message_changes_nothing, |engine| {
         let world = World::with(engine, Options::default(), &[("OSM_ALLOWED_USERS", "1001"), ("OSM_TELEGRAM_MODE", mode)]).await;
         world.ask(&world.anna, "/start", "Online Server Monitor").await;
         for more in unknown() {
-            world.sim.push_raw(command("/servers", more.clone()));
+            world.sim.push_raw(command("/servers", &more));
             println!("{mode}: {more}");
             world.see(ANNA, "Nothing is paired").await;
         }
@@ -58,7 +58,7 @@ story!(a_tap_under_a_message_of_a_new_form_is_answered, |engine| {
     world.expects_refusals("the stand-in knows nothing of the taps that the story makes up");
     let help = world.ask(&world.anna, "/help", "/servers").await;
     for more in unknown() {
-        let mut message = command("x", more)["message"].clone();
+        let mut message = command("x", &more)["message"].clone();
         message["message_id"] = help.message_id.into();
         message["chat"]["id"] = ANNA.into();
         let tap =

@@ -260,9 +260,15 @@ pub async fn refused(tx: &mut Tx, entry: &Entry, try_at: Option<Millis>) -> Resu
     Ok(())
 }
 
-/// Lets a message go to General from now on, or to its topic again.
-pub async fn set_in_general(tx: &mut Tx, entry: &Entry, in_general: bool) -> Result<()> {
-    execute!(tx, sqlx::query("UPDATE outbox SET in_general = $2 WHERE id = $1").bind(entry.id).bind(in_general))?;
+/// Lets a message go to General from now on: its topic takes nothing.
+pub async fn to_general(tx: &mut Tx, entry: &Entry) -> Result<()> {
+    execute!(tx, sqlx::query("UPDATE outbox SET in_general = TRUE WHERE id = $1").bind(entry.id))?;
+    Ok(())
+}
+
+/// Lets a message that General did not take go to its topic again.
+pub async fn to_topic(tx: &mut Tx, entry: &Entry) -> Result<()> {
+    execute!(tx, sqlx::query("UPDATE outbox SET in_general = FALSE WHERE id = $1 AND in_general = TRUE").bind(entry.id))?;
     Ok(())
 }
 

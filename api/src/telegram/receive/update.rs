@@ -112,10 +112,10 @@ fn from_message(message: &Message, bot_username: &str) -> Result<Request, &'stat
     if message.sender_chat.as_ref().is_some_and(wire::Chat::is_channel) {
         return Err("sent_as_channel");
     }
-    if message.forward_origin || message.forward_date {
+    if message.forward_origin.is_some() || message.forward_date.is_some() {
         return Err("forwarded");
     }
-    if message.via_bot || message.sender_business_bot {
+    if message.via_bot.is_some() || message.sender_business_bot.is_some() {
         return Err("via_bot");
     }
     let actor = sender(message);
@@ -133,7 +133,7 @@ fn from_message(message: &Message, bot_username: &str) -> Result<Request, &'stat
     if intent == Intent::UnknownCommand && chat.kind == ChatKind::Group && !addressed {
         return Err(UNKNOWN_COMMAND);
     }
-    let topic = message.message_thread_id.filter(|_| message.is_topic_message == Some(true));
+    let topic = message.thread.filter(|_| message.is_in_topic == Some(true));
     Ok(Request { chat, actor, intent, tap: None, topic })
 }
 
@@ -152,7 +152,7 @@ fn from_tap(query: &wire::Tap) -> Result<Request, &'static str> {
     // The bot writes no inline messages; without a message there is no chat.
     let message = query.message.as_ref().ok_or("inline_callback")?;
     let tap = Tap { callback_id: CallbackId(query.id.clone()), message_id: Some(TelegramMessageId(message.message_id)) };
-    let topic = message.message_thread_id.filter(|_| message.is_topic_message == Some(true));
+    let topic = message.thread.filter(|_| message.is_in_topic == Some(true));
     let intent = query.data.as_deref().map_or(Intent::StaleButton, keyboards::parse);
     Ok(Request { chat: chat(&message.chat)?, actor: person(&query.from), intent, tap: Some(tap), topic })
 }
@@ -161,7 +161,7 @@ fn from_membership(change: &Membership) -> Result<Request, &'static str> {
     let member = &change.new_chat_member;
     let reachable = match member.status.as_str() {
         "creator" | "administrator" | "member" => true,
-        "restricted" => member.is_member != Some(false) && member.can_send_messages != Some(false),
+        "restricted" => member.belongs != Some(false) && member.can_send_messages != Some(false),
         "left" | "kicked" => false,
         _ => return Err("unknown_membership"),
     };

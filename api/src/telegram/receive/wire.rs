@@ -24,22 +24,18 @@ pub struct Message {
     pub sender_chat: Option<Chat>,
     #[serde(default, deserialize_with = "lenient")]
     pub text: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
-    pub message_thread_id: Option<TopicId>,
+    #[serde(default, rename = "message_thread_id", deserialize_with = "lenient")]
+    pub thread: Option<TopicId>,
     /// Replies have threads, too, and those are no topics.
-    #[serde(default, deserialize_with = "lenient")]
-    pub is_topic_message: Option<bool>,
+    #[serde(default, rename = "is_topic_message", deserialize_with = "lenient")]
+    pub is_in_topic: Option<bool>,
     #[serde(default, deserialize_with = "lenient")]
     pub migrate_to_chat_id: Option<i64>,
     /// Who wrote it first, in whatever form: what is forwarded is no command. Older servers say when it was written.
-    #[serde(default, deserialize_with = "present")]
-    pub forward_origin: bool,
-    #[serde(default, deserialize_with = "present")]
-    pub forward_date: bool,
-    #[serde(default, deserialize_with = "present")]
-    pub via_bot: bool,
-    #[serde(default, deserialize_with = "present")]
-    pub sender_business_bot: bool,
+    pub forward_origin: Option<IgnoredAny>,
+    pub forward_date: Option<IgnoredAny>,
+    pub via_bot: Option<IgnoredAny>,
+    pub sender_business_bot: Option<IgnoredAny>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -57,10 +53,10 @@ pub struct Tap {
 pub struct Under {
     pub chat: Chat,
     pub message_id: i32,
-    #[serde(default, deserialize_with = "lenient")]
-    pub message_thread_id: Option<TopicId>,
-    #[serde(default, deserialize_with = "lenient")]
-    pub is_topic_message: Option<bool>,
+    #[serde(default, rename = "message_thread_id", deserialize_with = "lenient")]
+    pub thread: Option<TopicId>,
+    #[serde(default, rename = "is_topic_message", deserialize_with = "lenient")]
+    pub is_in_topic: Option<bool>,
 }
 
 /// What became of the bot in a chat.
@@ -75,8 +71,8 @@ pub struct Membership {
 pub struct Member {
     pub status: String,
     /// Of a restricted one.
-    #[serde(default, deserialize_with = "lenient")]
-    pub is_member: Option<bool>,
+    #[serde(default, rename = "is_member", deserialize_with = "lenient")]
+    pub belongs: Option<bool>,
     #[serde(default, deserialize_with = "lenient")]
     pub can_send_messages: Option<bool>,
 }
@@ -121,9 +117,4 @@ fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> R
         Some(Either::Known(known)) => Some(known),
         Some(Either::Other(_)) | None => None,
     })
-}
-
-/// Tells whether something is there, whatever it is.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    Ok(Option::<IgnoredAny>::deserialize(deserializer)?.is_some())
 }

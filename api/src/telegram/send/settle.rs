@@ -56,12 +56,12 @@ pub async fn settle(core: &Core, role: &str, entry: &Entry, sent: Sent) -> store
         Ok(Some(_)) | Err(Fault::NotModified) => Reach::Took,
         Err(Fault::TopicGone(said)) if goes_to_topic(&mut tx, entry).await? => {
             tracing::info!(chat = %entry.chat_id, said, "a topic takes nothing; the message goes to General");
-            outbox::set_in_general(&mut tx, entry, true).await?;
+            outbox::to_general(&mut tx, entry).await?;
             Reach::Unknown
         }
         Err(Fault::Refused(said) | Fault::TopicGone(said)) => {
             // The topic may be open by the next try.
-            outbox::set_in_general(&mut tx, entry, false).await?;
+            outbox::to_topic(&mut tx, entry).await?;
             refused(&mut tx, core, entry, said).await?
         }
         _ => Reach::Unknown,

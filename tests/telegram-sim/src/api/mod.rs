@@ -114,9 +114,8 @@ pub(crate) async fn call(sim: &Inner, name: &str, params: Params) -> Reply {
         (Some(FailureKind::AnsweredWith(json)), Ok(_)) => {
             Reply::Json(200, serde_json::from_str(json).expect("what a failure answers with is JSON"))
         }
-        (Some(FailureKind::AnsweredWith(_)), Err(error)) => Reply::Json(error.code, error.body()),
+        (None | Some(FailureKind::AnsweredWith(_)), Err(error)) => Reply::Json(error.code, error.body()),
         (Some(kind), _) => Reply::Silence { hang: kind == FailureKind::TimeoutAfter },
-        (None, Err(error)) => Reply::Json(error.code, error.body()),
         (None, Ok(Success { result, description: None })) => Reply::Json(200, json!({"ok": true, "result": result})),
         (None, Ok(Success { result, description: Some(remark) })) => {
             Reply::Json(200, json!({"ok": true, "result": result, "description": remark}))

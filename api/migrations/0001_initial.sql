@@ -25,8 +25,11 @@ CREATE TABLE chats (
     language TEXT,
     -- IANA name of the time zone in which times are shown and daily mutes are meant; UTC where it is not set.
     zone TEXT,
-    -- False after 403: nothing is sent until somebody writes again.
+    -- False after a refusal (400, 403): nothing is sent before try_at, unless somebody writes there.
     reachable BOOLEAN NOT NULL,
+    -- How often in a row it refused what it was sent, and when it is looked at again.
+    refused BIGINT NOT NULL DEFAULT 0,
+    try_at BIGINT,
     -- When the newest message about alerts, and about their end, goes or went out: the next one keeps a distance.
     alerted_at BIGINT,
     recovered_at BIGINT,
@@ -51,6 +54,8 @@ CREATE TABLE servers (
     paired_at BIGINT NOT NULL,
     -- Whose token paired it; NULL: the operator moved it here.
     paired_by BIGINT,
+    -- The topic of a forum group in which it was paired: its cards and alerts go there.
+    topic BIGINT,
     -- When its host was paired anew elsewhere: its key is no longer believed, its history stays.
     unpaired_at BIGINT
 );
@@ -109,7 +114,9 @@ CREATE TABLE pairings (
     tried_by_other BOOLEAN NOT NULL,
     -- The message that carries the token, and whether it still does.
     message_id TEXT NOT NULL,
-    message_open BOOLEAN NOT NULL
+    message_open BOOLEAN NOT NULL,
+    -- The topic in which it was asked for.
+    topic BIGINT
 );
 CREATE INDEX pairings_open ON pairings (message_open, expires_at);
 
@@ -172,6 +179,10 @@ CREATE TABLE messages (
     id TEXT PRIMARY KEY,
     chat_id BIGINT NOT NULL,
     telegram_id BIGINT,
+    -- The topic of a forum group that it is for; none: General, or no forum.
+    topic BIGINT,
+    -- When Telegram first took it: before that nobody has heard of what it tells.
+    told_at BIGINT,
     created_at BIGINT NOT NULL
 );
 CREATE INDEX messages_telegram ON messages (chat_id, telegram_id);
@@ -193,6 +204,14 @@ CREATE TABLE outbox (
     gathers TEXT,
     -- Not to be sent before, so that more can gather.
     hold_until BIGINT,
+    -- How often Telegram refused it (400, 403); what was refused lets the others of its chat go first.
+    refused BIGINT NOT NULL DEFAULT 0,
+    -- Not to be tried before, where it is refused and others of its chat are taken.
+    try_at BIGINT,
+    -- Telegram took it without its markup; once more it is shown with it.
+    shown_plain BOOLEAN NOT NULL DEFAULT FALSE,
+    -- Its topic is gone or closed: it goes to General.
+    in_general BOOLEAN NOT NULL DEFAULT FALSE,
     created_at BIGINT NOT NULL
 );
 CREATE INDEX outbox_due ON outbox (chat_id, urgency, id);

@@ -1,5 +1,5 @@
-//! The backend of Online Server Monitor. [`App`] opens everything, [`App::serve`] runs it on a listener until it is told to stop:
-//! the seam that the stories of `tests/` use too.
+//! The backend of Online Server Monitor. [`App`] opens everything, [`App::serve`] runs it on a listener until it is told to
+//! stop: the seam that the stories of `tests/` use too.
 
 pub mod cli;
 pub mod clock;
@@ -40,6 +40,7 @@ use crate::{
     },
     usecase::{
         Core,
+        readiness::Readiness,
         report::{Reports, Writer},
         start,
         tally::Refusals,
@@ -79,7 +80,16 @@ impl App {
         let url = &config.public_url;
         let packages = config.packages_dir.as_deref().map(|dir| Packages::open(dir, &url.text, url.host())).transpose()?;
         Ok(Self {
-            core: Arc::new(Core { config, clock, store, keys, packages, refusals: Refusals::default(), instance }),
+            core: Arc::new(Core {
+                config,
+                clock,
+                store,
+                keys,
+                packages,
+                refusals: Refusals::default(),
+                readiness: Readiness::default(),
+                instance,
+            }),
             bot,
             reports,
             writer,
@@ -138,8 +148,8 @@ impl App {
         http::serve(core.clone(), listener, routes, stop).await?;
 
         outward.shutdown().await;
-        // What is under way is finished, so that no message goes out twice for a restart. The routes are gone, and with them the
-        // last sender of reports: what was accepted is written.
+        // What is under way is finished, so that no message goes out twice for a restart. The routes are gone, and with them
+        // the last sender of reports: what was accepted is written.
         let _ = tokio::time::timeout(GRACE, async { while inward.join_next().await.is_some() {} }).await;
         inward.shutdown().await;
         let mut tx = core.store.begin().await?;
@@ -165,6 +175,8 @@ fn outward(
     announce: impl FnOnce(&str) + Send + 'static,
 ) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
+    let bot = receiver.clone();
+    tasks.spawn(async move { telegram::setup::offer_commands(bot.bot()).await });
     let core_in = core.clone();
     tasks.spawn(async move {
         match telegram::setup::run(&core_in, receiver.bot()).await {

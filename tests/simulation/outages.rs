@@ -3,7 +3,7 @@
 use futures_util::{StreamExt as _, stream};
 use osm_api::domain::{HOUR, MINUTE, SECOND};
 use osm_protocol::messages::Report;
-use osm_telegram_sim::{Options, User};
+use osm_telegram_sim::{BotMessage, Failure, FailureKind, Options, User};
 use osm_tests::{
     agent::{Agent, service},
     database::{self, Engine},
@@ -185,4 +185,50 @@ story!(a_backend_whose_clock_is_set_back_goes_on_listening_and_judging, |engine|
     }
     world.see(&world.anna, "CPU at 98 %").await;
     world.settled(SOON).await;
+});
+
+story!(after_three_hours_of_refusals_nothing_is_lost_or_told_twice, |engine| {
+    let world = World::new(engine).await;
+    world.expects_refusals("Telegram refuses messages for three hours");
+    let agent = world.paired("web-1").await;
+    let failed = |units: &[&str]| Report {
+        services: units.iter().map(|unit| service(unit, "failed", "failed")).collect(),
+        ..agent.report()
+    };
+    let ear = Ear::new(&world, &world.anna).await;
+    let report = async |units: &[&str], span: i64| {
+        for _ in 0..span / MINUTE {
+            world.clock.pass(MINUTE).await;
+            agent.send_report(&failed(units)).await.expect("taken");
+            world.all_is_told().await;
+        }
+    };
+    // Heard of before, and over meanwhile.
+    report(&["before.service"], 2 * MINUTE).await;
+    assert_eq!(ear.heard(&world).await.len(), 1);
+    let description = "Bad Request: not enough rights to send text messages to the chat";
+    for method in ["sendMessage", "editMessageText"] {
+        world.sim.fail(Failure::new(FailureKind::Refused { code: 400, description }).on(method).times(u32::MAX));
+    }
+    report(&["before.service"], 10 * MINUTE).await;
+    report(&["stays.service"], 60 * MINUTE).await;
+    report(&["stays.service", "passes.service"], 30 * MINUTE).await;
+    report(&["stays.service"], 80 * MINUTE).await;
+    assert_eq!(ear.heard(&world).await.len(), 1);
+    world.sim.heal();
+    report(&["stays.service"], HOUR).await;
+    // Reminders of what is open follow once it was heard of.
+    let is_reminder = |message: &BotMessage| message.plain.contains("Nobody has seen to");
+    let heard = ear.heard(&world).await.split_off(1);
+    let news: Vec<&str> = heard.iter().filter(|message| !is_reminder(message)).map(|message| message.plain.as_str()).collect();
+    println!("Telegram refuses for 3 h: {} messages when it is over", news.len());
+    let transcript = world.sim.transcript(world.anna.id);
+    assert_eq!(news.len(), 2, "{transcript}");
+    assert!(news[0].contains("stays.service failed") && news[0].contains("passes.service failed"), "{transcript}");
+    assert!(news[1].contains("Over: web-1 · before.service failed"), "{transcript}");
+    assert!(heard.iter().all(|message| !message.plain.contains("passes.service failed; it lasted")), "{transcript}");
+    report(&[], 2 * MINUTE).await;
+    let heard = ear.heard(&world).await;
+    let last = heard.last().expect("a message");
+    assert!(last.plain.contains("Over: web-1 · stays.service failed"), "{}", last.plain);
 });

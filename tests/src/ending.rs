@@ -35,8 +35,8 @@ impl Excused {
     }
 }
 
-/// Waits until nothing is left to be handled and told, and says what stays. In a thread with a runtime of its own: a world ends
-/// where nothing can be awaited.
+/// Waits until nothing is left to be handled and told, and says what stays. In a thread with a runtime of its own: a world
+/// ends where nothing can be awaited.
 pub fn left_over(database_url: &str, now: i64, sim: &Sim, excused: &Excused) -> Vec<String> {
     let mut left = Vec::new();
     if !excused.messages.load(Ordering::Relaxed) {
@@ -58,12 +58,12 @@ fn is_wrong(call: &Call) -> bool {
     call.error.as_ref().is_some_and(|error| error.starts_with("Bad Request") && !error.contains("message is not modified"))
 }
 
-/// What is held for later is not left over, nor is what nobody can receive.
+/// What is held for later, or waits for another try, is not left over, nor is what nobody can receive.
 async fn nothing_waits(database_url: &str, now: i64) -> Result<(), String> {
     let waiting = format!(
         "SELECT (SELECT COUNT(*) FROM updates WHERE state = 'open'),
              (SELECT COUNT(*) FROM outbox o LEFT JOIN chats c ON c.id = o.chat_id
-              WHERE COALESCE(o.hold_until, 0) <= {now} AND COALESCE(c.reachable, TRUE))"
+              WHERE COALESCE(o.hold_until, 0) <= {now} AND COALESCE(o.try_at, 0) <= {now} AND COALESCE(c.reachable, TRUE))"
     );
     let mut left = None;
     let none = found_within(SOON, async || {

@@ -35,6 +35,7 @@ pub async fn insert(tx: &mut Tx, new: &New<'_>) -> Result<()> {
         address: "127.0.0.1",
         paired_at: new.report.at,
         paired_by: UserId(new.chat_id.0),
+        topic: None,
     };
     servers::insert(tx, &server).await?;
     let state = reports::State {

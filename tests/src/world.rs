@@ -147,6 +147,7 @@ impl World {
         if self.settings.get("OSM_TELEGRAM_MODE").is_some_and(|mode| mode == "webhook") {
             self.sim.wait_webhook(SOON).await?;
         }
+        until("a bot that is set up", async || self.core.readiness.lack().is_none()).await;
         Ok(())
     }
 

@@ -1,4 +1,5 @@
-//! The database refuses a row, Telegram does not answer, an update brings the backend down: the rest goes on, nothing is lost.
+//! The database refuses a row, Telegram does not answer, an update brings the backend down: the rest goes on, nothing is
+//! lost.
 
 use std::time::Duration;
 
@@ -79,6 +80,7 @@ async fn leave_open(world: &World, update_id: i64, attempts: i64, intent: Intent
         actor: Actor { id: UserId(ANNA), name: "Anna".into(), language: Some("en".into()) },
         intent,
         tap: None,
+        topic: None,
     };
     let request = serde_json::to_string(&request).unwrap();
     world
@@ -128,8 +130,8 @@ story!(a_call_that_telegram_never_answers_is_made_again_and_no_message_is_lost, 
 });
 
 /// The one 429, and whether nothing at all was called in the two seconds after it. Answers to taps name no chat, so that all
-/// calls count: nobody but Anna is there. A message and the answer to a tap may go out side by side: the other was under way by
-/// then.
+/// calls count: nobody but Anna is there. A message and the answer to a tap may go out side by side: the other was under way
+/// by then.
 fn waited_after_429(calls: &[Call], method: &str) {
     // An edit that changes nothing is refused too, and as good as done.
     let is_refused = |call: &&Call| call.error.as_ref().is_some_and(|error| !error.contains("message is not modified"));

@@ -42,6 +42,7 @@ story!(whoever_floods_is_served_after_everybody_who_came_meanwhile, |engine| {
         actor: Actor { id: UserId(chat), name: "Anna".to_owned(), language: None },
         intent: Intent::Help,
         tap: None,
+        topic: None,
     };
     // Anna sends four at once, Boris one a moment later.
     for (id, chat, at) in [(1, ANNA, 0), (2, ANNA, 0), (3, ANNA, 0), (4, ANNA, 0), (5, BORIS, 500)] {
@@ -59,7 +60,8 @@ story!(whoever_floods_is_served_after_everybody_who_came_meanwhile, |engine| {
     assert_eq!(order, [1, 5, 2, 3, 4]);
 });
 
-// Finding 6: three durable commits for each command of a stranger, in the owner's queue. Finding 12: their names stayed for ever.
+// Finding 6: three durable commits for each command of a stranger, in the owner's queue. Finding 12: their names stayed for
+// ever.
 story!(a_stranger_costs_no_write_and_is_told_once_an_hour, |engine| {
     let world = World::new(engine).await;
     let group = world.sim.group(-1_000_000_000_124, "Strangers", &[world.boris.admin()]);

@@ -21,4 +21,7 @@ mod packages;
 mod reporting;
 mod sender;
 mod telegram_edge;
+mod telegram_forms;
+mod telegram_refusals;
+mod topics;
 mod units;

@@ -7,7 +7,7 @@ use crate::{
     config::Config,
     keys::Keys,
     store::{Store, wake},
-    usecase::{Core, tally::Refusals},
+    usecase::{Core, readiness::Readiness, tally::Refusals},
 };
 
 /// Opens what the use cases work on. It makes no state directory, no database and no schema: those are the backend's.
@@ -20,5 +20,14 @@ pub async fn open(config: Config, clock: Clock) -> anyhow::Result<Core> {
     let keys = Keys::load(&config.state_dir, config.telegram.webhook_secret.clone(), clock.now())?;
     let store = Store::beside(config.database_url.expose(), &config.state_dir.join(wake::SOCKET)).await?;
     let instance = clock.id();
-    Ok(Core { config, clock, store, keys, packages: None, refusals: Refusals::default(), instance })
+    Ok(Core {
+        config,
+        clock,
+        store,
+        keys,
+        packages: None,
+        refusals: Refusals::default(),
+        readiness: Readiness::default(),
+        instance,
+    })
 }

@@ -1,7 +1,7 @@
 //! Every id of the backend, each a type of its own.
 //!
-//! UUIDs are the backend's: made by [`crate::clock`], version 7, so that they sort by the time at which they were made. Numbers
-//! and opaque texts are Telegram's.
+//! UUIDs are the backend's: made by [`crate::clock`], version 7, so that they sort by the time at which they were made.
+//! Numbers and opaque texts are Telegram's.
 
 pub use osm_protocol::ids::{CommandId, ServerId};
 
@@ -56,6 +56,10 @@ osm_protocol::id! {
 osm_protocol::id! {
     /// Names an update of the Bot API (`update_id`): what comes twice has the same one.
     UpdateId(i64);
+}
+osm_protocol::id! {
+    /// Names a topic of a forum group (`message_thread_id`).
+    TopicId(i64);
 }
 osm_protocol::id! {
     /// Names a message at Telegram, within its chat.

@@ -183,6 +183,11 @@ impl Incident {
         self.remind_at = (self.limits.severity == Severity::Critical).then_some(now + (REMIND_AFTER << doublings).min(DAY));
     }
 
+    /// It could not be heard of yet: whoever hears of it has time to see to it.
+    pub fn remind_later(&mut self, now: Millis) {
+        self.remind_at = Some(now + REMIND_AFTER);
+    }
+
     /// Nobody has seen to it, and it was said that this would be repeated.
     pub fn is_unseen(&self, now: Millis) -> bool {
         let is_wrong = self.is_open() && self.quiet_since.is_none() && self.message_id.is_some();

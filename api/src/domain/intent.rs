@@ -5,7 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{
     alert::{Rule, Setting},
-    ids::{CallbackId, ChatId, CommandId, ConfirmationId, IncidentId, MuteId, PairingId, ServerId, TelegramMessageId, UserId},
+    ids::{
+        CallbackId, ChatId, CommandId, ConfirmationId, IncidentId, MuteId, PairingId, ServerId, TelegramMessageId, TopicId,
+        UserId,
+    },
 };
 
 /// One update, understood.
@@ -16,6 +19,9 @@ pub struct Request {
     pub intent: Intent,
     /// Set when a button was tapped.
     pub tap: Option<Tap>,
+    /// The topic of a forum group in which it was asked; none: General, or no forum.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic: Option<TopicId>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,7 +113,8 @@ pub enum Intent {
         server_id: ServerId,
         page: u32,
     },
-    /// Restart a unit: asks to confirm. `unit` is [`crate::domain::server::unit_tag`] of its name, since a button holds 64 bytes.
+    /// Restart a unit: asks to confirm. `unit` is [`crate::domain::server::unit_tag`] of its name, since a button holds 64
+    /// bytes.
     AskRestart {
         server_id: ServerId,
         unit: String,

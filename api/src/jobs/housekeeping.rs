@@ -86,6 +86,7 @@ async fn prune(core: &Core) -> store::Result<()> {
     while prune_events(core, now).await? {}
     let mut tx = core.store.begin().await?;
     updates::prune(&mut tx, now - KEEP_UPDATES).await?;
+    incidents::tell_anew(&mut tx, now - KEEP_OUTBOX).await?;
     outbox::prune(&mut tx, now - KEEP_OUTBOX).await?;
     pairings::prune(&mut tx, now - KEEP_DEAD_TOKENS).await?;
     confirmations::prune(&mut tx, now - KEEP_DEAD_TOKENS).await?;

@@ -7,7 +7,7 @@ use crate::{
         Millis,
         alert::Rule,
         command::Command,
-        ids::{ChatId, IncidentId, MessageId},
+        ids::{ChatId, IncidentId, MessageId, TopicId},
         incident::{Incident, by_urgency},
         server::Server,
     },
@@ -61,12 +61,22 @@ pub async fn open(tx: &mut Tx, chat_id: ChatId) -> store::Result<Vec<Incident>> 
     Ok(open)
 }
 
-/// Lists the chat's open alerts that nobody has seen to and that are to be heard, most urgent first.
-pub async fn unseen(tx: &mut Tx, chat_id: ChatId, now: Millis) -> store::Result<Vec<Incident>> {
+/// Lists the open alerts of servers of this topic that nobody has seen to and that are to be heard, most urgent first.
+pub async fn unseen(tx: &mut Tx, chat_id: ChatId, topic: Option<TopicId>, now: Millis) -> store::Result<Vec<Incident>> {
     let mutes = Mutes::of_chat(tx, chat_id, now).await?;
+    let (unheard, here) = (incidents::unheard(tx, chat_id).await?, servers::of_topic(tx, chat_id, topic).await?);
     let mut unseen = open(tx, chat_id).await?;
-    unseen.retain(|incident| incident.is_unseen(now) && !mutes.cover(incident.server_id));
+    unseen.retain(|incident| incident.is_unseen(now) && !mutes.cover(incident.server_id) && !unheard.contains(&incident.id));
+    unseen.retain(|incident| here.contains(&incident.server_id));
     Ok(unseen)
+}
+
+/// Lists what one message tells to be over, but for what the chat never heard of.
+pub async fn recovered(tx: &mut Tx, chat_id: ChatId, recovery_id: MessageId) -> store::Result<Vec<Incident>> {
+    let unheard = incidents::unheard(tx, chat_id).await?;
+    let mut over = incidents::of_recovery(tx, chat_id, recovery_id).await?;
+    over.retain(|incident| !unheard.contains(&incident.id));
+    Ok(over)
 }
 
 async fn together(tx: &mut Tx, chat_id: ChatId, mut incidents: Vec<Incident>) -> store::Result<Alerts> {

@@ -9,6 +9,7 @@ use super::{
         Result, Tx, execute,
         in_list::{AT_ONCE, InList as _},
         on,
+        wake::Wake,
     },
     outbox::Gathers,
 };
@@ -34,7 +35,7 @@ pub async fn seen(tx: &mut Tx, chat: &Chat, fresh: InnerChatId, language: Option
         sqlx::query(
             "INSERT INTO chats (id, inner_id, kind, language, reachable, created_at)
          VALUES ($1, $5, $2, $3, TRUE, $4)
-         ON CONFLICT (id) DO UPDATE SET reachable = TRUE, language = COALESCE(excluded.language, chats.language)"
+         ON CONFLICT (id) DO UPDATE SET language = COALESCE(excluded.language, chats.language)"
         )
         .bind(chat.id)
         .bind(chat.kind)
@@ -42,7 +43,7 @@ pub async fn seen(tx: &mut Tx, chat: &Chat, fresh: InnerChatId, language: Option
         .bind(now)
         .bind(fresh)
     )?;
-    Ok(())
+    set_reach(tx, chat.id, Reach::Open).await.map(drop)
 }
 
 pub async fn get(tx: &mut Tx, id: ChatId) -> Result<Option<Row>> {
@@ -54,15 +55,51 @@ pub async fn get(tx: &mut Tx, id: ChatId) -> Result<Option<Row>> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
     Open,
-    /// Nothing is sent until somebody writes there again.
-    Closed,
+    /// Nothing is sent before this time, unless somebody writes there or something begins.
+    Closed {
+        try_at: Millis,
+    },
 }
 
-/// Notes whether a chat can be reached; tells whether it is one of ours at all.
+/// Notes whether a chat can be reached, as somebody there says; tells whether it is one of ours at all. One that can be is
+/// sent at once what waits for it.
 pub async fn set_reach(tx: &mut Tx, id: ChatId, reach: Reach) -> Result<bool> {
-    let reachable = reach == Reach::Open;
-    let done = execute!(tx, sqlx::query("UPDATE chats SET reachable = $2 WHERE id = $1").bind(id).bind(reachable))?;
+    let try_at = match reach {
+        Reach::Open => None,
+        Reach::Closed { try_at } => Some(try_at),
+    };
+    let done = execute!(
+        tx,
+        sqlx::query("UPDATE chats SET reachable = $2, try_at = $3, refused = CASE WHEN $2 THEN 0 ELSE refused END WHERE id = $1")
+            .bind(id)
+            .bind(try_at.is_none())
+            .bind(try_at)
+    )?;
+    if try_at.is_none() {
+        execute!(tx, sqlx::query("UPDATE outbox SET try_at = NULL WHERE chat_id = $1 AND try_at IS NOT NULL").bind(id))?;
+        tx.wake(Wake::Outbox);
+    }
     Ok(done == 1)
+}
+
+/// Notes that a chat takes messages.
+pub async fn takes(tx: &mut Tx, id: ChatId) -> Result<()> {
+    execute!(tx, sqlx::query("UPDATE chats SET reachable = TRUE, refused = 0, try_at = NULL WHERE id = $1").bind(id))?;
+    Ok(())
+}
+
+/// Gives how often in a row a chat has refused what it was sent; `None`: a chat that nobody has written in.
+pub async fn refusals(tx: &mut Tx, id: ChatId) -> Result<Option<i64>> {
+    on!(tx, conn => sqlx::query_scalar("SELECT refused FROM chats WHERE id = $1").bind(id).fetch_optional(conn).await)
+}
+
+/// Notes that a chat refused what it was sent, and is not sent anything before `try_at`.
+pub async fn refuses(tx: &mut Tx, id: ChatId, try_at: Millis) -> Result<()> {
+    execute!(
+        tx,
+        sqlx::query("UPDATE chats SET reachable = FALSE, refused = refused + 1, try_at = $2 WHERE id = $1").bind(id).bind(try_at)
+    )?;
+    Ok(())
 }
 
 /// `None`: UTC.

@@ -1,5 +1,7 @@
 //! Alerts, from firing to their end.
 
+use std::collections::HashSet;
+
 use sqlx::QueryBuilder;
 
 use super::db::{
@@ -212,6 +214,48 @@ pub async fn any_open_of_message(tx: &mut Tx, message_id: MessageId) -> Result<b
     Ok(found.is_some())
 }
 
+/// Gives what a message shows and is over, and the servers of that.
+pub async fn over_in_message(tx: &mut Tx, message_id: MessageId) -> Result<Vec<(IncidentId, ServerId)>> {
+    on!(tx, conn => sqlx::query_as("SELECT id, server_id FROM incidents WHERE message_id = $1 AND resolved_at IS NOT NULL ORDER BY id")
+        .bind(message_id).fetch_all(conn).await)
+}
+
+/// Notes that a chat heard of these only when they were over, in the message that told that they began: their end is not told
+/// again.
+pub async fn heard_as_over(tx: &mut Tx, ids: &[IncidentId]) -> Result<()> {
+    for ids in ids.chunks(AT_ONCE) {
+        on!(tx, conn => {
+            let mut query = QueryBuilder::new("UPDATE incidents SET end_told = 'never', recovery_id = NULL WHERE NOT EXISTS (
+                SELECT 1 FROM messages m WHERE m.id = incidents.recovery_id AND m.told_at IS NOT NULL) AND id");
+            query.push_in(ids);
+            query.build().execute(conn).await.map(drop)
+        })?;
+    }
+    Ok(())
+}
+
+/// Lists a chat's alerts of which nobody has heard yet: Telegram has not taken the message that shows them.
+pub async fn unheard(tx: &mut Tx, chat_id: ChatId) -> Result<HashSet<IncidentId>> {
+    let ids: Vec<IncidentId> = on!(tx, conn => sqlx::query_scalar(
+        "SELECT i.id FROM incidents i JOIN messages m ON m.id = i.message_id WHERE i.chat_id = $1 AND m.told_at IS NULL")
+        .bind(chat_id).fetch_all(conn).await)?;
+    Ok(ids.into_iter().collect())
+}
+
+/// Lets what is open, and what nobody has heard of because its message waited in vain since before a time, be told anew.
+pub async fn tell_anew(tx: &mut Tx, before: Millis) -> Result<()> {
+    execute!(
+        tx,
+        sqlx::query(
+            "UPDATE incidents SET message_id = NULL WHERE resolved_at IS NULL AND message_id IN (
+                 SELECT o.message_id FROM outbox o JOIN messages m ON m.id = o.message_id
+                 WHERE o.created_at < $1 AND m.told_at IS NULL)"
+        )
+        .bind(before)
+    )?;
+    Ok(())
+}
+
 /// Gives what one message tells to be over.
 pub async fn of_recovery(tx: &mut Tx, chat_id: ChatId, recovery_id: MessageId) -> Result<Vec<Incident>> {
     let rows: Vec<Row> = on!(tx, conn => sqlx::query_as(select!("WHERE i.chat_id = $1 AND i.recovery_id = $2 ORDER BY i.id"))
@@ -276,7 +320,8 @@ pub async fn open_of_server(tx: &mut Tx, server_id: ServerId) -> Result<Vec<Inci
     Ok(all(rows))
 }
 
-/// Chats in which something is wrong that is to be repeated by now or was never told, or something has been well for long enough.
+/// Chats in which something is wrong that is to be repeated by now or was never told, or something has been well for long
+/// enough.
 pub async fn chats_due(tx: &mut Tx, now: Millis) -> Result<Vec<ChatId>> {
     on!(tx, conn => sqlx::query_scalar(
         "SELECT DISTINCT chat_id FROM incidents
@@ -285,7 +330,8 @@ pub async fn chats_due(tx: &mut Tx, now: Millis) -> Result<Vec<ChatId>> {
         .bind(now).fetch_all(conn).await)
 }
 
-/// Gives a server's alerts to another chat, which has heard of none: what is open is told there anew, and what is over is over.
+/// Gives a server's alerts to another chat, which has heard of none: what is open is told there anew, and what is over is
+/// over.
 pub async fn relocate(tx: &mut Tx, server_id: ServerId, to: ChatId) -> Result<()> {
     execute!(
         tx,

@@ -3,7 +3,7 @@
 use super::db::{Result, Tx, execute, on};
 use crate::domain::{
     Millis,
-    ids::{ChatId, MessageId, TelegramMessageId},
+    ids::{ChatId, MessageId, TelegramMessageId, TopicId},
 };
 
 pub async fn insert(
@@ -36,13 +36,39 @@ pub async fn telegram_id(tx: &mut Tx, id: MessageId) -> Result<Option<TelegramMe
     Ok(found.flatten())
 }
 
-pub async fn set_telegram_id(tx: &mut Tx, id: MessageId, telegram_id: Option<TelegramMessageId>) -> Result<()> {
-    execute!(tx, sqlx::query("UPDATE messages SET telegram_id = $2 WHERE id = $1").bind(id).bind(telegram_id))?;
+/// Notes that a message is gone at Telegram: what it is to show from now on is sent anew.
+pub async fn gone(tx: &mut Tx, id: MessageId) -> Result<()> {
+    execute!(tx, sqlx::query("UPDATE messages SET telegram_id = NULL WHERE id = $1").bind(id))?;
     Ok(())
 }
 
-/// Drops what is old, unless something waits for it, or it shows an alert that is open or was a while ago: without its row, every
-/// edit of it would be a new message.
+/// Notes the topic that a new message is for.
+pub async fn set_topic(tx: &mut Tx, id: MessageId, topic: TopicId) -> Result<()> {
+    execute!(tx, sqlx::query("UPDATE messages SET topic = $2 WHERE id = $1").bind(id).bind(topic))?;
+    Ok(())
+}
+
+/// Gives the topic that a message is for.
+pub async fn topic(tx: &mut Tx, id: MessageId) -> Result<Option<TopicId>> {
+    let found: Option<Option<TopicId>> = on!(tx, conn => sqlx::query_scalar("SELECT topic FROM messages WHERE id = $1")
+        .bind(id).fetch_optional(conn).await)?;
+    Ok(found.flatten())
+}
+
+/// Notes that Telegram took a message, and since when it can be heard of.
+pub async fn told(tx: &mut Tx, id: MessageId, telegram_id: Option<TelegramMessageId>, now: Millis) -> Result<()> {
+    execute!(
+        tx,
+        sqlx::query("UPDATE messages SET telegram_id = COALESCE($2, telegram_id), told_at = COALESCE(told_at, $3) WHERE id = $1")
+            .bind(id)
+            .bind(telegram_id)
+            .bind(now)
+    )?;
+    Ok(())
+}
+
+/// Drops what is old, unless something waits for it, or it shows an alert that is open or was a while ago: without its row,
+/// every edit of it would be a new message.
 pub async fn prune(tx: &mut Tx, before: Millis) -> Result<()> {
     execute!(
         tx,

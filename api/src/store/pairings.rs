@@ -3,7 +3,7 @@
 use super::db::{Result, Tx, execute, on};
 use crate::domain::{
     Millis,
-    ids::{ChatId, MessageId, PairingId, ServerId, UserId},
+    ids::{ChatId, MessageId, PairingId, ServerId, TopicId, UserId},
 };
 
 #[derive(Clone, Debug, sqlx::FromRow)]
@@ -16,6 +16,7 @@ pub struct Pairing {
     pub used_by_key: Option<String>,
     pub server_id: Option<ServerId>,
     pub message_id: MessageId,
+    pub topic: Option<TopicId>,
 }
 
 pub struct New<'a> {
@@ -27,14 +28,15 @@ pub struct New<'a> {
     pub created_at: Millis,
     pub expires_at: Millis,
     pub message_id: MessageId,
+    pub topic: Option<TopicId>,
 }
 
 pub async fn insert(tx: &mut Tx, pairing: &New<'_>) -> Result<()> {
     execute!(
         tx,
         sqlx::query(
-            "INSERT INTO pairings (id, chat_id, user_id, name, token_hash, created_at, expires_at, tried_by_other, message_id, message_open)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, FALSE, $8, TRUE)"
+            "INSERT INTO pairings (id, chat_id, user_id, name, token_hash, created_at, expires_at, tried_by_other, message_id, message_open, topic)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, FALSE, $8, TRUE, $9)"
         )
         .bind(pairing.id)
         .bind(pairing.chat_id)
@@ -44,6 +46,7 @@ pub async fn insert(tx: &mut Tx, pairing: &New<'_>) -> Result<()> {
         .bind(pairing.created_at)
         .bind(pairing.expires_at)
         .bind(pairing.message_id)
+        .bind(pairing.topic)
     )?;
     Ok(())
 }
@@ -52,14 +55,14 @@ pub async fn insert(tx: &mut Tx, pairing: &New<'_>) -> Result<()> {
 pub async fn consume(tx: &mut Tx, token_hash: &str, key: &str, server_id: ServerId, now: Millis) -> Result<Option<Pairing>> {
     on!(tx, conn => sqlx::query_as(
         "UPDATE pairings SET used_by_key = $2, server_id = $3 WHERE token_hash = $1 AND used_by_key IS NULL AND expires_at > $4
-         RETURNING id, chat_id, user_id, name, expires_at, used_by_key, server_id, message_id")
+         RETURNING id, chat_id, user_id, name, expires_at, used_by_key, server_id, message_id, topic")
         .bind(token_hash).bind(key).bind(server_id).bind(now).fetch_optional(conn).await)
 }
 
 /// Gives the pairing that this key made with this token: its lost answer may be given again.
 pub async fn used_by(tx: &mut Tx, token_hash: &str, key: &str) -> Result<Option<Pairing>> {
     on!(tx, conn => sqlx::query_as(
-        "SELECT id, chat_id, user_id, name, expires_at, used_by_key, server_id, message_id
+        "SELECT id, chat_id, user_id, name, expires_at, used_by_key, server_id, message_id, topic
          FROM pairings WHERE token_hash = $1 AND used_by_key = $2")
         .bind(token_hash).bind(key).fetch_optional(conn).await)
 }
@@ -69,14 +72,14 @@ pub async fn note_other(tx: &mut Tx, token_hash: &str, key: &str) -> Result<Opti
     on!(tx, conn => sqlx::query_as(
         "UPDATE pairings SET tried_by_other = TRUE
          WHERE token_hash = $1 AND used_by_key IS NOT NULL AND used_by_key <> $2 AND tried_by_other = FALSE
-         RETURNING id, chat_id, user_id, name, expires_at, used_by_key, server_id, message_id")
+         RETURNING id, chat_id, user_id, name, expires_at, used_by_key, server_id, message_id, topic")
         .bind(token_hash).bind(key).fetch_optional(conn).await)
 }
 
 /// Gives a pairing that this person asked for.
 pub async fn get(tx: &mut Tx, user_id: UserId, id: PairingId) -> Result<Option<Pairing>> {
     on!(tx, conn => sqlx::query_as(
-        "SELECT id, chat_id, user_id, name, expires_at, used_by_key, server_id, message_id FROM pairings WHERE user_id = $1
+        "SELECT id, chat_id, user_id, name, expires_at, used_by_key, server_id, message_id, topic FROM pairings WHERE user_id = $1
          AND id = $2")
         .bind(user_id).bind(id).fetch_optional(conn).await)
 }
@@ -125,7 +128,7 @@ pub async fn end_of(tx: &mut Tx, user_id: UserId, now: Millis) -> Result<u64> {
 pub async fn close_dead(tx: &mut Tx, now: Millis) -> Result<Vec<Pairing>> {
     on!(tx, conn => sqlx::query_as(
         "UPDATE pairings SET message_open = FALSE WHERE message_open = TRUE AND (expires_at <= $1 OR used_by_key IS NOT NULL)
-         RETURNING id, chat_id, user_id, name, expires_at, used_by_key, server_id, message_id")
+         RETURNING id, chat_id, user_id, name, expires_at, used_by_key, server_id, message_id, topic")
         .bind(now).fetch_all(conn).await)
 }
 

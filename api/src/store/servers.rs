@@ -1,5 +1,7 @@
 //! Paired servers, each with its newest report.
 
+use std::collections::HashSet;
+
 use osm_protocol::{ids::KeyId, key::PublicKey};
 use sqlx::QueryBuilder;
 
@@ -10,7 +12,7 @@ use super::db::{
 };
 use crate::domain::{
     Millis,
-    ids::{ChatId, ServerId, UserId},
+    ids::{ChatId, ServerId, TopicId, UserId},
     server::{Latest, Server},
 };
 
@@ -36,6 +38,7 @@ pub struct New<'a> {
     pub paired_at: Millis,
     /// Whose token paired it.
     pub paired_by: UserId,
+    pub topic: Option<TopicId>,
 }
 
 const AGENT: &str = "SELECT id, chat_id, name, agent_key, machine, suspended FROM servers
@@ -68,13 +71,28 @@ pub async fn removed_key(tx: &mut Tx, key_id: KeyId) -> Result<Option<String>> {
         .bind(key_id).fetch_optional(conn).await)
 }
 
+/// Gives the topic in which a server was paired.
+pub async fn topic(tx: &mut Tx, id: ServerId) -> Result<Option<TopicId>> {
+    let found: Option<Option<TopicId>> = on!(tx, conn => sqlx::query_scalar("SELECT topic FROM servers WHERE id = $1")
+        .bind(id).fetch_optional(conn).await)?;
+    Ok(found.flatten())
+}
+
+/// Lists the servers of a chat that were paired in this topic.
+pub async fn of_topic(tx: &mut Tx, chat_id: ChatId, topic: Option<TopicId>) -> Result<HashSet<ServerId>> {
+    let ids: Vec<ServerId> = on!(tx, conn => sqlx::query_scalar(
+        "SELECT id FROM servers WHERE chat_id = $1 AND COALESCE(topic, 0) = COALESCE($2, 0)")
+        .bind(chat_id).bind(topic).fetch_all(conn).await)?;
+    Ok(ids.into_iter().collect())
+}
+
 pub async fn insert(tx: &mut Tx, server: &New<'_>) -> Result<()> {
     execute!(
         tx,
         sqlx::query(
             "INSERT INTO servers (id, chat_id, name, agent_key, key_id, machine, os, address, last_seq, suspended, paired_at,
-             paired_by)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, FALSE, $9, $10)"
+             paired_by, topic)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, FALSE, $9, $10, $11)"
         )
         .bind(server.id)
         .bind(server.chat_id)
@@ -86,19 +104,20 @@ pub async fn insert(tx: &mut Tx, server: &New<'_>) -> Result<()> {
         .bind(server.address)
         .bind(server.paired_at)
         .bind(server.paired_by)
+        .bind(server.topic)
     )?;
     Ok(())
 }
 
-/// Gives a known server the new key of its re-paired host, and the chat that asked. What was last reported is forgotten, since it
-/// may be a clone's.
+/// Gives a known server the new key of its re-paired host, and the chat that asked. What was last reported is forgotten,
+/// since it may be a clone's.
 pub async fn replace(tx: &mut Tx, server: &New<'_>) -> Result<()> {
     execute!(tx, sqlx::query("DELETE FROM server_states WHERE server_id = $1").bind(server.id))?;
     execute!(
         tx,
         sqlx::query(
             "UPDATE servers SET chat_id = $2, name = $3, agent_key = $4, key_id = $5, machine = $6, os = $7, address = $8,
-             suspended = FALSE, paired_at = $9, paired_by = $10 WHERE id = $1"
+             suspended = FALSE, paired_at = $9, paired_by = $10, topic = $11 WHERE id = $1"
         )
         .bind(server.id)
         .bind(server.chat_id)
@@ -110,12 +129,13 @@ pub async fn replace(tx: &mut Tx, server: &New<'_>) -> Result<()> {
         .bind(server.address)
         .bind(server.paired_at)
         .bind(server.paired_by)
+        .bind(server.topic)
     )?;
     Ok(())
 }
 
-/// Parts a server from its host, which was paired anew elsewhere: its history stays. What was last reported is forgotten, since
-/// nobody stands for it any more.
+/// Parts a server from its host, which was paired anew elsewhere: its history stays. What was last reported is forgotten,
+/// since nobody stands for it any more.
 pub async fn unpair(tx: &mut Tx, id: ServerId, now: Millis) -> Result<()> {
     execute!(tx, sqlx::query("DELETE FROM server_states WHERE server_id = $1").bind(id))?;
     execute!(tx, sqlx::query("UPDATE servers SET unpaired_at = $2, suspended = FALSE WHERE id = $1").bind(id).bind(now))?;
@@ -126,7 +146,7 @@ pub async fn unpair(tx: &mut Tx, id: ServerId, now: Millis) -> Result<()> {
 pub async fn relocate(tx: &mut Tx, id: ServerId, chat_id: ChatId, name: &str) -> Result<()> {
     execute!(
         tx,
-        sqlx::query("UPDATE servers SET chat_id = $2, name = $3, paired_by = NULL WHERE id = $1")
+        sqlx::query("UPDATE servers SET chat_id = $2, name = $3, paired_by = NULL, topic = NULL WHERE id = $1")
             .bind(id)
             .bind(chat_id)
             .bind(name)
@@ -218,8 +238,8 @@ struct Row {
 
 impl Row {
     fn into_server(self) -> Server {
-        // A report that another version of the backend wrote, and this one cannot read, is as good as none: the next one comes
-        // soon.
+        // A report that another version of the backend wrote, and this one cannot read, is as good as none: the next one
+        // comes soon.
         let report = self.report.and_then(|report| from_json("report", &report).ok());
         let latest = match (report, self.received_at) {
             (Some(report), Some(received_at)) => Some(Latest {
@@ -246,9 +266,9 @@ impl Row {
     }
 }
 
-/// Holds these servers until the transaction ends: instances judge one server one after the other, and a statement that follows
-/// sees what the one before left. In one order, so that two groups do not wait for each other in a circle. SQLite has one writer,
-/// and needs none of it.
+/// Holds these servers until the transaction ends: instances judge one server one after the other, and a statement that
+/// follows sees what the one before left. In one order, so that two groups do not wait for each other in a circle. SQLite has
+/// one writer, and needs none of it.
 pub async fn hold(tx: &mut Tx, ids: &[ServerId]) -> Result<()> {
     let Conn::Postgres(conn) = &mut tx.conn else { return Ok(()) };
     for ids in ids.chunks(AT_ONCE) {

@@ -1,6 +1,6 @@
-//! What of alerts a chat hears: a message when something begins and one when it is over. What comes together shares one, and what
-//! one transaction brings about is looked up and written once for each chat, when its [`Work`](crate::usecase::work::Work) is
-//! committed.
+//! What of alerts a chat hears: a message when something begins and one when it is over. What comes together shares one, and
+//! what one transaction brings about is looked up and written once for each chat, when its
+//! [`Work`](crate::usecase::work::Work) is committed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry};
 
@@ -14,14 +14,15 @@ use crate::{
     },
     query::mutes::Mutes,
     store::{
-        self, Tx, chats, incidents,
-        outbox::{self, Gathers, Shown},
+        self, Tx, chats, incidents, messages,
+        outbox::{self, Gathers, Room, Shown},
+        servers,
     },
     usecase::tell::Teller,
 };
 
-/// Between two messages of a kind in a chat. Within it every agent with the default interval has reported, so that what befell
-/// many servers is two messages and not one a server.
+/// Between two messages of a kind in a chat. Within it every agent with the default interval has reported, so that what
+/// befell many servers is two messages and not one a server.
 const APART: Millis = 30 * SECOND;
 /// What one message told together is told to be over together, unless the last of it takes longer than this.
 const ENDS_TOGETHER: Millis = 5 * MINUTE;
@@ -31,7 +32,7 @@ pub struct Announcements<'a> {
     teller: Teller<'a>,
     mutes: HashMap<ChatId, Mutes>,
     /// New messages, and those that wait and take in more.
-    messages: BTreeMap<(ChatId, Gathers), Message>,
+    messages: BTreeMap<(Room, Gathers), Message>,
     /// Messages that show something else from now on.
     changed: BTreeSet<(ChatId, MessageId)>,
     /// Messages of which something is over.
@@ -60,7 +61,8 @@ impl<'a> Announcements<'a> {
             Severity::Critical => Urgency::Critical,
             Severity::Warning => Urgency::Warning,
         };
-        let message_id = self.message(tx, incident.chat_id, gathers, urgency).await?;
+        let room = (incident.chat_id, servers::topic(tx, incident.server_id).await?);
+        let message_id = self.message(tx, room, gathers, urgency).await?;
         incident.tell_in(message_id, self.teller.now);
         Ok(())
     }
@@ -84,8 +86,8 @@ impl<'a> Announcements<'a> {
     }
 
     /// Tells the chat again of what nobody has seen to.
-    pub async fn reminds(&mut self, tx: &mut Tx, chat_id: ChatId, urgency: Urgency) -> store::Result<()> {
-        self.message(tx, chat_id, Gathers::Reminders, urgency).await.map(drop)
+    pub async fn reminds(&mut self, tx: &mut Tx, room: Room, urgency: Urgency) -> store::Result<()> {
+        self.message(tx, room, Gathers::Reminders, urgency).await.map(drop)
     }
 
     /// Leaves the notices of all that was to be announced.
@@ -93,9 +95,9 @@ impl<'a> Announcements<'a> {
         for (chat_id, message_id) in std::mem::take(&mut self.ended) {
             self.tell_ends(tx, chat_id, message_id).await?;
         }
-        for ((chat_id, gathers), message) in std::mem::take(&mut self.messages) {
-            self.changed.remove(&(chat_id, message.id));
-            self.tell(tx, chat_id, gathers, message).await?;
+        for ((room, gathers), message) in std::mem::take(&mut self.messages) {
+            self.changed.remove(&(room.0, message.id));
+            self.tell(tx, room, gathers, message).await?;
         }
         for (chat_id, message_id) in std::mem::take(&mut self.changed) {
             let notice = Notice::Alert { message_id };
@@ -121,7 +123,8 @@ impl<'a> Announcements<'a> {
         if heard.is_empty() {
             return Ok(());
         }
-        let recovery_id = self.message(tx, chat_id, Gathers::Recoveries, Urgency::Warning).await?;
+        let room = (chat_id, messages::topic(tx, message_id).await?);
+        let recovery_id = self.message(tx, room, Gathers::Recoveries, Urgency::Warning).await?;
         incidents::set_end(tx, &ids(heard), EndTold::By(recovery_id)).await
     }
 
@@ -133,18 +136,18 @@ impl<'a> Announcements<'a> {
     }
 
     /// Gives the chat's message that takes in this too.
-    async fn message(&mut self, tx: &mut Tx, chat_id: ChatId, gathers: Gathers, urgency: Urgency) -> store::Result<MessageId> {
-        if let Some(message) = self.messages.get_mut(&(chat_id, gathers)) {
+    async fn message(&mut self, tx: &mut Tx, room: Room, gathers: Gathers, urgency: Urgency) -> store::Result<MessageId> {
+        if let Some(message) = self.messages.get_mut(&(room, gathers)) {
             message.urgency = message.urgency.min(urgency);
             return Ok(message.id);
         }
-        let waiting = outbox::gathering(tx, chat_id, gathers).await?;
+        let waiting = outbox::gathering(tx, room, gathers).await?;
         let message = Message { id: waiting.unwrap_or_else(|| self.teller.clock.id()), is_new: waiting.is_none(), urgency };
-        self.messages.insert((chat_id, gathers), message);
+        self.messages.insert((room, gathers), message);
         Ok(message.id)
     }
 
-    async fn tell(&self, tx: &mut Tx, chat_id: ChatId, gathers: Gathers, message: Message) -> store::Result<()> {
+    async fn tell(&self, tx: &mut Tx, (chat_id, topic): Room, gathers: Gathers, message: Message) -> store::Result<()> {
         let Message { id: message_id, is_new, urgency } = message;
         let notice = match gathers {
             Gathers::Alerts | Gathers::Offline => Notice::Alert { message_id },
@@ -155,7 +158,7 @@ impl<'a> Announcements<'a> {
         if !is_new {
             return self.teller.edit(tx, &shown).await;
         }
-        self.teller.send(tx, &shown).await?;
+        self.teller.send_in(tx, topic, &shown).await?;
         let turn = chats::take_turn(tx, chat_id, gathers, APART, self.teller.now).await?;
         outbox::gather(tx, message_id, gathers, turn.filter(|turn| *turn > self.teller.now)).await
     }

@@ -16,6 +16,7 @@
 //! | [`scene`] | a person's request while it is applied, and the answers to it |
 //! | [`work`] | one transaction, its moment, and what it brings about |
 //! | [`announce`] | what of alerts a chat hears |
+//! | [`readiness`] | what the backend lacks of being ready |
 //! | [`tally`] | refusals are counted until they are told |
 //! | [`tell`] | notices are left for chats |
 
@@ -29,6 +30,7 @@ pub mod chat;
 pub mod command;
 pub mod packages;
 pub mod pair;
+pub mod readiness;
 pub mod refusals;
 pub mod report;
 pub mod scene;
@@ -51,6 +53,8 @@ pub struct Core {
     pub packages: Option<Packages>,
     /// What was refused lately.
     pub refusals: tally::Refusals,
+    /// Whether the bot is set up.
+    pub readiness: readiness::Readiness,
     /// Names this process among several instances.
     pub instance: InstanceId,
 }

@@ -1,5 +1,5 @@
-//! Agents report. Batches of many agents are written in one transaction (a group commit); each is answered after the commit, so
-//! that an accepted report is a durable one.
+//! Agents report. Batches of many agents are written in one transaction (a group commit); each is answered after the commit,
+//! so that an accepted report is a durable one.
 
 use std::collections::{HashMap, HashSet};
 
@@ -181,15 +181,16 @@ fn standing(known: &Known, fresh: &Report, received_at: Millis) -> Option<Clock>
     }
 }
 
-/// Sends the first card with the first report; suspends commands where two boot ids come in turn: two hosts report with one key.
+/// Sends the first card with the first report; suspends commands where two boot ids come in turn: two hosts report with one
+/// key.
 async fn notice_changes(work: &mut Work<'_>, known: &Known, live: &Report) -> store::Result<()> {
     let server_id = known.id;
     match &known.boot {
-        None => work.send(known.chat_id, &Notice::Status { server_id, page: 0 }, Urgency::Answer).await,
+        None => work.send_of(server_id, known.chat_id, &Notice::Status { server_id, page: 0 }, Urgency::Answer).await,
         Some(boot) if *boot != live.boot && known.previous_boot.as_deref() == Some(&live.boot) => {
             if servers::suspend(&mut work.tx, server_id).await? {
                 work.record(Happened::to_server(known.chat_id, server_id, &known.name, Event::Cloned {}));
-                work.send(known.chat_id, &Notice::Cloned { server_id }, Urgency::Background).await?;
+                work.send_of(server_id, known.chat_id, &Notice::Cloned { server_id }, Urgency::Background).await?;
             }
             Ok(())
         }

@@ -4,7 +4,7 @@ use crate::{
     domain::{
         access::Role,
         event::{About, Event, Happened},
-        ids::{ChatId, MessageId, ServerId},
+        ids::{ChatId, MessageId, ServerId, TopicId},
         intent::{Actor, Tap},
         notice::{Notice, Toast, Urgency},
     },
@@ -15,6 +15,8 @@ use crate::{
 pub struct Scene<'a> {
     pub work: Work<'a>,
     pub chat_id: ChatId,
+    /// The topic in which it is asked.
+    pub topic: Option<TopicId>,
     pub actor: &'a Actor,
     /// As looked up at this very request.
     pub role: Role,
@@ -40,12 +42,14 @@ impl Scene<'_> {
 
     /// Answers with a new message.
     pub async fn say(&mut self, notice: &Notice) -> Result<()> {
-        self.work.send(self.chat_id, notice, Urgency::Answer).await
+        let message_id = self.work.id();
+        self.say_as(message_id, notice).await
     }
 
     /// Answers with a new message under an id that was made before.
     pub async fn say_as(&mut self, message_id: MessageId, notice: &Notice) -> Result<()> {
-        self.work.send_as(&Shown { chat_id: self.chat_id, message_id, notice, urgency: Urgency::Answer }).await
+        let shown = Shown { chat_id: self.chat_id, message_id, notice, urgency: Urgency::Answer };
+        self.work.send_in(self.topic, &shown).await
     }
 
     /// Answers in a message of ours that stands in the chat.

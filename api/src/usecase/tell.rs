@@ -2,7 +2,7 @@
 
 use crate::{
     clock::Clock,
-    domain::Millis,
+    domain::{Millis, ids::TopicId},
     store::{
         Result, Tx, messages,
         outbox::{self, Shown},
@@ -20,6 +20,15 @@ impl Teller<'_> {
     pub async fn send(&self, tx: &mut Tx, shown: &Shown<'_>) -> Result<()> {
         messages::insert(tx, shown.message_id, shown.chat_id, None, self.now).await?;
         self.edit(tx, shown).await
+    }
+
+    /// As [`Self::send`], in a topic of a forum group.
+    pub async fn send_in(&self, tx: &mut Tx, topic: Option<TopicId>, shown: &Shown<'_>) -> Result<()> {
+        self.send(tx, shown).await?;
+        match topic {
+            Some(topic) => messages::set_topic(tx, shown.message_id, topic).await,
+            None => Ok(()),
+        }
     }
 
     /// Lets a message of ours show something else from now on.

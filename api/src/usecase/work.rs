@@ -6,13 +6,14 @@ use crate::{
     domain::{
         Millis,
         event::{By, Happened, line},
-        ids::{CallbackId, ChatId, EventId, MessageId},
+        ids::{CallbackId, ChatId, EventId, MessageId, ServerId, TopicId},
         incident::Incident,
         notice::{Notice, Toast, Urgency},
     },
     store::{
         Result, Tx, events,
-        outbox::{self, Popped, Shown},
+        outbox::{self, Popped, Room, Shown},
+        servers,
     },
     usecase::{Core, announce::Announcements, tell::Teller},
 };
@@ -75,6 +76,17 @@ impl<'a> Work<'a> {
         self.send_as(&Shown { chat_id, message_id, notice, urgency }).await
     }
 
+    /// Sends a chat a new message about one of its servers: where that was paired.
+    pub async fn send_of(&mut self, server_id: ServerId, chat_id: ChatId, notice: &Notice, urgency: Urgency) -> Result<()> {
+        let (message_id, topic) = (self.id(), servers::topic(&mut self.tx, server_id).await?);
+        self.send_in(topic, &Shown { chat_id, message_id, notice, urgency }).await
+    }
+
+    /// Sends a new message in a topic of a forum group.
+    pub async fn send_in(&mut self, topic: Option<TopicId>, shown: &Shown<'_>) -> Result<()> {
+        self.teller.send_in(&mut self.tx, topic, shown).await
+    }
+
     /// Sends a new message under an id that was made before, for what must name its own message.
     pub async fn send_as(&mut self, shown: &Shown<'_>) -> Result<()> {
         self.teller.send(&mut self.tx, shown).await
@@ -117,7 +129,7 @@ impl<'a> Work<'a> {
     }
 
     /// Tells a chat again of what nobody has seen to.
-    pub async fn reminds(&mut self, chat_id: ChatId, urgency: Urgency) -> Result<()> {
-        self.announcements.reminds(&mut self.tx, chat_id, urgency).await
+    pub async fn reminds(&mut self, room: Room, urgency: Urgency) -> Result<()> {
+        self.announcements.reminds(&mut self.tx, room, urgency).await
     }
 }

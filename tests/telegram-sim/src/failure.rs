@@ -2,6 +2,8 @@
 //!
 //! Not here: lasting states of a chat (blocked, kicked, migrated), which are methods of [`Sim`](crate::Sim).
 
+use crate::api::Params;
+
 /// How one call goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureKind {
@@ -19,12 +21,16 @@ pub enum FailureKind {
     DropBefore,
     /// Accepted and done; the connection is closed without an answer.
     DropAfter,
+    /// Refused with this code and these words; nothing is done.
+    Refused { code: u16, description: &'static str },
+    /// Accepted and done; the answer is this JSON, in which only `ok` has to be as anybody knows it.
+    AnsweredWith(&'static str),
 }
 
 impl FailureKind {
     /// Whether the call takes effect all the same.
     pub(crate) fn accepts(self) -> bool {
-        matches!(self, Self::TimeoutAfter | Self::DropAfter)
+        matches!(self, Self::TimeoutAfter | Self::DropAfter | Self::AnsweredWith(_))
     }
 }
 
@@ -39,6 +45,8 @@ pub struct Failure {
     kind: FailureKind,
     method: Option<String>,
     chat: Option<i64>,
+    /// Parameters, and what stands in each.
+    parameters: Vec<(&'static str, &'static str)>,
     left: u32,
 }
 
@@ -46,7 +54,7 @@ impl Failure {
     /// The next call, whatever it is, goes wrong like this.
     #[must_use]
     pub fn new(kind: FailureKind) -> Self {
-        Self { kind, method: None, chat: None, left: 1 }
+        Self { kind, method: None, chat: None, parameters: vec![], left: 1 }
     }
 
     /// Only calls of this method.
@@ -63,6 +71,13 @@ impl Failure {
         self
     }
 
+    /// Only calls with this parameter, in which this stands.
+    #[must_use]
+    pub fn with(mut self, parameter: &'static str, part: &'static str) -> Self {
+        self.parameters.push((parameter, part));
+        self
+    }
+
     /// This many calls instead of one; `u32::MAX` for all until [`Sim::heal`](crate::Sim::heal).
     #[must_use]
     pub fn times(mut self, times: u32) -> Self {
@@ -71,10 +86,11 @@ impl Failure {
     }
 
     /// Uses one shot if the call is meant.
-    pub(crate) fn strikes(&mut self, method: &str, chat: Option<i64>) -> Option<FailureKind> {
+    pub(crate) fn strikes(&mut self, method: &str, params: &Params) -> Option<FailureKind> {
         let meant = self.left > 0
             && self.method.as_deref().is_none_or(|name| name.eq_ignore_ascii_case(method))
-            && self.chat.is_none_or(|id| Some(id) == chat);
+            && self.chat.is_none_or(|id| Some(id) == params.chat_for_log())
+            && self.parameters.iter().all(|(name, part)| params.text(name).is_some_and(|text| text.contains(part)));
         if !meant {
             return None;
         }

@@ -43,7 +43,7 @@ mod web;
 
 pub use crate::{
     failure::{Failure, FailureKind},
-    model::{Group, Role, User},
+    model::{GENERAL, Group, Role, Topic, User},
     options::Options,
     people::{Press, Said},
     sim::Sim,

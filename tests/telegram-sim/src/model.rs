@@ -132,6 +132,18 @@ impl ChatKind {
     }
 }
 
+/// What becomes of what a bot writes into a topic of a forum group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Topic {
+    Open,
+    /// Nobody but administrators writes there.
+    Closed,
+    Deleted,
+}
+
+/// General, as a topic: messages for it name none.
+pub const GENERAL: i32 = 1;
+
 /// A chat with all that was said in it.
 #[derive(Debug)]
 pub(crate) struct Chat {
@@ -146,6 +158,8 @@ pub(crate) struct Chat {
     pub started: bool,
     pub migrated_to: Option<i64>,
     pub posts: Vec<Post>,
+    /// Of a forum group; empty of any other.
+    pub topics: BTreeMap<i32, Topic>,
     /// Supergroups count their own messages; all other chats share one count.
     pub last_own_id: i32,
 }
@@ -162,6 +176,7 @@ impl Chat {
             started: id < 0,
             migrated_to: None,
             posts: vec![],
+            topics: BTreeMap::new(),
             last_own_id: 0,
         }
     }
@@ -179,6 +194,9 @@ impl Chat {
         };
         if let Some(username) = &self.username {
             chat["username"] = username.as_str().into();
+        }
+        if !self.topics.is_empty() {
+            chat["is_forum"] = true.into();
         }
         chat
     }
@@ -218,6 +236,8 @@ pub(crate) struct Post {
     pub deleted: bool,
     pub silent: bool,
     pub reply_to: Option<i32>,
+    /// The topic in which it stands; none: General, or no forum.
+    pub topic: Option<i32>,
     pub link_preview: Option<Value>,
     /// Fields of a service message instead of a text.
     pub service: Option<Value>,
@@ -237,6 +257,7 @@ impl Post {
             deleted: false,
             silent: false,
             reply_to: None,
+            topic: None,
             link_preview: None,
             service: None,
         }

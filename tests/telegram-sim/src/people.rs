@@ -35,7 +35,15 @@ impl Sim {
     /// # Panics
     /// When the chat is unknown or the person is not in it: a mistake in the test.
     pub fn say(&self, chat: impl Into<i64>, user: &User, text: &str) -> Said {
-        self.write(chat.into(), Author::User(user.id), text, None)
+        self.write(chat.into(), Author::User(user.id), text, None, None)
+    }
+
+    /// As [`Sim::say`], in a topic of a forum group.
+    ///
+    /// # Panics
+    /// As [`Sim::say`].
+    pub fn say_in(&self, group: &Group, topic: i32, user: &User, text: &str) -> Said {
+        self.write(group.id, Author::User(user.id), text, None, Some(topic))
     }
 
     /// As [`Sim::say`], as a reply to a message. Replies to the bot reach it in groups too.
@@ -43,7 +51,7 @@ impl Sim {
     /// # Panics
     /// As [`Sim::say`].
     pub fn reply(&self, chat: impl Into<i64>, user: &User, to: i32, text: &str) -> Said {
-        self.write(chat.into(), Author::User(user.id), text, Some(to))
+        self.write(chat.into(), Author::User(user.id), text, Some(to), None)
     }
 
     /// An administrator of the group writes in its name: user 1087968824 with `sender_chat`.
@@ -51,7 +59,7 @@ impl Sim {
     /// # Panics
     /// As [`Sim::say`].
     pub fn say_anonymously(&self, group: &Group, text: &str) -> Said {
-        self.write(group.id, Author::Anonymous, text, None)
+        self.write(group.id, Author::Anonymous, text, None, None)
     }
 
     /// Taps the button with this label (or, failing that, the one whose `callback_data` starts like this, or whose
@@ -106,7 +114,7 @@ impl Sim {
         })
     }
 
-    fn write(&self, chat: i64, author: Author, text: &str, reply_to: Option<i32>) -> Said {
+    fn write(&self, chat: i64, author: Author, text: &str, reply_to: Option<i32>, topic: Option<i32>) -> Said {
         self.inner.with(|state| {
             let known = state.chats.get(&chat).unwrap_or_else(|| panic!("there is no chat {chat}"));
             if let Author::User(id) = author {
@@ -124,6 +132,7 @@ impl Sim {
                 chat.started = true;
                 if let Some(post) = chat.post_mut(message_id) {
                     post.reply_to = reply_to;
+                    post.topic = topic;
                 }
             }
             let message = state.message_json(chat, message_id).filter(|_| heard);

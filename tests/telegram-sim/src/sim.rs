@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use crate::{
-    Failure, Group, Options, Role, User, delivery,
+    Failure, Group, Options, Role, Topic, User, delivery,
     model::{Chat, ChatKind},
     net::Cuts,
     server,
@@ -75,7 +75,8 @@ impl Sim {
         Ok(Self { inner })
     }
 
-    /// The base address of the Bot API, as the product's `OSM_TELEGRAM_API_URL` wants it. A browser finds the chat page there.
+    /// The base address of the Bot API, as the product's `OSM_TELEGRAM_API_URL` wants it. A browser finds the chat page
+    /// there.
     #[must_use]
     pub fn api_url(&self) -> String {
         format!("http://{}", self.inner.address)
@@ -125,6 +126,17 @@ impl Sim {
             chat.members.extend(members.iter().copied());
         });
         Group { id, title: title.to_owned() }
+    }
+
+    /// Gives a group a topic, or changes what becomes of it: the group is a forum from then on. [`GENERAL`](crate::GENERAL)
+    /// is one, too.
+    pub fn topic(&self, group: &Group, id: i32, topic: Topic) {
+        self.inner.with(|state| state.chats.get_mut(&group.id).map(|chat| chat.topics.insert(id, topic)));
+    }
+
+    /// Removes a topic without a trace: what is for it is answered with "message thread not found".
+    pub fn forget_topic(&self, group: &Group, id: i32) {
+        self.inner.with(|state| state.chats.get_mut(&group.id).map(|chat| chat.topics.remove(&id)));
     }
 
     /// Changes somebody's place in a group; `chat_member` is pushed only if the bot asked for it.

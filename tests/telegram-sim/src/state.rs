@@ -179,6 +179,10 @@ impl State {
             }
             return Some(message);
         }
+        if let Some(topic) = post.topic {
+            message["message_thread_id"] = topic.into();
+            message["is_topic_message"] = true.into();
+        }
         message["text"] = post.text.plain.as_str().into();
         if !post.text.entities.is_empty() {
             message["entities"] = post.text.entities.clone().into();

@@ -28,6 +28,8 @@ pub struct BotMessage {
     /// Sent with `disable_notification`.
     pub silent: bool,
     pub reply_to: Option<i32>,
+    /// The topic in which it stands; none: General, or no forum.
+    pub topic: Option<i32>,
 }
 
 impl BotMessage {
@@ -112,8 +114,8 @@ impl Sim {
         self.messages(chat).into_iter().find(|message| message.message_id == message_id)
     }
 
-    /// Waits for a message of the bot that is as wanted, and returns the newest such. Messages that were there before count: ask
-    /// for `m.message_id > said.message_id` when an answer is meant. Deleted ones do not.
+    /// Waits for a message of the bot that is as wanted, and returns the newest such. Messages that were there before count:
+    /// ask for `m.message_id > said.message_id` when an answer is meant. Deleted ones do not.
     ///
     /// # Errors
     /// When there is none after `limit`; the error shows the chat.
@@ -192,6 +194,7 @@ fn bot_message(chat_id: i64, post: &Post) -> BotMessage {
         edits: post.edits,
         deleted: post.deleted,
         silent: post.silent,
+        topic: post.topic,
         reply_to: post.reply_to,
     }
 }

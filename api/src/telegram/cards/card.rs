@@ -11,6 +11,13 @@ pub struct Rendered {
     pub keyboard: InlineKeyboardMarkup,
 }
 
+impl Rendered {
+    /// Gives what it says without markup.
+    pub fn plain(&self) -> String {
+        markup::plain(&self.html)
+    }
+}
+
 /// A message in the making. A line is well-formed HTML by itself, and may hold line breaks.
 pub(super) struct Card {
     pub(super) lines: Vec<String>,

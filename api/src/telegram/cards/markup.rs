@@ -125,9 +125,54 @@ pub(super) fn visible_len(html: &str) -> usize {
     length
 }
 
+/// Gives what a text says without its markup, within Telegram's limit: what is no tag and no reference of ours stays as it
+/// stands.
+pub(super) fn plain(html: &str) -> String {
+    let mut text = String::new();
+    let mut rest = html;
+    while let Some(c) = rest.chars().next() {
+        let step = match c {
+            '<' => tag(rest),
+            '&' => REFERENCES.iter().find(|(name, _)| rest.starts_with(name)).map(|(name, meant)| {
+                text.push(*meant);
+                name.len()
+            }),
+            _ => None,
+        };
+        if step.is_none() {
+            text.push(c);
+        }
+        rest = &rest[step.unwrap_or(c.len_utf8())..];
+    }
+    let mut length = 0;
+    text.chars()
+        .take_while(|c| {
+            length += c.len_utf16();
+            length <= MESSAGE_MAX
+        })
+        .collect()
+}
+
+const REFERENCES: [(&str, char); 4] = [("&lt;", '<'), ("&gt;", '>'), ("&amp;", '&'), ("&quot;", '"')];
+
+/// Gives the length of the tag that a text begins with.
+fn tag(html: &str) -> Option<usize> {
+    let end = html.find('>')?;
+    let name = html[1..end].trim_start_matches('/').split(' ').next().unwrap_or_default();
+    let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+    is_name.then_some(end + 1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn without_markup_a_text_says_the_same() {
+        assert_eq!(plain("<b>a</b> &lt;b&gt; &amp;amp; <a href=\"x\">c</a>"), "a <b> &amp; c");
+        assert_eq!(plain("1 < 2 > 0 & <b"), "1 < 2 > 0 & <b");
+        assert_eq!(plain(&"🦀".repeat(3000)).encode_utf16().count(), 4096);
+    }
 
     fn section(heading: &str, count: usize, line: &str) -> Section {
         Section { heading: heading.to_owned(), lines: vec![line.to_owned(); count] }

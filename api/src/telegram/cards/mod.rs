@@ -1,7 +1,7 @@
 //! Notices as messages: HTML for Telegram's parse mode, and a keyboard.
 //!
-//! [`show`] loads what a notice is about through `query` and calls the card that puts it in words; cards are pure. Whatever they
-//! are given, the message is one that Telegram takes: every string of a host or person goes through [`markup::safe`] or
+//! [`show`] loads what a notice is about through `query` and calls the card that puts it in words; cards are pure. Whatever
+//! they are given, the message is one that Telegram takes: every string of a host or person goes through [`markup::safe`] or
 //! [`markup::code`], and what is too long loses whole lines, never the end of a tag.
 //!
 //! | module | what |
@@ -37,7 +37,7 @@ mod threshold;
 use crate::{
     domain::{
         Millis,
-        ids::{ChatId, ServerId, UserId},
+        ids::{ChatId, ServerId, TopicId, UserId},
         notice::{Notice, Toast},
         pairing::Source,
         server::Server,
@@ -47,7 +47,7 @@ use crate::{
         alerts::{self, Alerts},
         thresholds::{self, Looked},
     },
-    store::{self, Tx, commands, incidents, mutes, servers},
+    store::{self, Tx, commands, mutes, servers},
     telegram::text::Text,
     usecase::Core,
     zone::Zone,
@@ -74,10 +74,12 @@ pub struct Place<'a> {
     pub core: &'a Core,
     pub bot_username: &'a str,
     pub chat_id: ChatId,
+    /// The topic of a forum group.
+    pub topic: Option<TopicId>,
 }
 
-/// Puts a notice in words, as things are now. `None`: there is nothing to tell any more, and the message stays as it is or never
-/// comes.
+/// Puts a notice in words, as things are now. `None`: there is nothing to tell any more, and the message stays as it is or
+/// never comes.
 pub async fn show(tx: &mut Tx, place: &Place<'_>, frame: &Frame<'_>, notice: &Notice) -> store::Result<Option<Rendered>> {
     let words = &Words { text: frame.text, zone: frame.zone, now: frame.now };
     let card = card(tx, place, words, notice).await?;
@@ -156,14 +158,14 @@ async fn card(tx: &mut Tx, place: &Place<'_>, words: &Words<'_>, notice: &Notice
         }
         Notice::Incident { incident_id } => return Ok(of_alerts(words, &alerts::one(tx, chat_id, *incident_id).await?)),
         Notice::Recovered { recovery_id } => {
-            let over = incidents::of_recovery(tx, chat_id, *recovery_id).await?;
+            let over = alerts::recovered(tx, chat_id, *recovery_id).await?;
             if over.is_empty() {
                 return Ok(None);
             }
             alert::recovered(words, &over, &alerts::open(tx, chat_id).await?)
         }
         Notice::Reminder => {
-            let unseen = alerts::unseen(tx, chat_id, words.now).await?;
+            let unseen = alerts::unseen(tx, chat_id, place.topic, words.now).await?;
             if unseen.is_empty() {
                 return Ok(None);
             }

@@ -3,6 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`webhook`], [`polling`] | the two ways in which they come; both hand them to the [`Receiver`] |
+//! | [`wire`] | what is read of an update |
 //! | [`update`] | an update becomes a parsed request, pure |
 //! | [`strangers`] | who is nobody here, and is told so at most once an hour |
 //! | [`inbox`] | applies requests, a chat's oldest first, chats side by side |
@@ -12,6 +13,7 @@ pub mod polling;
 mod strangers;
 pub mod update;
 pub mod webhook;
+mod wire;
 
 use std::sync::Arc;
 
@@ -48,7 +50,8 @@ impl Receiver {
     }
 
     /// Stores what an update asks for, and returns when that is durable. What asks for nothing, and what cannot be read, is
-    /// dropped: Telegram would send it for ever, and hold back what follows in its chat. What strangers ask for costs no write.
+    /// dropped: Telegram would send it for ever, and hold back what follows in its chat. What strangers ask for costs no
+    /// write.
     async fn take(&self, incoming: Incoming) -> Result<()> {
         let parsed = incoming.update.map(|update| update::parse(&update, self.bot.username()));
         match (incoming.id, parsed) {
@@ -57,6 +60,7 @@ impl Receiver {
                     self.strangers.refuse(&request, self.core.clock.steady());
                 }
             }
+            (id, Ok(Parsed::Ignored(kind))) if update::is_talk(kind) => tracing::debug!(?id, kind, "an update was dropped"),
             (id, Ok(Parsed::Ignored(kind))) => dropped(id, kind),
             (id, Err(kind)) => dropped(id, &kind),
             (None, Ok(Parsed::Request(_))) => dropped(None, "no update"),
@@ -66,5 +70,5 @@ impl Receiver {
 }
 
 fn dropped(update: Option<UpdateId>, kind: &str) {
-    tracing::debug!(?update, kind, "an update was dropped");
+    tracing::info!(update = update.map(|id| id.0), kind, "an update that cannot be used was dropped");
 }

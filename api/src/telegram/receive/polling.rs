@@ -8,7 +8,7 @@ use crate::{
     store::leases,
     telegram::{
         receive::{Receiver, update},
-        send::bot::Fault,
+        send::answer::Fault,
     },
     usecase::Core,
 };
@@ -47,10 +47,10 @@ async fn poll(receiver: &Receiver, offset: &mut i64) -> std::result::Result<bool
     }
     let received = receiver.bot.updates(*offset).await.map_err(|fault| match fault {
         Fault::Conflict => "another program polls with this bot's token, or a webhook is set".to_owned(),
-        other => format!("{other:?}"),
+        other => other.to_string(),
     })?;
     for update in received {
-        let incoming = update::read(update.to_string().as_bytes());
+        let incoming = update::read(update.get().as_bytes());
         let Some(id) = incoming.id else { continue };
         // Stored before it is confirmed: a crash in between brings it again, and the inbox knows its id.
         receiver.take(incoming).await.map_err(|error| error.to_string())?;

@@ -4,11 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, de::IgnoredAny};
-use teloxide::types::{
-    self, BotCommand, BotCommandScope, CallbackQuery, ChatMemberKind, ChatMemberUpdated, MaybeInaccessibleMessage, Message,
-    Restricted, Update, UpdateKind, User,
-};
+use serde_json::value::RawValue;
+use teloxide::types::{BotCommand, BotCommandScope};
 
 use crate::{
     domain::{
@@ -17,6 +14,8 @@ use crate::{
     },
     telegram::{
         keyboards,
+        receive::wire::{self, Membership, Message, Update, User},
+        send::bot::ALLOWED_UPDATES as ASKED_FOR,
         text::{Text, printable, visible},
     },
 };
@@ -27,9 +26,6 @@ const NAME_MAX: usize = 64;
 const WINDOW_MAX: usize = 12;
 /// Telegram's limit on the parameter of a deep link.
 const CODE_MAX: usize = 64;
-
-/// The kinds of updates that are asked for: `allowed_updates` of the Bot API.
-const ASKED_FOR: [&str; 3] = ["message", "callback_query", "my_chat_member"];
 
 /// The commands, and the catalogue's key of what each does.
 pub const COMMANDS: [(&str, &str); 12] = [
@@ -55,12 +51,10 @@ pub enum Parsed {
 }
 
 pub fn parse(update: &Update, bot_username: &str) -> Parsed {
-    let parsed = match &update.kind {
-        UpdateKind::Message(message) => from_message(message, bot_username),
-        UpdateKind::CallbackQuery(query) => from_tap(query),
-        UpdateKind::MyChatMember(change) => from_membership(change),
-        // Of the kinds that were asked for it is one that the library could not read.
-        _ => Err("unreadable"),
+    let parsed = match update {
+        Update::Message(message) => from_message(message, bot_username),
+        Update::Tap(tap) => from_tap(tap),
+        Update::Membership(change) => from_membership(change),
     };
     parsed.map_or_else(Parsed::Ignored, Parsed::Request)
 }
@@ -70,33 +64,33 @@ pub struct Incoming {
     /// Its number; `None`: it is no update at all.
     pub id: Option<UpdateId>,
     /// What of it can be read, or else its kind, for the log.
-    pub update: Result<Box<Update>, String>,
+    pub update: Result<Update, String>,
 }
 
-/// Reads an update by its kind first: what was not asked for is not read any further, because the library panics on some of it.
-/// Whatever cannot be read costs nobody but itself.
+/// Reads an update by its kind first: what was not asked for is not read any further. Whatever cannot be read costs nobody
+/// but itself.
 pub fn read(bytes: &[u8]) -> Incoming {
-    #[derive(Deserialize)]
-    #[expect(clippy::zero_sized_map_values, reason = "an object is read as a map; what it holds is not kept")]
-    struct Shape {
-        update_id: i64,
-        #[serde(flatten)]
-        kinds: BTreeMap<String, IgnoredAny>,
-    }
-    let Ok(Shape { update_id, kinds }) = serde_json::from_slice(bytes) else {
+    let read: Result<BTreeMap<String, &RawValue>, _> = serde_json::from_slice(bytes);
+    let mut fields = read.unwrap_or_default();
+    let Some(update_id) = fields.remove("update_id").and_then(|id| serde_json::from_str(id.get()).ok()) else {
         return Incoming { id: None, update: Err("no update".to_owned()) };
     };
-    let id = Some(UpdateId(update_id));
-    if !kinds.keys().any(|kind| ASKED_FOR.contains(&kind.as_str())) {
-        let kind = kinds.keys().next().map_or("empty", String::as_str);
-        return Incoming { id, update: Err(printable(kind, NAME_MAX)) };
-    }
-    let read = std::panic::catch_unwind(|| serde_json::from_slice(bytes));
-    let update = match read {
-        Ok(read) => read.map_err(|_| "unreadable".to_owned()),
-        Err(_) => Err("unreadable: the library panicked".to_owned()),
+    let read = |kind: &str, body: &RawValue| {
+        let body = body.get();
+        let read = match kind {
+            "message" => serde_json::from_str(body).map(|message| Update::Message(Box::new(message))),
+            "callback_query" => serde_json::from_str(body).map(|tap| Update::Tap(Box::new(tap))),
+            "my_chat_member" => serde_json::from_str(body).map(|change| Update::Membership(Box::new(change))),
+            _ => return Err(printable(kind, NAME_MAX)),
+        };
+        read.map_err(|_| format!("unreadable {kind}"))
     };
-    Incoming { id, update }
+    let known = fields.iter().find(|(kind, _)| ASKED_FOR.contains(&kind.as_str()));
+    let update = match known.or_else(|| fields.iter().next()) {
+        Some((kind, body)) => read(kind, body),
+        None => Err("empty".to_owned()),
+    };
+    Incoming { id: Some(UpdateId(update_id)), update }
 }
 
 /// Gives who is offered which commands, as `setMyCommands` is told.
@@ -112,52 +106,67 @@ pub fn commands(scope: &BotCommandScope, text: &Text) -> Vec<BotCommand> {
 
 fn from_message(message: &Message, bot_username: &str) -> Result<Request, &'static str> {
     let chat = chat(&message.chat)?;
-    if let Some(to) = message.migrate_to_chat_id() {
-        return Ok(Request { actor: sender(message), intent: Intent::Migrated { to: ChatId(to.0) }, chat, tap: None });
+    if let Some(to) = message.migrate_to_chat_id {
+        return Ok(Request { actor: sender(message), intent: Intent::Migrated { to: ChatId(to) }, chat, tap: None, topic: None });
     }
-    if message.sender_chat.as_ref().is_some_and(types::Chat::is_channel) {
+    if message.sender_chat.as_ref().is_some_and(wire::Chat::is_channel) {
         return Err("sent_as_channel");
     }
-    if message.forward_origin().is_some() {
+    if message.forward_origin.is_some() || message.forward_date.is_some() {
         return Err("forwarded");
     }
     if message.via_bot.is_some() || message.sender_business_bot.is_some() {
         return Err("via_bot");
     }
     let actor = sender(message);
-    if actor.id != Actor::ANONYMOUS_ADMIN && message.from.as_ref().is_some_and(|from| from.is_bot) {
+    if actor.id != Actor::ANONYMOUS_ADMIN && message.from.as_ref().is_some_and(|from| from.is_bot == Some(true)) {
         return Err("bot");
     }
-    let text = message.text().ok_or("no_text")?;
-    let command = Command::parse(text).ok_or("text")?;
+    let text = message.text.as_deref().ok_or(NO_TEXT)?;
+    let command = Command::parse(text).ok_or(TALK)?;
     let addressed = command.addressee.is_some_and(|name| name.eq_ignore_ascii_case(bot_username));
     if command.addressee.is_some() && !addressed {
-        return Err("other_bot");
+        return Err(OTHER_BOT);
     }
     let intent = command.intent();
     // In a group the command may be meant for any other bot.
     if intent == Intent::UnknownCommand && chat.kind == ChatKind::Group && !addressed {
-        return Err("unknown_command");
+        return Err(UNKNOWN_COMMAND);
     }
-    Ok(Request { chat, actor, intent, tap: None })
+    let topic = message.thread.filter(|_| message.is_in_topic == Some(true));
+    Ok(Request { chat, actor, intent, tap: None, topic })
 }
 
-fn from_tap(query: &CallbackQuery) -> Result<Request, &'static str> {
+/// Messages that are understood and ask this bot for nothing: people talk.
+const NO_TEXT: &str = "no_text";
+const TALK: &str = "text";
+const OTHER_BOT: &str = "other_bot";
+const UNKNOWN_COMMAND: &str = "unknown_command";
+
+/// Tells whether what was dropped is only what people say to each other.
+pub fn is_talk(kind: &str) -> bool {
+    [NO_TEXT, TALK, OTHER_BOT, UNKNOWN_COMMAND].contains(&kind)
+}
+
+fn from_tap(query: &wire::Tap) -> Result<Request, &'static str> {
     // The bot writes no inline messages; without a message there is no chat.
     let message = query.message.as_ref().ok_or("inline_callback")?;
-    let tap = Tap { callback_id: CallbackId(query.id.0.clone()), message_id: Some(TelegramMessageId(message.id().0)) };
+    let tap = Tap { callback_id: CallbackId(query.id.clone()), message_id: Some(TelegramMessageId(message.message_id)) };
+    let topic = message.thread.filter(|_| message.is_in_topic == Some(true));
     let intent = query.data.as_deref().map_or(Intent::StaleButton, keyboards::parse);
-    Ok(Request { chat: chat(MaybeInaccessibleMessage::chat(message))?, actor: person(&query.from), intent, tap: Some(tap) })
+    Ok(Request { chat: chat(&message.chat)?, actor: person(&query.from), intent, tap: Some(tap), topic })
 }
 
-fn from_membership(change: &ChatMemberUpdated) -> Result<Request, &'static str> {
-    let reachable = match &change.new_chat_member.kind {
-        ChatMemberKind::Owner(_) | ChatMemberKind::Administrator(_) | ChatMemberKind::Member(_) => true,
-        ChatMemberKind::Restricted(Restricted { is_member, can_send_messages, .. }) => *is_member && *can_send_messages,
-        ChatMemberKind::Left | ChatMemberKind::Banned(_) => false,
+fn from_membership(change: &Membership) -> Result<Request, &'static str> {
+    let member = &change.new_chat_member;
+    let reachable = match member.status.as_str() {
+        "creator" | "administrator" | "member" => true,
+        "restricted" => member.belongs != Some(false) && member.can_send_messages != Some(false),
+        "left" | "kicked" => false,
+        _ => return Err("unknown_membership"),
     };
     let intent = Intent::Reachable { reachable };
-    Ok(Request { chat: chat(&change.chat)?, actor: person(&change.from), intent, tap: None })
+    Ok(Request { chat: chat(&change.chat)?, actor: person(&change.from), intent, tap: None, topic: None })
 }
 
 /// `/name@addressee argument`.
@@ -215,12 +224,13 @@ impl<'t> Command<'t> {
     }
 }
 
-fn chat(chat: &types::Chat) -> Result<Chat, &'static str> {
+/// A chat's kind is told by its number, as Telegram makes them: new names of kinds change nothing.
+fn chat(chat: &wire::Chat) -> Result<Chat, &'static str> {
     if chat.is_channel() {
         return Err("channel");
     }
-    let kind = if chat.is_private() { ChatKind::Private } else { ChatKind::Group };
-    Ok(Chat { id: ChatId(chat.id.0), kind })
+    let id = ChatId(chat.id);
+    Ok(Chat { id, kind: if id.person().is_some() { ChatKind::Private } else { ChatKind::Group } })
 }
 
 /// Gives who wrote. Service messages may come from nobody, and those of a group's anonymous administrators from
@@ -230,17 +240,17 @@ fn sender(message: &Message) -> Actor {
         return person(from);
     }
     let chat = message.sender_chat.as_ref().unwrap_or(&message.chat);
-    Actor { id: UserId(chat.id.0), name: printable(chat.title().unwrap_or_default(), NAME_MAX), language: None }
+    let title = chat.title.as_deref().unwrap_or_default();
+    Actor { id: UserId(chat.id), name: printable(title, NAME_MAX), language: None }
 }
 
 fn person(user: &User) -> Actor {
-    // Telegram's ids have at most 52 bits; 0 is nobody.
-    let id = i64::try_from(user.id.0).unwrap_or(0);
     let language = user.language_code.clone().filter(|tag| {
         // RFC 5646 advises room for 35 characters.
         (2..=35).contains(&tag.len()) && tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
     });
-    Actor { id: UserId(id), name: full_name(&user.first_name, user.username.as_deref(), id), language }
+    let first_name = user.first_name.as_deref().unwrap_or_default();
+    Actor { id: UserId(user.id), name: full_name(first_name, user.username.as_deref(), user.id), language }
 }
 
 /// First name and @username; of a deleted account, which has neither, the number.

@@ -1,5 +1,5 @@
-//! What strangers are told: beside the outbox, since nothing that a stranger does may cost a durable write. What does not fit, or
-//! does not arrive, is lost.
+//! What strangers are told: beside the outbox, since nothing that a stranger does may cost a durable write. What does not
+//! fit, or does not arrive, is lost.
 
 use std::time::Duration;
 
@@ -10,7 +10,11 @@ use crate::{
         ids::{CallbackId, ChatId, UserId},
         notice::Toast,
     },
-    telegram::{cards, send::bot::Bot, text::Text},
+    telegram::{
+        cards,
+        send::bot::{Bot, Form, Letter},
+        text::Text,
+    },
     usecase::Core,
 };
 
@@ -51,7 +55,8 @@ pub async fn run(core: &Core, bot: &Bot, mut waiting: mpsc::Receiver<Aside>) {
         };
         let sent = match aside {
             Some(Aside::PrivateBot { chat_id, language }) => {
-                bot.send(chat_id, cards::private_bot(&Text::new(language.as_deref()), UserId(chat_id.0))).await.map(drop)
+                let rendered = cards::private_bot(&Text::new(language.as_deref()), UserId(chat_id.0));
+                bot.send(&Letter { chat_id, topic: None, rendered, form: Form::Full }).await.map(drop)
             }
             Some(Aside::NotAllowed { callback_id, language }) => {
                 bot.answer(&callback_id, cards::toast(Toast::NotAllowed, &Text::new(language.as_deref()))).await

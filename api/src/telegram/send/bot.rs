@@ -1,83 +1,52 @@
-//! The few calls of the Bot API that this product makes, each with its errors sorted by what to do about them.
-//! The client is never formatted: its URLs hold the token.
+//! The few calls of the Bot API that this product makes, each with its errors sorted by what to do about them. Of an answer
+//! only what is needed is read, with types of our own (`answer.rs`): a client library that does not know a field yet would
+//! call a message that was sent a failure, and it would be sent again. Addresses hold the token, and are never shown.
 
 use std::sync::OnceLock;
 
 use anyhow::Context as _;
-use reqwest_of_teloxide::redirect::Policy;
-use serde::Serialize;
-use serde_json::Value;
+use reqwest_of_teloxide::{Client, header::CONTENT_TYPE, redirect::Policy};
+use serde::Deserialize;
+use serde_json::{Value, json, value::RawValue};
 use teloxide::{
-    ApiError, RequestError,
     net::default_reqwest_settings,
-    payloads::{AnswerCallbackQuerySetters, EditMessageTextSetters, SendMessageSetters, SetMyCommandsSetters, SetWebhookSetters},
-    prelude::Requester,
-    requests::{JsonRequest, Payload},
-    types::{self, AllowedUpdate, BotCommand, BotCommandScope, CallbackQueryId, ChatMemberKind, LinkPreviewOptions, ParseMode},
+    types::{BotCommand, BotCommandScope},
 };
 use url::Url;
 
 use crate::{
     config::Telegram,
-    domain::ids::{CallbackId, ChatId, TelegramMessageId, UserId},
-    telegram::cards::Rendered,
+    domain::ids::{CallbackId, ChatId, TelegramMessageId, TopicId, UserId},
+    telegram::{
+        cards::Rendered,
+        send::answer::{self, Fault},
+    },
 };
 
 pub struct Bot {
-    bot: teloxide::Bot,
+    client: Client,
+    token: String,
+    api_url: Url,
     username: OnceLock<String>,
-}
-
-/// Why Telegram did not do it, by what to do about it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
-    /// The message shows this already: as good as done.
-    #[error("the message shows this already")]
-    NotModified,
-    /// The message to edit is gone, or too old: send it anew.
-    #[error("the message is gone")]
-    MessageGone,
-    /// The tap is too old to be answered: nobody waits any more.
-    #[error("the tap is too old")]
-    QueryTooOld,
-    /// Not so fast: seconds to wait.
-    #[error("it asks to wait {0} s")]
-    TooMany(u32),
-    /// The group is a supergroup now.
-    #[error("the group has the id {0} now")]
-    Migrated(ChatId),
-    /// Blocked, kicked, deactivated, never started: stop until somebody writes again.
-    #[error("the chat cannot be reached: {0}")]
-    Unreachable(String),
-    /// The token is not (or no longer) a bot's.
-    #[error("it does not know this bot")]
-    BadToken,
-    /// Another poller, or a webhook, has the updates.
-    #[error("another poller or a webhook has the updates")]
-    Conflict,
-    /// Telegram will say the same again.
-    #[error("{0}")]
-    Permanent(String),
-    /// Network or server trouble: try again.
-    #[error("{0}")]
-    Transient(String),
 }
 
 type Result<T> = std::result::Result<T, Fault>;
 
-/// getUpdates, with what comes left unread.
-#[derive(Clone, Serialize)]
-struct GetUpdates {
-    offset: i64,
-    /// Seconds.
-    timeout: u32,
-    allowed_updates: Vec<AllowedUpdate>,
+/// A message on its way.
+pub struct Letter {
+    pub chat_id: ChatId,
+    /// Of a new message.
+    pub topic: Option<TopicId>,
+    pub rendered: Rendered,
+    pub form: Form,
 }
 
-impl Payload for GetUpdates {
-    type Output = Vec<Value>;
-
-    const NAME: &'static str = "GetUpdates";
+/// In which form a message goes out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    Full,
+    /// Without markup and buttons: there is nothing in it that Telegram could take for wrong.
+    Plain,
 }
 
 impl Bot {
@@ -85,8 +54,7 @@ impl Bot {
         let token = config.token.as_ref().context("OSM_TELEGRAM_TOKEN: not set")?;
         // An address of the Bot API holds the token: it is told to nobody else, neither by following nor as a referrer.
         let client = default_reqwest_settings().redirect(Policy::none()).referer(false).build()?;
-        let bot = teloxide::Bot::with_client(token.expose(), client).set_api_url(config.api_url.clone());
-        Ok(Self { bot, username: OnceLock::new() })
+        Ok(Self { client, token: token.expose().to_owned(), api_url: config.api_url.clone(), username: OnceLock::new() })
     }
 
     /// Without the @; empty until Telegram has said it.
@@ -95,82 +63,108 @@ impl Bot {
     }
 
     pub async fn identify(&self) -> Result<()> {
-        let me = self.bot.get_me().await.map_err(|error| self.fault(&error))?;
-        let _ = self.username.set(me.username().to_owned());
+        #[derive(Deserialize)]
+        struct Me {
+            username: String,
+        }
+        let me: Option<Me> = read(self.call("getMe", &json!({})).await?);
+        let me = me.ok_or_else(|| Fault::Transient("getMe names no bot".to_owned()))?;
+        let _ = self.username.set(me.username);
         Ok(())
     }
 
-    pub async fn send(&self, chat_id: ChatId, message: Rendered) -> Result<TelegramMessageId> {
-        let sent = self
-            .bot
-            .send_message(types::ChatId(chat_id.0), message.html)
-            .parse_mode(ParseMode::Html)
-            .link_preview_options(no_preview())
-            .reply_markup(message.keyboard)
-            .await
-            .map_err(|error| self.fault(&error))?;
-        Ok(TelegramMessageId(sent.id.0))
+    /// Sends a message. It was sent also where Telegram's answer does not say under which id.
+    pub async fn send(&self, letter: &Letter) -> Result<Option<TelegramMessageId>> {
+        #[derive(Deserialize)]
+        struct Sent {
+            message_id: TelegramMessageId,
+        }
+        let mut parameters = letter.parameters();
+        if let Some(topic) = letter.topic {
+            parameters["message_thread_id"] = topic.0.into();
+        }
+        let sent: Option<Sent> = read(self.call("sendMessage", &parameters).await?);
+        if sent.is_none() {
+            tracing::warn!(chat = %letter.chat_id, "Telegram took a message and does not say under which id");
+        }
+        Ok(sent.map(|sent| sent.message_id))
     }
 
-    pub async fn edit(&self, chat_id: ChatId, telegram_id: TelegramMessageId, message: Rendered) -> Result<()> {
-        self.bot
-            .edit_message_text(types::ChatId(chat_id.0), types::MessageId(telegram_id.0), message.html)
-            .parse_mode(ParseMode::Html)
-            .link_preview_options(no_preview())
-            .reply_markup(message.keyboard)
-            .await
-            .map(drop)
-            .map_err(|error| self.fault(&error))
+    pub async fn edit(&self, letter: &Letter, telegram_id: TelegramMessageId) -> Result<()> {
+        let mut parameters = letter.parameters();
+        parameters["message_id"] = telegram_id.0.into();
+        self.call("editMessageText", &parameters).await.map(drop)
     }
 
     pub async fn answer(&self, callback_id: &CallbackId, text: String) -> Result<()> {
-        let call = self.bot.answer_callback_query(CallbackQueryId(callback_id.0.clone()));
-        let call = if text.is_empty() { call } else { call.text(text) };
-        call.await.map(drop).map_err(|error| self.fault(&error))
+        let mut parameters = json!({ "callback_query_id": callback_id.0 });
+        if !text.is_empty() {
+            parameters["text"] = text.into();
+        }
+        self.call("answerCallbackQuery", &parameters).await.map(drop)
     }
 
     pub async fn is_admin(&self, chat_id: ChatId, user_id: UserId) -> Result<bool> {
-        let user_id = types::UserId(u64::try_from(user_id.0).unwrap_or_default());
-        let member = self.bot.get_chat_member(types::ChatId(chat_id.0), user_id).await.map_err(|error| self.fault(&error))?;
-        Ok(matches!(member.kind, ChatMemberKind::Owner(_) | ChatMemberKind::Administrator(_)))
+        #[derive(Deserialize)]
+        struct Member {
+            status: String,
+        }
+        let parameters = json!({ "chat_id": chat_id.0, "user_id": user_id.0 });
+        let member: Option<Member> = read(self.call("getChatMember", &parameters).await?);
+        Ok(member.is_some_and(|member| matches!(member.status.as_str(), "creator" | "administrator")))
     }
 
     /// Goes away from a group.
     pub async fn leave(&self, chat_id: ChatId) -> Result<()> {
-        self.bot.leave_chat(types::ChatId(chat_id.0)).await.map(drop).map_err(|error| self.fault(&error))
+        self.call("leaveChat", &json!({ "chat_id": chat_id.0 })).await.map(drop)
     }
 
     pub async fn set_commands(&self, commands: Vec<BotCommand>, scope: BotCommandScope) -> Result<()> {
-        self.bot.set_my_commands(commands).scope(scope).await.map(drop).map_err(|error| self.fault(&error))
+        self.call("setMyCommands", &json!({ "commands": commands, "scope": scope })).await.map(drop)
     }
 
     pub async fn set_webhook(&self, url: Url, secret: &str) -> Result<()> {
-        let call = self.bot.set_webhook(url).secret_token(secret).allowed_updates(allowed_updates());
-        call.await.map(drop).map_err(|error| self.fault(&error))
+        let parameters = json!({ "url": url, "secret_token": secret, "allowed_updates": ALLOWED_UPDATES });
+        self.call("setWebhook", &parameters).await.map(drop)
     }
 
     pub async fn delete_webhook(&self) -> Result<()> {
-        self.bot.delete_webhook().await.map(drop).map_err(|error| self.fault(&error))
+        self.call("deleteWebhook", &json!({})).await.map(drop)
     }
 
-    /// Gives the updates from `offset` on, each as it came: one that the library cannot read must not cost its neighbours.
+    /// Gives the updates from `offset` on, each as it came: one that cannot be read must not cost its neighbours.
     /// Waits up to 10 s: the client gives up at 17.
-    pub async fn updates(&self, offset: i64) -> Result<Vec<Value>> {
-        let payload = GetUpdates { offset, timeout: 10, allowed_updates: allowed_updates() };
-        JsonRequest::new(self.bot.clone(), payload).await.map_err(|error| self.fault(&error))
+    pub async fn updates(&self, offset: i64) -> Result<Vec<Box<RawValue>>> {
+        let parameters = json!({ "offset": offset, "timeout": 10, "allowed_updates": ALLOWED_UPDATES });
+        let updates: Option<Vec<Box<RawValue>>> = read(self.call("getUpdates", &parameters).await?);
+        updates.ok_or_else(|| Fault::Transient("getUpdates gives no list".to_owned()))
     }
 
-    fn fault(&self, error: &RequestError) -> Fault {
-        match error {
-            RequestError::RetryAfter(seconds) => Fault::TooMany(seconds.seconds()),
-            RequestError::MigrateToChatId(id) => Fault::Migrated(ChatId(id.0)),
-            RequestError::Api(error) => api_fault(error),
-            RequestError::Network(_) | RequestError::InvalidJson { .. } | RequestError::Io(_) => {
-                // Teloxide hides the token in these; not to depend on it costs nothing.
-                Fault::Transient(with_causes(error).replace(self.bot.token(), "TOKEN").chars().take(300).collect())
-            }
+    /// Makes a call; gives its result as it came.
+    async fn call(&self, method: &str, parameters: &Value) -> Result<Option<Box<RawValue>>> {
+        let mut url = self.api_url.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().push(&format!("bot{}", self.token)).push(method);
         }
+        let request = self.client.post(url).header(CONTENT_TYPE, "application/json").body(parameters.to_string());
+        let answered = async {
+            let answer = request.send().await?;
+            Ok::<_, reqwest_of_teloxide::Error>((answer.status().as_u16(), answer.bytes().await?))
+        };
+        let (status, body) = answered.await.map_err(|error| self.network(error))?;
+        answer::sort(status, &body)
     }
+
+    fn network(&self, error: reqwest_of_teloxide::Error) -> Fault {
+        let error = error.without_url();
+        // Without its address it does not name the token; not to depend on it costs nothing.
+        Fault::Transient(with_causes(&error).replace(&self.token, "TOKEN").chars().take(300).collect())
+    }
+}
+
+/// Reads what is needed of a result; nothing where it is not there.
+fn read<T: for<'a> Deserialize<'a>>(result: Option<Box<RawValue>>) -> Option<T> {
+    result.and_then(|result| serde_json::from_str(result.get()).ok())
 }
 
 /// Gives an error and what lies behind it, each once.
@@ -187,55 +181,20 @@ fn with_causes(error: &dyn std::error::Error) -> String {
     text
 }
 
-fn api_fault(error: &ApiError) -> Fault {
-    let text = error.to_string();
-    match error {
-        ApiError::MessageNotModified => Fault::NotModified,
-        ApiError::MessageToEditNotFound | ApiError::MessageCantBeEdited | ApiError::MessageIdInvalid => Fault::MessageGone,
-        ApiError::InvalidQueryId => Fault::QueryTooOld,
-        ApiError::InvalidToken => Fault::BadToken,
-        ApiError::TerminatedByOtherGetUpdates | ApiError::CantGetUpdates => Fault::Conflict,
-        ApiError::BotBlocked
-        | ApiError::BotKicked
-        | ApiError::BotKickedFromSupergroup
-        | ApiError::UserDeactivated
-        | ApiError::CantInitiateConversation
-        | ApiError::ChatNotFound
-        | ApiError::GroupDeactivated => Fault::Unreachable(text),
-        ApiError::Unknown(said) => unknown_fault(said),
-        _ => Fault::Permanent(text),
-    }
-}
+/// The kinds of updates that are asked for.
+pub const ALLOWED_UPDATES: [&str; 3] = ["message", "callback_query", "my_chat_member"];
 
-/// Descriptions that the library has no name for, by what they begin with.
-fn unknown_fault(said: &str) -> Fault {
-    let said_lower = said.to_lowercase();
-    if said_lower.starts_with("forbidden") {
-        Fault::Unreachable(said.to_owned())
-    } else if said_lower.starts_with("conflict") {
-        Fault::Conflict
-    } else if said_lower.contains("query is too old") {
-        Fault::QueryTooOld
-    } else if said_lower.contains("message is not modified") {
-        Fault::NotModified
-    } else if said_lower.starts_with("bad request") {
-        Fault::Permanent(said.to_owned())
-    } else {
-        // 5xx and whatever else: Telegram's trouble, not ours.
-        Fault::Transient(said.to_owned())
-    }
-}
-
-fn allowed_updates() -> Vec<AllowedUpdate> {
-    vec![AllowedUpdate::Message, AllowedUpdate::CallbackQuery, AllowedUpdate::MyChatMember]
-}
-
-fn no_preview() -> LinkPreviewOptions {
-    LinkPreviewOptions {
-        is_disabled: true,
-        url: None,
-        prefer_small_media: false,
-        prefer_large_media: false,
-        show_above_text: false,
+impl Letter {
+    fn parameters(&self) -> Value {
+        let mut parameters = json!({ "chat_id": self.chat_id.0, "link_preview_options": { "is_disabled": true } });
+        match self.form {
+            Form::Full => {
+                parameters["text"] = self.rendered.html.as_str().into();
+                parameters["parse_mode"] = "HTML".into();
+                parameters["reply_markup"] = json!(self.rendered.keyboard);
+            }
+            Form::Plain => parameters["text"] = self.rendered.plain().into(),
+        }
+        parameters
     }
 }

@@ -1,5 +1,5 @@
-//! The one sender: takes notices out of the outbox, puts them in words, and sends them within Telegram's budgets, in order within
-//! a chat, most urgent first. Delivery is at least once.
+//! The one sender: takes notices out of the outbox, puts them in words, and sends them within Telegram's budgets, in order
+//! within a chat, most urgent first. Delivery is at least once.
 
 use std::{collections::HashSet, future::ready, time::Duration};
 
@@ -14,13 +14,15 @@ use crate::{
     },
     query::access,
     store::{
-        self, Tx, chats, leases, messages,
+        self, Tx, chats, incidents, leases, messages,
         outbox::{self, Content, Entry},
     },
     telegram::{
         cards::{self, Frame, Place},
-        send::bot::{Bot, Fault},
+        send::answer::Fault,
+        send::bot::{Bot, Form, Letter},
         send::budget::{Budget, Lane},
+        send::settle::{self, Rest, Sent, Taken},
         text::Text,
     },
     usecase::Core,
@@ -28,8 +30,7 @@ use crate::{
 };
 
 const ROLE: &str = "sender";
-/// A sender that has not renewed its lease for this long is no longer the sender. Longer than a call may take: 17 s, and 10 that
-/// the library waits after a 5xx.
+/// A sender that has not renewed its lease for this long is no longer the sender. Longer than a call may take, 17 s.
 const LEASE: i64 = 30 * SECOND;
 /// For so long at least nothing was sent when a lease has run out.
 const QUIET: Duration = Duration::from_secs(3);
@@ -81,7 +82,6 @@ struct Sender<'a> {
 
 /// An entry, what became of its call, and when.
 type Call = (Entry, Sent, Instant);
-type Sent = Result<Option<TelegramMessageId>, Fault>;
 
 /// Toasts are no part of what a chat is told in order: whatever becomes of one, the chat's messages go on.
 fn lane(entry: &Entry) -> Lane {
@@ -155,8 +155,12 @@ impl Sender<'_> {
     async fn end_call(&mut self, (entry, sent, at): Call) {
         self.lanes.remove(&lane(&entry));
         self.budget.answered(lane(&entry), at);
-        if let Err(error) = self.settle(&entry, sent).await {
-            self.try_again(&entry, &error);
+        let now = self.core.clock.instant();
+        match settle::settle(self.core, ROLE, &entry, sent).await {
+            Ok(Rest::Not) => {}
+            Ok(Rest::Throttled(wait)) => self.budget.throttle(lane(&entry), wait, now),
+            Ok(Rest::Failed(wait)) => self.budget.pause(lane(&entry), wait, now),
+            Err(error) => self.try_again(&entry, &error),
         }
     }
 
@@ -165,68 +169,17 @@ impl Sender<'_> {
         tracing::error!(chat = %entry.chat_id, %error, "outbox");
         self.budget.pause(lane(entry), SWEEP, self.core.clock.instant());
     }
-
-    async fn settle(&mut self, entry: &Entry, sent: Sent) -> store::Result<()> {
-        crate::crash::point("outbox.called");
-        let now = self.core.clock.instant();
-        let mut tx = self.core.store.begin().await?;
-        // Whoever took the lease over also sends this again: at least once, never lost.
-        if leases::holder(&mut tx, ROLE).await? != Some(self.core.instance) {
-            return Ok(());
-        }
-        match sent {
-            Ok(telegram_id) => {
-                if let (Some(telegram_id), Some(message_id)) = (telegram_id, entry.message_id) {
-                    messages::set_telegram_id(&mut tx, message_id, Some(telegram_id)).await?;
-                }
-                outbox::sent(&mut tx, entry).await?;
-            }
-            Err(Fault::NotModified | Fault::QueryTooOld) => outbox::sent(&mut tx, entry).await?,
-            Err(Fault::MessageGone) => match entry.message_id {
-                // What it would have shown still counts: it goes out as a new message.
-                Some(message_id) => messages::set_telegram_id(&mut tx, message_id, None).await?,
-                None => outbox::sent(&mut tx, entry).await?,
-            },
-            Err(Fault::TooMany(seconds)) => {
-                tracing::info!(chat = %entry.chat_id, seconds, "Telegram asks to wait");
-                self.budget.throttle(lane(entry), Duration::from_secs(u64::from(seconds)), now);
-            }
-            Err(Fault::Migrated(to)) => {
-                tracing::info!(from = %entry.chat_id, %to, "a group became a supergroup");
-                chats::migrate(&mut tx, entry.chat_id, to).await?;
-            }
-            Err(Fault::Unreachable(said)) => {
-                tracing::info!(chat = %entry.chat_id, said, "a chat cannot be reached until somebody writes there");
-                // Of a chat that is not stored, of somebody who never wrote here, nobody will know when it can be.
-                if !chats::set_reach(&mut tx, entry.chat_id, chats::Reach::Closed).await? {
-                    outbox::sent(&mut tx, entry).await?;
-                }
-            }
-            Err(Fault::Permanent(said)) => {
-                tracing::error!(chat = %entry.chat_id, said, "Telegram refused a message, which is dropped");
-                outbox::sent(&mut tx, entry).await?;
-            }
-            Err(fault @ (Fault::Transient(_) | Fault::BadToken | Fault::Conflict)) => {
-                let wait = Duration::from_secs(1 << entry.attempts.clamp(0, 6));
-                tracing::warn!(chat = %entry.chat_id, "a message did not go out: {fault}; next try in {} s", wait.as_secs());
-                outbox::failed(&mut tx, entry).await?;
-                self.budget.pause(lane(entry), wait, now);
-            }
-        }
-        tx.commit("outbox-settle").await?;
-        Ok(())
-    }
 }
 
 /// Closes messages that are about to go out: what comes from now on is for another.
 async fn close_gathering(core: &Core, entries: Vec<Entry>) -> store::Result<Vec<Entry>> {
-    if !entries.iter().any(|entry| entry.is_gathering) {
+    if !entries.iter().any(|entry| entry.gathers.is_some()) {
         return Ok(entries);
     }
     let mut tx = core.store.begin().await?;
     let mut closed = Vec::with_capacity(entries.len());
     for entry in entries {
-        if entry.is_gathering {
+        if entry.gathers.is_some() {
             closed.extend(outbox::close(&mut tx, &entry).await?);
         } else {
             closed.push(entry);
@@ -236,8 +189,8 @@ async fn close_gathering(core: &Core, entries: Vec<Entry>) -> store::Result<Vec<
     Ok(closed)
 }
 
-/// Tells whether a chat may be told this: what goes to a private chat goes to a person, who must still be admitted. A token is
-/// taken out of its message all the same.
+/// Tells whether a chat may be told this: what goes to a private chat goes to a person, who must still be admitted. A token
+/// is taken out of its message all the same.
 async fn may_be_sent(
     tx: &mut Tx,
     core: &Core,
@@ -250,6 +203,11 @@ async fn may_be_sent(
     Ok(notice.is_for_strangers()
         || takes_token_out
         || access::admission(tx, &core.config.allowed_users, person).await?.is_admitted())
+}
+
+/// What was refused may be refused for its markup: every third try does without.
+fn form(entry: &Entry) -> Form {
+    if entry.refused % 3 == 2 && !entry.shown_plain { Form::Plain } else { Form::Full }
 }
 
 /// Tells whether the bot goes away once this is said: of a private chat it cannot.
@@ -283,26 +241,39 @@ async fn prepare<'a>(core: &Core, bot: &'a Bot, entry: &Entry) -> store::Result<
                 now,
                 delayed_since: is_late.then_some(entry.created_at),
             };
-            let place = Place { core, bot_username: bot.username(), chat_id };
+            let topic = messages::topic(&mut tx, message_id).await?;
+            // Before the rest: what ends meanwhile is shown as over, and told to be over too.
+            let over = incidents::over_in_message(&mut tx, message_id).await?;
+            let place = Place { core, bot_username: bot.username(), chat_id, topic };
             let rendered = match cards::show(&mut tx, &place, &frame, notice).await {
                 Ok(Some(rendered)) => rendered,
                 Ok(None) => return Ok(ready(Ok(None)).boxed()),
                 // A row that cannot be read will not be readable later.
                 Err(error @ (sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_))) => {
-                    return Ok(ready(Err(Fault::Permanent(error.to_string()))).boxed());
+                    return Ok(ready(Err(Fault::Unreadable(error.to_string()))).boxed());
                 }
                 Err(error) => return Err(error),
             };
+            let form = form(entry);
+            let letter = Letter { chat_id, topic: topic.filter(|_| !entry.in_general), rendered, form };
+            let over = if telegram_id.is_none() { over } else { Vec::new() };
+            let taken = move |telegram_id| Some(Taken { telegram_id, form, over });
+            let goes_away = leaves(notice, chat_id);
             Ok(match telegram_id {
-                Some(telegram_id) => async move { bot.edit(chat_id, telegram_id, rendered).await.map(|()| None) }.boxed(),
-                None if leaves(notice, chat_id) => async move {
-                    let said = bot.send(chat_id, rendered).await?;
-                    bot.leave(chat_id).await.map(|()| Some(said))
+                Some(telegram_id) => {
+                    async move { bot.edit(&letter, telegram_id).await.map(|()| taken(Some(telegram_id))) }.boxed()
+                }
+                None => async move {
+                    let said = bot.send(&letter).await?;
+                    // What was said is not said again, whatever becomes of this.
+                    if goes_away && let Err(fault) = bot.leave(chat_id).await {
+                        tracing::warn!(chat = %chat_id, "the bot could not leave a group: {fault}");
+                    }
+                    Ok(taken(said))
                 }
                 .boxed(),
-                None => async move { bot.send(chat_id, rendered).await.map(Some) }.boxed(),
             })
         }
-        _ => Ok(ready(Err(Fault::Permanent("an entry that this version cannot read".to_owned()))).boxed()),
+        _ => Ok(ready(Err(Fault::Unreadable("an entry that this version cannot read".to_owned()))).boxed()),
     }
 }

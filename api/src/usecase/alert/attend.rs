@@ -8,7 +8,7 @@ use crate::{
         incident::Incident,
         notice::{Notice, Toast, Urgency},
     },
-    store::{self, incidents, messages, servers},
+    store::{self, incidents, messages, outbox::Shown, servers},
     usecase::{alert::incident, scene::Scene},
 };
 
@@ -85,6 +85,8 @@ pub async fn show(scene: &mut Scene<'_>, incident_id: IncidentId) -> store::Resu
 
 /// Goes the way that alerts go, so that a person hears whether it rings.
 pub async fn test(scene: &mut Scene<'_>) -> store::Result<()> {
-    scene.work.send(scene.chat_id, &Notice::TestAlert, Urgency::Critical).await?;
+    let shown =
+        Shown { chat_id: scene.chat_id, message_id: scene.work.id(), notice: &Notice::TestAlert, urgency: Urgency::Critical };
+    scene.work.send_in(scene.topic, &shown).await?;
     scene.toast(Toast::Done).await
 }

@@ -160,9 +160,15 @@ pub async fn sweep(work: &mut Work<'_>) -> store::Result<()> {
     for chat_id in incidents::chats_due(&mut work.tx, work.now).await? {
         let open = held(&mut work.tx, chat_id).await?;
         let all = due_of(&mut work.tx, chat_id, open, work.now).await?;
-        let reminds = all.iter().any(|(_, due)| *due == Due::Reminding);
-        for (incident, due) in all {
+        let unheard = incidents::unheard(&mut work.tx, chat_id).await?;
+        let reminds = all.iter().any(|(incident, due)| *due == Due::Reminding && !unheard.contains(&incident.id));
+        for (mut incident, due) in all {
             match due {
+                Due::Reminding | Due::RemindingSoon if unheard.contains(&incident.id) => {
+                    // Of what nobody has heard nobody is reminded.
+                    incident.remind_later(work.now);
+                    incidents::update(&mut work.tx, &incident).await?;
+                }
                 Due::Over => end(work, incident).await?,
                 Due::Telling => tell(work, incident).await?,
                 Due::Reminding | Due::RemindingSoon if reminds => remind(work, incident).await?,
@@ -188,5 +194,6 @@ async fn remind(work: &mut Work<'_>, mut incident: Incident) -> store::Result<()
         Severity::Critical => Urgency::Critical,
         Severity::Warning => Urgency::Warning,
     };
-    work.reminds(incident.chat_id, urgency).await
+    let topic = servers::topic(&mut work.tx, incident.server_id).await?;
+    work.reminds((incident.chat_id, topic), urgency).await
 }

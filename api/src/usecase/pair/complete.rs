@@ -62,6 +62,7 @@ pub async fn complete(core: &Core, request: &PairRequest, agent_key: &PublicKey,
         address,
         paired_at: work.now,
         paired_by: pairing.user_id,
+        topic: pairing.topic,
     };
     match (&old, same) {
         (_, Some(old)) => replace(&mut work, old, &new).await?,
@@ -76,7 +77,7 @@ pub async fn complete(core: &Core, request: &PairRequest, agent_key: &PublicKey,
     let event = Event::Paired { fingerprint: agent_key.fingerprint(), address: address.to_owned(), again: same.is_some() };
     work.record(Happened::to_server(pairing.chat_id, server_id, &name, event));
     token::close_messages(&mut work).await?;
-    work.send(pairing.chat_id, &Notice::Paired { server_id }, Urgency::Answer).await?;
+    work.send_of(server_id, pairing.chat_id, &Notice::Paired { server_id }, Urgency::Answer).await?;
     work.commit("pair").await?;
     Ok(response(core, server_id, name, agent_key, token_hash))
 }
@@ -95,7 +96,7 @@ async fn tell_of_other(mut work: Work<'_>, token_hash: &str, key: &str, address:
     let address = address.to_owned();
     let event = Event::TokenTried { address: address.clone() };
     work.record(Happened::to_server(server.chat_id, server_id, &server.name, event));
-    work.send(server.chat_id, &Notice::TokenTried { server_id, address }, Urgency::Warning).await?;
+    work.send_of(server_id, server.chat_id, &Notice::TokenTried { server_id, address }, Urgency::Warning).await?;
     work.commit("token-tried").await
 }
 
@@ -118,7 +119,7 @@ async fn leave_behind(work: &mut Work<'_>, old: &servers::Agent) -> store::Resul
     servers::unpair(&mut work.tx, old.id, work.now).await?;
     forget(work, old).await?;
     work.record(Happened::to_server(old.chat_id, old.id, &old.name, Event::PairedElsewhere {}));
-    work.send(old.chat_id, &Notice::PairedElsewhere { server_id: old.id }, Urgency::Background).await?;
+    work.send_of(old.id, old.chat_id, &Notice::PairedElsewhere { server_id: old.id }, Urgency::Background).await?;
     // Whoever still waits there with the old key learns it at once.
     work.tx.wake(Wake::Commands(old.id));
     Ok(())

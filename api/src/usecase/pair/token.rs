@@ -61,6 +61,7 @@ async fn make(scene: &mut Scene<'_>, private: ChatId, name: &str) -> store::Resu
         created_at: work.now,
         expires_at: work.now + VALID,
         message_id,
+        topic: scene.topic,
     };
     pairings::insert(&mut work.tx, &new).await?;
     let notice = Notice::Pairing { pairing_id, family: Family::Short };

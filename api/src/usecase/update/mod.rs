@@ -4,6 +4,7 @@ mod dispatch;
 
 use crate::{
     domain::{
+        HOUR,
         access::{Standing, required},
         event::{By, Event, Happened, Refused},
         ids::UpdateId,
@@ -105,7 +106,8 @@ async fn set_aside<'a>(mut work: Work<'a>, claimed: &Claimed) -> store::Result<W
 async fn handle<'a>(mut work: Work<'a>, request: &'a Request, standing: Standing) -> store::Result<Work<'a>> {
     let chat_id = request.chat.id;
     if let Intent::Reachable { reachable } = &request.intent {
-        let reach = if *reachable { chats::Reach::Open } else { chats::Reach::Closed };
+        // Looked at again all the same: that it is open again may never be said.
+        let reach = if *reachable { chats::Reach::Open } else { chats::Reach::Closed { try_at: work.now + HOUR } };
         if chats::set_reach(&mut work.tx, chat_id, reach).await? {
             work.record(Happened::in_chat(chat_id, Event::Reachable { reachable: *reachable }));
         }
@@ -134,7 +136,7 @@ async fn handle<'a>(mut work: Work<'a>, request: &'a Request, standing: Standing
         return Ok(work);
     };
     seen(&mut work, request).await?;
-    let mut scene = Scene { work, chat_id, actor: &request.actor, role, tap: request.tap.as_ref() };
+    let mut scene = Scene { work, chat_id, topic: request.topic, actor: &request.actor, role, tap: request.tap.as_ref() };
     if role >= required(&request.intent) {
         dispatch::dispatch(&mut scene, request).await?;
     } else if scene.tap.is_some() {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{ApiError, Outcome, Params, chats, markup};
 use crate::{
     html::{self, Parsed},
-    model::{Author, Post, unix_now},
+    model::{Author, GENERAL, Post, Topic, unix_now},
     state::State,
 };
 
@@ -19,12 +19,14 @@ pub(super) fn send(state: &mut State, params: &Params) -> Outcome {
         return Err(ApiError::bad("message is too long"));
     }
     let reply_to = reply_target(state, params, chat_id)?;
+    let topic = topic(state, params, chat_id)?;
     let link_preview = params.json("link_preview_options")?;
     let message_id = state.add_post(chat_id, Author::Bot, &raw, text);
     if let Some(post) = state.chats.get_mut(&chat_id).and_then(|chat| chat.post_mut(message_id)) {
         post.markup = keyboard;
         post.silent = params.flag("disable_notification");
         post.reply_to = reply_to;
+        post.topic = topic;
         post.link_preview = link_preview;
     }
     message(state, chat_id, message_id)
@@ -133,6 +135,18 @@ fn reply_target(state: &State, params: &Params, chat_id: i64) -> Result<Option<i
     }
     let forgiven = parameters["allow_sending_without_reply"] == true || params.flag("allow_sending_without_reply");
     if forgiven { Ok(None) } else { Err(ApiError::bad("message to be replied not found")) }
+}
+
+/// The topic that a message is for, if a bot that is no administrator may write there.
+fn topic(state: &State, params: &Params, chat_id: i64) -> Result<Option<i32>, ApiError> {
+    let Some(chat) = state.chats.get(&chat_id) else { return Ok(None) };
+    let wanted = params.int("message_thread_id").and_then(|id| i32::try_from(id).ok());
+    match chat.topics.get(&wanted.unwrap_or(GENERAL)) {
+        None if wanted.is_some() => Err(ApiError::bad("message thread not found")),
+        Some(Topic::Deleted) => Err(ApiError::bad("TOPIC_DELETED")),
+        Some(Topic::Closed) if !chat.bot.is_admin() => Err(ApiError::bad("TOPIC_CLOSED")),
+        Some(Topic::Open | Topic::Closed) | None => Ok(wanted.filter(|id| *id != GENERAL)),
+    }
 }
 
 fn message(state: &State, chat_id: i64, message_id: i32) -> Outcome {

@@ -86,13 +86,17 @@ pub(crate) async fn call(sim: &Inner, name: &str, params: Params) -> Reply {
         record(sim, name, &params, Some("Not Found".into()));
         return Reply::Json(404, ApiError::new(404, "Not Found").body());
     };
-    let chat = params.chat_for_log();
-    let failure = sim.with(|state| state.failures.iter_mut().find_map(|failure| failure.strikes(method, chat)));
+    let failure = sim.with(|state| state.failures.iter_mut().find_map(|failure| failure.strikes(method, &params)));
     if let Some(kind) = failure
         && !kind.accepts()
     {
-        record(sim, method, &params, Some(format!("{kind:?}")));
+        let error = match kind {
+            FailureKind::Refused { description, .. } => description.to_owned(),
+            kind => format!("{kind:?}"),
+        };
+        record(sim, method, &params, Some(error));
         return match kind {
+            FailureKind::Refused { code, description } => Reply::Json(code, ApiError::new(code, description).body()),
             FailureKind::TooManyRequests { retry_after } => Reply::Json(429, ApiError::too_many(retry_after).body()),
             FailureKind::ServerError => Reply::Json(500, ApiError::new(500, "Internal Server Error").body()),
             FailureKind::BadGateway => Reply::BadGateway,
@@ -107,8 +111,11 @@ pub(crate) async fn call(sim: &Inner, name: &str, params: Params) -> Reply {
         record(sim, method, &params, outcome.as_ref().err().map(|e| e.description.clone()));
     }
     match (failure, outcome) {
+        (Some(FailureKind::AnsweredWith(json)), Ok(_)) => {
+            Reply::Json(200, serde_json::from_str(json).expect("what a failure answers with is JSON"))
+        }
+        (None | Some(FailureKind::AnsweredWith(_)), Err(error)) => Reply::Json(error.code, error.body()),
         (Some(kind), _) => Reply::Silence { hang: kind == FailureKind::TimeoutAfter },
-        (None, Err(error)) => Reply::Json(error.code, error.body()),
         (None, Ok(Success { result, description: None })) => Reply::Json(200, json!({"ok": true, "result": result})),
         (None, Ok(Success { result, description: Some(remark) })) => {
             Reply::Json(200, json!({"ok": true, "result": result, "description": remark}))

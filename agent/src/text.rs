@@ -53,9 +53,10 @@ pub fn print_error(line: &str) {
     eprintln!("{}", printable(line));
 }
 
-/// Leaves line breaks, and puts U+FFFD for every other control character.
+/// Leaves line breaks, and puts U+FFFD for every other control character and for what turns the direction of writing.
 fn printable(line: &str) -> String {
-    line.chars().map(|c| if c.is_control() && c != '\n' { char::REPLACEMENT_CHARACTER } else { c }).collect()
+    let is_acted_upon = |c: char| c.is_control() && c != '\n' || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    line.chars().map(|c| if is_acted_upon(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 /// Says a length of time to a person, in the largest fitting unit and without a sign.
@@ -77,8 +78,8 @@ mod tests {
     #[test]
     fn nothing_that_a_terminal_acts_upon_is_printed() {
         assert_eq!(
-            printable("web\u{1b}]52;c;eA==\u{7}\nnext\tline\r\u{9b}31m\u{7f}é"),
-            "web\u{fffd}]52;c;eA==\u{fffd}\nnext\u{fffd}line\u{fffd}\u{fffd}31m\u{fffd}é"
+            printable("web\u{1b}]52;c;eA==\u{7}\nnext\tline\r\u{9b}31m\u{7f}é\u{202e}"),
+            "web\u{fffd}]52;c;eA==\u{fffd}\nnext\u{fffd}line\u{fffd}\u{fffd}31m\u{fffd}é\u{fffd}"
         );
     }
 

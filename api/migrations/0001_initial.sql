@@ -299,7 +299,7 @@ CREATE TABLE mutes (
 );
 CREATE INDEX mutes_chat ON mutes (chat_id);
 
--- Roles that only one instance may hold: sending, polling, housekeeping.
+-- Roles that only one instance may hold: sending, polling, judging silence, numbering events, housekeeping.
 CREATE TABLE leases (
     role TEXT PRIMARY KEY,
     holder TEXT NOT NULL,

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `domain` | none, or an enum of its own |
 //! | `store` | `sqlx::Error` |
-//! | `usecase` | [`Error`] |
+//! | `usecase` | [`Error`] where a caller can be refused, else `sqlx::Error` |
 //! | `http` | [`Error`], turned into a problem document (RFC 9457) by `http::problem` |
 
 use osm_protocol::messages::Removal;

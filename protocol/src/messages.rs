@@ -120,7 +120,7 @@ pub struct Report {
     pub unread_disks: Vec<UnreadDisk>,
     /// How many more disks there are than fit here.
     #[serde(default, skip_serializing_if = "is_zero")]
-    #[cfg_attr(feature = "server", oai(default))]
+    #[cfg_attr(feature = "server", oai(default, skip_serializing_if = "is_zero"))]
     pub disks_left_out: u32,
     pub systemd: Systemd,
     pub services: Vec<Service>,
@@ -198,7 +198,7 @@ pub struct Disk {
     pub read_only: bool,
     /// It was to be written to, and is read-only by now.
     #[serde(default, skip_serializing_if = "is_false")]
-    #[cfg_attr(feature = "server", oai(default))]
+    #[cfg_attr(feature = "server", oai(default, skip_serializing_if = "is_false"))]
     pub went_read_only: bool,
 }
 

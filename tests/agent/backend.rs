@@ -102,6 +102,10 @@ pub struct State {
     pub keys_asked: usize,
     /// Answers every request but pairing.
     pub answer: Option<Answer>,
+    /// What the server is called in the chat; otherwise web-1.
+    pub name: Option<String>,
+    /// The same of pairings alone.
+    pub pair_answer: Option<Answer>,
     /// The same of polls alone.
     pub poll_answer: Option<Answer>,
     /// Reports that arrived, however they were answered.
@@ -367,6 +371,11 @@ async fn answer(mut request: Request, shared: &Shared) -> Response {
         let mut state = shared.lock();
         state.requests += 1;
         state.reports_asked += usize::from(path == "/agent/v1/reports");
+        if path == "/agent/v1/pair"
+            && let Some(answer) = state.pair_answer.clone()
+        {
+            return spoilt(answer, &path, &nonce_of(&request));
+        }
         let of_poll = state.poll_answer.clone().filter(|_| path == "/agent/v1/commands");
         of_poll.or_else(|| state.answer.clone().filter(|_| path != "/agent/v1/pair"))
     };
@@ -523,7 +532,7 @@ fn pair(state: &mut State, body: &[u8], nonce: String) -> Response {
     }
     let answer = PairResponse {
         server_id,
-        name: "web-1".to_owned(),
+        name: state.name.clone().unwrap_or_else(|| "web-1".to_owned()),
         key_set: set,
         pairing: Envelope::sign_json(envelope::PAIRING, &pairing, &signer),
     };

@@ -8,6 +8,7 @@ mod crash;
 mod disks;
 mod doctor;
 mod envelopes;
+mod escapes;
 mod machine;
 mod pairing;
 mod service;

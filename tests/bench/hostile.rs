@@ -40,7 +40,7 @@ pub struct Measured {
     before: u64,
     peak: u64,
     after: u64,
-    reports: reports::Measured,
+    pub reports: reports::Measured,
     answers: BTreeMap<String, usize>,
 }
 

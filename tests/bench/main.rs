@@ -8,6 +8,7 @@
 //! | `hostile` | memory, and the latency of others' reports, beside a thousand hostile connections |
 //! | `taps` | from the tap to the agent that holds the signed command |
 //! | `real_agent` | memory and CPU of the real agent |
+//! | `proxy` | nginx or Caddy in front, by the shipped example |
 //! | `backend`, `fleet` | the real backend as a child; servers that are paired already |
 //! | `wire`, `proc`, `figures`, `machine` | HTTP/1.1 as cheap as can be; /proc; percentiles and the table; where this was measured |
 
@@ -18,6 +19,7 @@ mod hostile;
 mod machine;
 mod polls;
 mod proc;
+mod proxy;
 mod real_agent;
 mod reports;
 mod taps;
@@ -28,7 +30,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 use anyhow::Result;
 use clap::Parser;
 
-use crate::{backend::Backend, figures::Table, fleet::Fleet};
+use crate::{backend::Backend, figures::Table, fleet::Fleet, proxy::Proxy};
 
 /// Measures the backend and the agent on this machine; everything stays on loopback.
 #[derive(Parser)]
@@ -59,6 +61,9 @@ struct Options {
     /// The round with hostile connections and no other.
     #[arg(long)]
     only_hostile: bool,
+    /// That round through a proxy in front, by its shipped example
+    #[arg(long, requires = "only_hostile")]
+    proxy: Option<Proxy>,
     /// How long the real agent is watched; 0 leaves it out.
     #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u64).range(0..=3600))]
     agent_seconds: u64,
@@ -96,15 +101,25 @@ async fn run(options: &Options) -> Result<()> {
 
     say("making keys, pairing servers");
     let fleet = Fleet::new(options.servers);
-    let backend = Backend::start(&beside, dir.path(), options.postgres.as_deref(), &fleet).await?;
+    let mut backend = Backend::start(&beside, dir.path(), options.postgres.as_deref(), &fleet).await?;
+    let in_front = match options.proxy {
+        Some(proxy) => Some(proxy.start(dir.path(), backend.address).await?),
+        None => None,
+    };
+    if let Some(in_front) = &in_front {
+        backend.address = in_front.address;
+    }
     let mut table = Table::default();
 
     table.row("memory of osm-api, idle", figures::mb(proc::rss(backend.pid)?), "");
+    let mut accepted = 0;
     if options.hostile > 0 {
         say(&format!("{} hostile connections, and reports beside them", options.hostile));
         let seconds = Duration::from_secs(options.seconds.max(25));
         let beside = reports::Plan { seconds, connections: 32, rate: Some((options.rate / 10).max(1)) };
-        hostile::run(&backend, &fleet, options.hostile, &beside).await?.rows(&mut table);
+        let measured = hostile::run(&backend, &fleet, options.hostile, &beside).await?;
+        accepted += measured.reports.accepted_in_all;
+        measured.rows(&mut table);
     }
     if options.only_hostile {
         println!("\n{table}");
@@ -122,7 +137,7 @@ async fn run(options: &Options) -> Result<()> {
     let mut paced = reports::run(&backend, &fleet, &reports::Plan { rate: Some(options.rate), ..plan }).await?;
     paced.rows(&mut table, &format!("reports, at {} a second", options.rate), "");
     let stored = fleet.count(&backend.database_url).await?;
-    let accepted = full.accepted_in_all + paced.accepted_in_all;
+    accepted += full.accepted_in_all + paced.accepted_in_all;
     table.row("  stored / accepted", format!("{stored} / {accepted}"), "equal");
     let memory = polls::memory(&backend, &fleet.servers[..POLLS]).await?;
     table.row(format!("memory after that, with {POLLS} long-polling"), figures::mb(memory), "");

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use osm_protocol::{envelope::Envelope, key::PublicKey, keyset::TrustedKeys};
 use tokio::sync::{Mutex, Notify};
 
@@ -68,14 +68,14 @@ impl<'a, S: Systemd> Session<'a, S> {
 
     /// Takes up newer command keys.
     pub async fn take_up(&self, set: &Envelope, keys: TrustedKeys) -> Result<()> {
-        self.service.machine.dir.store_key_set(set)?;
-        *self.keys.borrow_mut() = keys;
-        // What a stolen key has used up ahead of the clock ends with it. Not in the middle of a command.
+        // Not in the middle of a command.
         let _executing = self.service.executing.lock().await;
-        if let Err(error) = self.ledger.borrow_mut().lower(self.service.machine.clock.moment()) {
-            log::error!("the ledger cannot be written: {error}");
-        }
-        Ok(())
+        *self.keys.borrow_mut() = keys;
+        // What a stolen key has used up ahead of the clock ends with it. This before the set is on disk: what is there counts as
+        // taken up, and is not fetched again after a crash or a full disk.
+        let lowered = self.ledger.borrow_mut().lower(self.service.machine.clock.moment());
+        lowered.context("the ledger cannot be written")?;
+        self.service.machine.dir.store_key_set(set)
     }
 
     /// Tells whether a refusal proves that the backend removed this server, and takes up the keys that come with the proof.

@@ -156,7 +156,7 @@ impl Incident {
         self.remind_at = self.first_reminder(now);
     }
 
-    /// Somebody has it: it is not repeated any more.
+    /// Notes who looks after it: reminders end.
     pub fn acknowledge(&mut self, by: &str) {
         self.acked_by = Some(by.to_owned());
         self.snoozed_until = None;

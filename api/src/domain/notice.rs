@@ -223,7 +223,7 @@ pub enum Purpose {
 pub enum Limit {
     /// Servers in one chat.
     Servers,
-    /// Open pairing tokens of one chat.
+    /// Open pairing tokens of one person.
     PairingTokens,
     /// Commands waiting for one server.
     Commands,

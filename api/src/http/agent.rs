@@ -62,8 +62,9 @@ impl AgentApi {
         let core = &http.core;
         let SignedJson { caller, body: batch, held } = request;
         let now = core.clock.now();
-        let Caller { server_id, address, nonce } = caller;
-        http.reports.submit(Submission { server_id, batch, address, received_at: now }).await?;
+        let Caller { server_id, key, address, nonce } = caller;
+        let submission = Submission { server_id, batch, address, received_at: now };
+        http.reports.submit(submission).await.map_err(|error| http.prove(&key, error))?;
         drop(held);
         Ok(Json(Receipt { now: core.clock.now(), key_set_version: core.keys.trusted.version, nonce }))
     }
@@ -91,7 +92,8 @@ impl AgentApi {
             let woken = poll.notified();
             tokio::pin!(woken);
             woken.as_mut().enable();
-            let commands = finish::hand_out(&http.core, server_id, after.0.unwrap_or(0)).await?;
+            let commands = finish::hand_out(&http.core, server_id, after.0.unwrap_or(0)).await;
+            let commands = commands.map_err(|error| http.prove(&request.0.key, error))?;
             if !commands.is_empty() || is_over {
                 return Ok(Json(Commands { commands }));
             }
@@ -114,8 +116,8 @@ impl AgentApi {
         request: SignedJson<Outcome>,
         id: Path<CommandId>,
     ) -> Result<Json<Acknowledgement>> {
-        let Caller { server_id, nonce, .. } = request.caller;
-        finish::finish(&http.core, server_id, id.0, &request.body).await?;
+        let Caller { server_id, key, nonce, .. } = request.caller;
+        finish::finish(&http.core, server_id, id.0, &request.body).await.map_err(|error| http.prove(&key, error))?;
         Ok(Json(Acknowledgement { nonce }))
     }
 
@@ -133,8 +135,8 @@ impl AgentApi {
     /// Deletes the server with all that is stored of it, and tells the chat.
     #[oai(path = "/unpair", method = "post", operation_id = "unpair")]
     async fn unpair(&self, http: Data<&Arc<Http>>, request: Signed) -> Result<Json<Acknowledgement>> {
-        let Caller { server_id, nonce, .. } = request.0;
-        remove::unpair(&http.core, server_id).await?;
+        let Caller { server_id, key, nonce, .. } = request.0;
+        remove::unpair(&http.core, server_id).await.map_err(|error| http.prove(&key, error))?;
         Ok(Json(Acknowledgement { nonce }))
     }
 }

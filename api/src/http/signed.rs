@@ -37,6 +37,7 @@ pub(super) const RETRY_S: u64 = 5;
 /// Who sent a request, proven.
 pub struct Caller {
     pub server_id: ServerId,
+    pub key: Arc<PublicKey>,
     pub address: String,
     /// Of the request, for its answer.
     pub nonce: String,
@@ -125,7 +126,10 @@ async fn authenticate(request: &Request) -> Result<(Caller, BodyDigest)> {
     let calls = http.limits.calls.take(owner.server_id, http.core.clock.steady());
     calls.map_err(|retry_after_s| Refusal::TooManyOfKey { retry_after_s })?;
     let address = http.address(request).map(|address| address.to_string());
-    Ok((Caller { server_id: owner.server_id, address: address.unwrap_or_default(), nonce: received.nonce }, digest))
+    Ok((
+        Caller { server_id: owner.server_id, key: owner.key, address: address.unwrap_or_default(), nonce: received.nonce },
+        digest,
+    ))
 }
 
 /// Looks for a key that is not known here. An address may ask for some; when it has, all keys are read at once, so that somebody
@@ -151,7 +155,7 @@ async fn look_up(http: &Http, request: &Request, received: &Received) -> Result<
         keys::Held::Nobody => Err(Refusal::UnknownKey.into()),
         keys::Held::Removed(key) => {
             verify(http, request, received, &key)?;
-            Err(Refusal::Removed(Some(Box::new(http.core.keys.removal(&key, http.core.clock.now())))).into())
+            Err(http.prove(&key, Refusal::Removed(None).into()))
         }
     }
 }

@@ -2,11 +2,12 @@
 
 use std::{net::IpAddr, sync::Arc};
 
+use osm_protocol::key::PublicKey;
 use poem::{Request, RequestBody};
 
 use crate::{
     domain::ids::ServerId,
-    error::{Refusal, Result},
+    error::{Error, Refusal, Result},
     http::{
         address,
         body::{self, Allowed, Taken},
@@ -67,6 +68,16 @@ impl Http {
     pub async fn known_body(&self, request: &Request, body: &mut RequestBody) -> Result<Taken> {
         is_known(request);
         body::read(request, body, &self.budget, Allowed::KNOWN).await
+    }
+
+    /// Adds its proof to the word that a server was removed, for the holder of its key.
+    pub(super) fn prove(&self, key: &PublicKey, error: Error) -> Error {
+        match error {
+            Error::Refused(Refusal::Removed(None)) => {
+                Refusal::Removed(Some(Box::new(self.core.keys.removal(key, self.core.clock.now())))).into()
+            }
+            other => other,
+        }
     }
 
     pub(super) fn address(&self, request: &Request) -> Option<IpAddr> {

@@ -7,19 +7,31 @@ use crate::{
         notice::{Notice, Urgency},
     },
     store::{self, meta, people},
-    usecase::{Core, tally::Tally, work::Work},
+    usecase::{
+        Core,
+        tally::{Tallies, Tally},
+        work::Work,
+    },
 };
 
-/// Leaves one event for each kind of refusal since the last time.
+/// Leaves one event for each kind of refusal since the last time. What the database does not take counts on.
 pub async fn tell(core: &Core) -> store::Result<()> {
     let tallies = core.refusals.take();
     if tallies.is_empty() {
         return Ok(());
     }
+    let told = leave(core, &tallies).await;
+    if told.is_err() {
+        core.refusals.give_back(tallies);
+    }
+    told
+}
+
+async fn leave(core: &Core, tallies: &Tallies) -> store::Result<()> {
     let mut work = Work::begin(core, By::System {}).await?;
     tell_owner(&mut work, tallies.iter()).await?;
     for (what, Tally { count, networks }) in tallies {
-        work.record(Happened::here(Event::Refused { what, count, networks: networks.into_iter().collect() }));
+        work.record(Happened::here(Event::Refused { what: *what, count: *count, networks: networks.iter().cloned().collect() }));
     }
     work.commit("refusals").await
 }

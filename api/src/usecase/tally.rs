@@ -10,9 +10,11 @@ use crate::domain::event::Refused;
 /// Networks that an event names.
 const NAMED: usize = 3;
 
+pub type Tallies = BTreeMap<Refused, Tally>;
+
 /// What was refused since the last event.
 #[derive(Default)]
-pub struct Refusals(Mutex<BTreeMap<Refused, Tally>>);
+pub struct Refusals(Mutex<Tallies>);
 
 #[derive(Default)]
 pub struct Tally {
@@ -31,8 +33,19 @@ impl Refusals {
         }
     }
 
+    /// Adds what was taken and could not be told.
+    pub fn give_back(&self, untold: Tallies) {
+        let mut tallies = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (what, Tally { count, networks }) in untold {
+            let tally = tallies.entry(what).or_default();
+            tally.count += count;
+            let room = NAMED.saturating_sub(tally.networks.len());
+            tally.networks.extend(networks.into_iter().take(room));
+        }
+    }
+
     /// Gives what was counted, and begins anew.
-    pub fn take(&self) -> BTreeMap<Refused, Tally> {
+    pub fn take(&self) -> Tallies {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -53,5 +66,10 @@ mod tests {
         assert_eq!((tally.count, tally.networks.len()), (10, 3));
         assert_eq!((tallies[&Refused::WebhookSecret].count, tallies[&Refused::WebhookSecret].networks.len()), (1, 0));
         assert!(refusals.take().is_empty());
+        // The database was away meanwhile.
+        refusals.count(Refused::PairingToken, Some("203.0.113.9".to_owned()));
+        refusals.give_back(tallies);
+        let tally = &refusals.take()[&Refused::PairingToken];
+        assert_eq!((tally.count, tally.networks.len()), (11, 3));
     }
 }

@@ -15,7 +15,10 @@ pub mod update;
 pub mod webhook;
 mod wire;
 
-use std::sync::Arc;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use crate::{
     domain::ids::UpdateId,
@@ -53,7 +56,10 @@ impl Receiver {
     /// dropped: Telegram would send it for ever, and hold back what follows in its chat. What strangers ask for costs no
     /// write.
     async fn take(&self, incoming: Incoming) -> Result<()> {
-        let parsed = incoming.update.map(|update| update::parse(&update, self.bot.username()));
+        // Telegram would send what makes us panic for ever, and a poller would end by it.
+        let parse = || incoming.update.map(|update| update::parse(&update, self.bot.username()));
+        let parsed =
+            catch_unwind(AssertUnwindSafe(parse)).unwrap_or_else(|_| Err("one that makes this version panic".to_owned()));
         match (incoming.id, parsed) {
             (Some(id), Ok(Parsed::Request(request))) => {
                 if receive(&self.core, id, &request).await? == Received::OfStranger {

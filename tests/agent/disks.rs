@@ -92,7 +92,7 @@ fn disks_that_do_not_answer_are_told_as_that_and_hide_no_other() {
 fn a_disk_below_a_closed_folder_is_named_as_not_readable() {
     let list = line(1, "/", "ext4", "/dev/sda1") + &line(2, "/mnt/closed/backup", "ext4", "/dev/sdb1");
     // Root without its powers is anybody.
-    let report = report(&list, "chmod 0 /mnt/closed", &["setpriv", "--bounding-set", "-all", "--inh-caps", "-all"]);
+    let report = report(&list, "chmod 0 /mnt/closed", &["setpriv", "--bounding-set", "-all"]);
     assert_eq!(mounts(&report), ["/"]);
     let [disk] = report.unread_disks.as_slice() else { panic!("{:?}", report.unread_disks) };
     assert_eq!((disk.mount.as_str(), disk.why), ("/mnt/closed/backup", Unread::Forbidden));

@@ -43,7 +43,11 @@ pub async fn run(core: &Arc<Core>, bot: &Arc<Bot>) {
                     drop(place);
                 });
             }
-            Ok(None) => drop(timeout(SWEEP, core.store.hub.inbox.notified()).await),
+            // The end of a turn lets the next update of its chat be claimed.
+            Ok(None) => tokio::select! {
+                _ = timeout(SWEEP, core.store.hub.inbox.notified()) => {}
+                Some(_) = turns.join_next() => {}
+            },
             Err(error) => {
                 tracing::error!(%error, "inbox");
                 tokio::time::sleep(SWEEP).await;

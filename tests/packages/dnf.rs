@@ -130,7 +130,7 @@ async fn the_script_installs_and_pairs(server: &Server) -> Result<()> {
 /// Packages, the keys that rpm trusts, accounts, and files of ours.
 fn state(machine: &Machine) -> Result<String> {
     let look = "rpm --query --all | sort; getent passwd; find / -path /proc -prune -o -path /sys -prune -o -path /root -prune -o \
-                -path '/var/log/*' -prune -o -name '*osm-*' -print";
+                -path '/var/log/*' -prune -o -path /run/osm-install.lock -o -name '*osm-*' -print";
     machine.ok(&["sh", "-c", look])
 }
 
